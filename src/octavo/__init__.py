@@ -1,0 +1,65 @@
+"""The authoring API of Octavo: everything that a project's module declares.
+
+    import octavo as oc
+
+Re-exports only; nothing inside the package imports it.
+"""
+
+from octavo.definitions.aggregates import count, latest, max, mean, min, quantile, std, sum  # noqa: A004
+from octavo.definitions.calendars import category, local_time
+from octavo.definitions.datasets import Dataset
+from octavo.definitions.deployments import Deployment, Monitor, Rollout
+from octavo.definitions.features import FeatureView, on_demand, request
+from octavo.definitions.models import (
+    Label,
+    at_least,
+    at_most,
+    better_than_baseline,
+    better_than_champion,
+    cron,
+    model,
+    on_drift,
+    on_new_rows,
+    on_performance,
+)
+from octavo.definitions.sources import Entity, Source
+from octavo.definitions.types import Bool, Float64, Int64, String, Timestamp
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bool",
+    "Dataset",
+    "Deployment",
+    "Entity",
+    "FeatureView",
+    "Float64",
+    "Int64",
+    "Label",
+    "Monitor",
+    "Rollout",
+    "Source",
+    "String",
+    "Timestamp",
+    "at_least",
+    "at_most",
+    "better_than_baseline",
+    "better_than_champion",
+    "category",
+    "count",
+    "cron",
+    "latest",
+    "local_time",
+    "max",
+    "mean",
+    "min",
+    "model",
+    "on_demand",
+    "on_drift",
+    "on_new_rows",
+    "on_performance",
+    "quantile",
+    "request",
+    "std",
+    "sum",
+]

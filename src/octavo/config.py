@@ -1,0 +1,157 @@
+"""How a project is set up: defaults, then `octavo.toml`, then `OCTAVO_*` from the environment.
+
+Every setting `[section] name` can be given as ``OCTAVO_SECTION_NAME``. Secrets are references (``env:NAME``,
+``file:PATH``), resolved where they are used.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from octavo.errors import ConfigurationError
+
+FILE_NAME = "octavo.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectSettings:
+    """[project]: what the project is called and which module declares it."""
+
+    name: str = "project"
+    module: str = "project.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """[stores]: where things are kept, by URL; relative paths are below the project's folder."""
+
+    metadata: str = "sqlite:///.octavo/metadata.db"
+    tables: str = ".octavo/tables"
+    online: str = "lmdb:.octavo/online"
+    stream: str = "log:.octavo/stream"
+    artifacts: str = "file:.octavo/artifacts"
+    workflows: str = "sqlite:///.octavo/workflows.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlSettings:
+    """[control]: the HTTP API and console. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body_bytes: int = 64_000_000
+    behind_proxy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorSettings:
+    """[predictor]: the data plane. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8081
+    max_body_bytes: int = 4_000_000
+    max_rows: int = 10_000
+    max_depth: int = 16
+    max_concurrent: int = 256
+    behind_proxy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockSettings:
+    """[clock]: ``system``, or ``replay`` for demos and backtests; `start` is where a new replay stands (RFC 3339)."""
+
+    mode: str = "system"
+    start: str = ""
+    max_lag: str = "2h"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of a project, and the folder that they are relative to."""
+
+    root: Path = field(default_factory=Path.cwd)
+    project: ProjectSettings = field(default_factory=ProjectSettings)
+    stores: StoreSettings = field(default_factory=StoreSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
+
+    @property
+    def home(self) -> Path:
+        """Where the platform keeps what is its own: keys, the process files, the predictor's disk."""
+        return self.root / ".octavo"
+
+    @property
+    def module_path(self) -> Path:
+        return self.root / self.project.module
+
+    def path(self, url: str) -> Path:
+        """The local path that a store's URL names (``lmdb:PATH``, ``file:PATH``, ``sqlite:///PATH`` or a bare path)."""
+        _, _, rest = url.rpartition(":")
+        return self.root / rest.removeprefix("///")
+
+
+_SECTIONS = {
+    "project": ProjectSettings,
+    "stores": StoreSettings,
+    "control": ControlSettings,
+    "predictor": PredictorSettings,
+    "clock": ClockSettings,
+}
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above `start` that holds an octavo.toml.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise ConfigurationError(f"{start} is not inside a project: no {FILE_NAME} here or above; make one with: octavo new")
+
+
+def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read a project's settings.
+
+    Raises
+    ------
+    ConfigurationError
+        For TOML that cannot be read, an unknown section or setting, or a value of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    file = root / FILE_NAME
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file}: {error}") from error
+    unknown = set(document) - set(_SECTIONS)
+    if unknown:
+        raise ConfigurationError(f"{file}: unknown section [{sorted(unknown)[0]}]; there are: {', '.join(_SECTIONS)}")
+    sections: dict[str, object] = {}
+    for name, settings in _SECTIONS.items():
+        values = dict(document.get(name, {}))
+        for setting in settings.__dataclass_fields__:
+            given = environment.get(f"OCTAVO_{name}_{setting}".upper())
+            if given is not None:
+                values[setting] = given
+        sections[name] = _settings(settings, values, where=f"{file} [{name}]")
+    return replace(Config(root=root), **sections)  # type: ignore[arg-type]  # each section has its own type, checked above
+
+
+def _settings(settings: type, values: dict[str, object], *, where: str) -> object:
+    unknown = set(values) - set(settings.__dataclass_fields__)
+    if unknown:
+        known = ", ".join(settings.__dataclass_fields__)
+        raise ConfigurationError(f"{where}: unknown setting {sorted(unknown)[0]!r}; there are: {known}")
+    try:
+        return msgspec.convert(values, settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error

@@ -1,0 +1,120 @@
+"""Aggregates and latest values, as a user declares them; `octavo.features.aggregates` computes them.
+
+A window of length W at time T covers event times in [T - W, T), its far edge rounded down to the window's tile, and only
+events that were known before T. The tile is the largest of 1 m, 5 m, 15 m, 1 h, 6 h and 1 d that is at most W / 12, so
+that every window is read from 12 to 80 tiles and is at most 8.4 % longer than declared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from octavo.definitions.types import seconds
+from octavo.errors import InvalidDefinition
+
+TILES_S = (60, 300, 900, 3_600, 21_600, 86_400)
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 720, 366 * 86_400
+
+
+class Operation(StrEnum):
+    """What an aggregate does with the values in its window. Nulls are passed over by all."""
+
+    COUNT = "count"
+    SUM = "sum"
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    STD = "std"
+    QUANTILE = "quantile"
+    LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """One operation over a column for any number of windows; made by `mean`, `count` and their like.
+
+    Attributes
+    ----------
+    column : str or None
+        None only for a count of events.
+    over : tuple of str
+        Windows such as ``24h``; empty for a latest value.
+    q : float or None
+        The quantile's rank in (0, 1).
+    ttl : str or None
+        Age from which a latest value is stale.
+    """
+
+    operation: Operation
+    column: str | None
+    over: tuple[str, ...] = ()
+    q: float | None = None
+    ttl: str | None = None
+
+    def __post_init__(self) -> None:
+        for window in self.over:
+            length = seconds(window, what="window")
+            if not SHORTEST_WINDOW_S <= length <= LONGEST_WINDOW_S:
+                raise InvalidDefinition(
+                    f"{self.operation} over {window!r}: a window lasts from 12 minutes to 366 days "
+                    "(twelve tiles of a minute or more)"
+                )
+        if self.operation is Operation.QUANTILE and not (self.q is not None and 0 < self.q < 1):
+            raise InvalidDefinition(f"quantile of {self.column!r}: rank {self.q!r} is not between 0 and 1")
+
+
+def tile_s(window_s: int) -> int:
+    """Seconds of the tile by which a window of `window_s` seconds is computed."""
+    return max(tile for tile in TILES_S if tile * 12 <= window_s)
+
+
+def count(column: str | None = None, *, over: str | Sequence[str]) -> Aggregate:
+    """How many events, or how many non-null values of a column. 0 when there are none."""
+    return Aggregate(operation=Operation.COUNT, column=column, over=_windows(over))
+
+
+def sum(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.sum
+    """Sum of the values; null when there are none."""
+    return Aggregate(operation=Operation.SUM, column=column, over=_windows(over))
+
+
+def mean(column: str, *, over: str | Sequence[str]) -> Aggregate:
+    """Arithmetic mean; null when there are no values."""
+    return Aggregate(operation=Operation.MEAN, column=column, over=_windows(over))
+
+
+def min(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.min
+    """Smallest value; null when there are none."""
+    return Aggregate(operation=Operation.MIN, column=column, over=_windows(over))
+
+
+def max(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.max
+    """Largest value; null when there are none."""
+    return Aggregate(operation=Operation.MAX, column=column, over=_windows(over))
+
+
+def std(column: str, *, over: str | Sequence[str]) -> Aggregate:
+    """Population standard deviation; null when there are no values."""
+    return Aggregate(operation=Operation.STD, column=column, over=_windows(over))
+
+
+def quantile(column: str, q: float, *, over: str | Sequence[str]) -> Aggregate:
+    """The value of rank ``ceil(q * n)``, to 1 % of its size; null when there are no values.
+
+    Values are kept as counts in logarithmic bins, which merge exactly in any order (DDSketch; Masson, Rim and Lee, VLDB
+    2019), and offline computation bins them by the same rule.
+    """
+    return Aggregate(operation=Operation.QUANTILE, column=column, over=_windows(over), q=q)
+
+
+def latest(column: str, *, ttl: str) -> Aggregate:
+    """The newest value by event time, stale from `ttl` on; events of one time are ordered by when they became known."""
+    seconds(ttl, what="ttl")
+    return Aggregate(operation=Operation.LATEST, column=column, ttl=ttl)
+
+
+def _windows(over: str | Sequence[str]) -> tuple[str, ...]:
+    windows = (over,) if isinstance(over, str) else tuple(over)
+    if not windows:
+        raise InvalidDefinition("an aggregate needs at least one window: over='24h'")
+    return windows

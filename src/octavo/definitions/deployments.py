@@ -1,0 +1,134 @@
+"""Deployments: which model answers under which name, how a new version takes over, and how it is watched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from octavo.definitions.models import Model
+from octavo.definitions.types import check_name, seconds
+from octavo.errors import InvalidDefinition
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Rollout:
+    """How a new version takes over from the live one.
+
+    Parameters
+    ----------
+    shadow : str or None
+        How long it first answers beside the live version, unseen by callers.
+    steps : sequence of int
+        Percentages of traffic, rising, ending at 100.
+    bake : str
+        How long each step before the last is watched.
+    approval : str
+        ``policy``: a version that passed its gates is approved by the project's policy. ``manual``: a person approves.
+    """
+
+    shadow_s: int
+    steps: tuple[int, ...]
+    bake_s: int
+    approval: str
+
+    def __init__(
+        self,
+        *,
+        shadow: str | None = "1h",
+        steps: Sequence[int] = (10, 50, 100),
+        bake: str = "1h",
+        approval: str = "policy",
+    ) -> None:
+        put = object.__setattr__
+        put(self, "shadow_s", seconds(shadow, what="shadow time") if shadow else 0)
+        put(self, "steps", tuple(steps))
+        put(self, "bake_s", seconds(bake, what="bake time"))
+        put(self, "approval", approval)
+        if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1 or steps[-1] != 100:
+            raise InvalidDefinition(f"rollout steps {list(steps)} must rise from at least 1 and end at 100")
+        if approval not in ("policy", "manual"):
+            raise InvalidDefinition(f"rollout approval {approval!r} is neither 'policy' nor 'manual'")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Monitor:
+    """What is watched, and from which size on it is an incident.
+
+    Parameters
+    ----------
+    every : str
+        How often it is looked at.
+    window : str
+        The stretch of predictions that is compared with the training set.
+    drift : float
+        Population stability index, weighted by importance over the inputs, from which drift is an incident.
+    degradation : float
+        Growth of the error over matured outcomes against the held-out rows, from which it is an incident: 0.25 is a quarter.
+    missing : float
+        Share of missing or default values of one input, above that of training, from which it is a quality incident.
+    min_rows : int
+        Fewer predictions or outcomes in the window than this are not judged.
+    """
+
+    every_s: int
+    window_s: int
+    drift: float
+    degradation: float
+    missing: float
+    min_rows: int
+
+    def __init__(
+        self,
+        *,
+        every: str = "1h",
+        window: str = "24h",
+        drift: float = 0.25,
+        degradation: float = 0.25,
+        missing: float = 0.2,
+        min_rows: int = 200,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "every_s", seconds(every, what="monitor interval"))
+        put(self, "window_s", seconds(window, what="monitor window"))
+        put(self, "drift", drift)
+        put(self, "degradation", degradation)
+        put(self, "missing", missing)
+        put(self, "min_rows", min_rows)
+        if self.window_s < self.every_s:
+            raise InvalidDefinition(f"monitor: its window {window!r} is shorter than its interval {every!r}")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Deployment:
+    """A name under which a model answers.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    rollout : Rollout
+    monitor : Monitor
+    unit : str or None
+        The entity key or request field by whose hash traffic is split; the prediction id unless given.
+    """
+
+    name: str
+    model: Model
+    rollout: Rollout
+    monitor: Monitor
+    unit: str | None
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: Model,
+        rollout: Rollout | None = None,
+        monitor: Monitor | None = None,
+        unit: str | None = None,
+    ) -> None:
+        check_name(name, what="deployment")
+        put = object.__setattr__
+        put(self, "name", name)
+        put(self, "model", model)
+        put(self, "rollout", rollout or Rollout())
+        put(self, "monitor", monitor or Monitor())
+        put(self, "unit", unit)

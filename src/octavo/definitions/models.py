@@ -1,0 +1,266 @@
+"""Models, their labels, the gates that a version must pass and what starts a retraining."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from octavo.definitions.features import FeatureView, OnDemand, RequestField
+from octavo.definitions.sources import Source
+from octavo.definitions.types import DType, check_name, seconds
+from octavo.errors import InvalidDefinition
+
+Input = FeatureView | OnDemand | RequestField
+
+
+class Task(StrEnum):
+    """What a model predicts."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    """The probability that the label is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a model learns to predict: a column of a source whose rows also hold the request.
+
+    Parameters
+    ----------
+    source : Source
+        Each row is one labelled case: its request fields and entity keys, the time of the decision and the truth, which
+        becomes known at the source's `available_at`.
+    column : str
+        The truth, numeric. Rows where it is null have no label.
+    at : str
+        The column with the time of the decision: features are those known then.
+    above : float or None
+        Makes a binary label: 1 where the column is greater than this.
+    """
+
+    source: Source
+    column: str
+    at: str
+    above: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.source.dtype(self.column, role="label").is_numeric:
+            raise InvalidDefinition(f"label {self.column!r} of source {self.source.name!r} is not numeric")
+        if self.source.dtype(self.at, role="decision time") is not DType.TIMESTAMP:
+            raise InvalidDefinition(f"decision time {self.at!r} of source {self.source.name!r} must be an oc.Timestamp")
+
+    @property
+    def task(self) -> Task:
+        return Task.REGRESSION if self.above is None else Task.BINARY
+
+    def truth(self, value: float) -> float:
+        """The label of a raw value of the column."""
+        return value if self.above is None else float(value > self.above)
+
+
+class GateKind(StrEnum):
+    """How a gate judges a metric of the held-out rows. All metrics are losses or are compared as such (see `Metric`)."""
+
+    AT_MOST = "at_most"
+    AT_LEAST = "at_least"
+    BETTER_THAN_BASELINE = "better_than_baseline"
+    BETTER_THAN_CHAMPION = "better_than_champion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A condition that a model version must meet before it may be released."""
+
+    kind: GateKind
+    metric: str
+    bound: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}({self.metric}{'' if self.bound is None else f', {self.bound:g}'})"
+
+
+def at_most(metric: str, bound: float) -> Gate:
+    """The metric on held-out rows is at most `bound`."""
+    return Gate(kind=GateKind.AT_MOST, metric=metric, bound=bound)
+
+
+def at_least(metric: str, bound: float) -> Gate:
+    """The metric on held-out rows is at least `bound`."""
+    return Gate(kind=GateKind.AT_LEAST, metric=metric, bound=bound)
+
+
+def better_than_baseline(metric: str) -> Gate:
+    """Better on held-out rows than every baseline: the constant, and the model's declared ones."""
+    return Gate(kind=GateKind.BETTER_THAN_BASELINE, metric=metric)
+
+
+def better_than_champion(metric: str) -> Gate:
+    """Better than the live version on the same held-out rows; passes when there is no live version."""
+    return Gate(kind=GateKind.BETTER_THAN_CHAMPION, metric=metric)
+
+
+class TriggerKind(StrEnum):
+    CRON = "cron"
+    DRIFT = "drift"
+    PERFORMANCE = "performance"
+    NEW_ROWS = "new_rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What starts a retraining by the same code on newer data."""
+
+    kind: TriggerKind
+    cron: str | None = None
+    zone: str = "UTC"
+    rows: int | None = None
+
+    @property
+    def name(self) -> str:
+        detail = {TriggerKind.CRON: f"({self.cron} {self.zone})", TriggerKind.NEW_ROWS: f"({self.rows})"}
+        return self.kind + detail.get(self.kind, "")
+
+
+def cron(expression: str, *, zone: str = "UTC") -> Trigger:
+    """Retrain at the times of a five-field cron expression in a time zone."""
+    return Trigger(kind=TriggerKind.CRON, cron=expression, zone=zone)
+
+
+def on_drift() -> Trigger:
+    """Retrain when a drift incident opens."""
+    return Trigger(kind=TriggerKind.DRIFT)
+
+
+def on_performance() -> Trigger:
+    """Retrain when an incident opens because the error over matured outcomes grew."""
+    return Trigger(kind=TriggerKind.PERFORMANCE)
+
+
+def on_new_rows(rows: int) -> Trigger:
+    """Retrain when this many labelled rows are newer than the live version's training set."""
+    return Trigger(kind=TriggerKind.NEW_ROWS, rows=rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model: its inputs, its label and the function that fits it. Made by `model`.
+
+    Attributes
+    ----------
+    train : callable
+        Takes an `octavo.Dataset`, returns a fitted estimator with ``predict`` (regression) or ``predict_proba``.
+    holdout_s : int
+        The newest stretch of labelled rows, kept out of training to evaluate on; seconds.
+    history_s : int or None
+        How far back training rows reach; all unless given.
+    baseline : str or None
+        An input that by itself is a guess at the label, such as the last known delay; a baseline beside the constant.
+    """
+
+    name: str
+    features: tuple[Input, ...]
+    label: Label
+    train: Callable[..., Any] = field(repr=False, compare=False)
+    metrics: tuple[str, ...]
+    gates: tuple[Gate, ...] = ()
+    retrain: tuple[Trigger, ...] = ()
+    holdout_s: int
+    history_s: int | None = None
+    baseline: str | None = None
+    description: str = ""
+    owner: str = ""
+    source_code: str = field(repr=False, default="")
+
+    def __post_init__(self) -> None:
+        check_name(self.name, what="model")
+        if not self.input_names:
+            raise InvalidDefinition(f"model {self.name!r} has no numeric input")
+        if len(set(self.input_names)) < len(self.input_names):
+            raise InvalidDefinition(f"model {self.name!r} lists an input twice")
+        requested = {f.name for f in self.request_fields}
+        for function in self.on_demand:
+            missing = [name for name in function.inputs if name not in requested]
+            if missing:
+                raise InvalidDefinition(
+                    f"model {self.name!r}: on-demand feature {function.name!r} takes {', '.join(missing)}, "
+                    "which is not among the model's oc.request fields"
+                )
+        if self.baseline and self.baseline not in self.input_names:
+            raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is not one of its inputs")
+        columns = set(self.label.source.columns)
+        needed = requested | {view.entity.key for view in self.views}
+        if needed - columns:
+            raise InvalidDefinition(
+                f"model {self.name!r}: label source {self.label.source.name!r} lacks {', '.join(sorted(needed - columns))}; "
+                "its rows must hold the request fields and entity keys"
+            )
+        if self.label.column in requested:
+            raise InvalidDefinition(f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)")
+
+    @property
+    def task(self) -> Task:
+        return self.label.task
+
+    @property
+    def views(self) -> tuple[FeatureView, ...]:
+        return tuple(f for f in self.features if isinstance(f, FeatureView))
+
+    @property
+    def on_demand(self) -> tuple[OnDemand, ...]:
+        return tuple(f for f in self.features if isinstance(f, OnDemand))
+
+    @property
+    def request_fields(self) -> tuple[RequestField, ...]:
+        return tuple(f for f in self.features if isinstance(f, RequestField))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The columns of the model's matrix, in order: views' features, on-demand ones, numeric request fields."""
+        return (
+            *(input_name(view.name, f.name) for view in self.views for f in view.features),
+            *(function.name for function in self.on_demand),
+            *(f.name for f in self.request_fields if f.dtype.is_numeric),
+        )
+
+
+def input_name(view: str, feature: str) -> str:
+    """What a view's feature is called among a model's inputs."""
+    return f"{view}__{feature}"
+
+
+def model(
+    *,
+    features: Sequence[Input],
+    label: Label,
+    metrics: Sequence[str],
+    gates: Sequence[Gate] = (),
+    retrain: Sequence[Trigger] = (),
+    holdout: str = "14d",
+    history: str | None = None,
+    baseline: str | None = None,
+    description: str = "",
+    owner: str = "",
+) -> Callable[[Callable[..., Any]], Model]:
+    """Declare a training function as a model; the function's name is the model's."""
+
+    def declare(train: Callable[..., Any]) -> Model:
+        return Model(
+            name=train.__name__,
+            features=tuple(features),
+            label=label,
+            train=train,
+            metrics=tuple(metrics),
+            gates=tuple(gates),
+            retrain=tuple(retrain),
+            holdout_s=seconds(holdout, what="holdout"),
+            history_s=seconds(history, what="history") if history else None,
+            baseline=baseline,
+            description=description or (train.__doc__ or "").strip(),
+            owner=owner,
+            source_code=inspect.getsource(train),
+        )
+
+    return declare
+

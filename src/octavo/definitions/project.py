@@ -1,0 +1,164 @@
+"""All that a project's module declares, checked as a whole."""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import msgspec
+
+from octavo.definitions.deployments import Deployment
+from octavo.definitions.features import FeatureView
+from octavo.definitions.models import Model
+from octavo.definitions.sources import Entity, Source
+from octavo.errors import ConfigurationError, InvalidDefinition, NotFound, OctavoError
+
+Declared = Source | FeatureView | Model | Deployment
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Everything declared in one module, by name.
+
+    Attributes
+    ----------
+    code : mapping of file name to text
+        The module's source as loaded; it travels in bundles, so that on-demand features stay what they were.
+    """
+
+    name: str
+    code: Mapping[str, str]
+    entities: Mapping[str, Entity]
+    sources: Mapping[str, Source]
+    views: Mapping[str, FeatureView]
+    models: Mapping[str, Model]
+    deployments: Mapping[str, Deployment]
+
+    def source(self, name: str) -> Source:
+        return _named("source", name, self.sources)
+
+    def view(self, name: str) -> FeatureView:
+        return _named("feature view", name, self.views)
+
+    def model(self, name: str) -> Model:
+        return _named("model", name, self.models)
+
+    def deployment(self, name: str) -> Deployment:
+        return _named("deployment", name, self.deployments)
+
+    def documents(self) -> dict[str, bytes]:
+        """Each definition as canonical JSON under ``kind/name``: what `plan` compares and `apply` records."""
+        groups: dict[str, Mapping[str, object]] = {
+            "entity": self.entities,
+            "source": self.sources,
+            "view": self.views,
+            "model": self.models,
+            "deployment": self.deployments,
+        }
+        return {
+            f"{kind}/{name}": msgspec.json.encode(document(definition), order="deterministic")
+            for kind, group in groups.items()
+            for name, definition in group.items()
+        }
+
+
+def document(definition: object) -> object:
+    """A definition as plain data: functions by the digest of their source, references to others by name."""
+    plain: dict[str, object] = {}
+    for field in _fields(definition):
+        value = getattr(definition, field)
+        if field == "source_code":
+            plain["code"] = hashlib.sha256(str(value).encode()).hexdigest()[:16]
+        elif not callable(value):
+            plain[field] = _plain(value)
+    return plain
+
+
+def _fields(definition: object) -> Iterable[str]:
+    return tuple(getattr(type(definition), "__dataclass_fields__", ()))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Entity | Source | Model):
+        return value.name
+    if isinstance(value, FeatureView):
+        return f"view {value.name}"
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return document(value) if _fields(value) else value
+
+
+def load_project(path: Path, *, name: str) -> Project:
+    """Run a project's module and collect what it declares.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is absent or fails to run.
+    InvalidDefinition
+        If two things share a name, or something refers to what is not declared.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"the project's module {path} does not exist; octavo.toml names it under [project] module")
+    return collect(_run(path), name=name, code={path.name: path.read_text(encoding="utf-8")})
+
+
+def collect(module: ModuleType, *, name: str, code: Mapping[str, str]) -> Project:
+    """Collect the definitions in a module, those they refer to included."""
+    found = list(vars(module).values())
+    deployments = _by_name("deployment", (d for d in found if isinstance(d, Deployment)))
+    models = _by_name("model", [*(d for d in found if isinstance(d, Model)), *(d.model for d in deployments.values())])
+    views = _by_name(
+        "feature view",
+        [*(d for d in found if isinstance(d, FeatureView)), *(v for m in models.values() for v in m.views)],
+    )
+    sources = _by_name(
+        "source",
+        [
+            *(d for d in found if isinstance(d, Source)),
+            *(v.source for v in views.values()),
+            *(m.label.source for m in models.values()),
+        ],
+    )
+    entities = _by_name(
+        "entity", [*(d for d in found if isinstance(d, Entity)), *(v.entity for v in views.values())]
+    )
+    return Project(
+        name=name, code=code, entities=entities, sources=sources, views=views, models=models, deployments=deployments
+    )
+
+
+def _by_name(kind: str, definitions: Iterable[_T]) -> dict[str, _T]:
+    named: dict[str, _T] = {}
+    for definition in definitions:
+        name: str = definition.name  # type: ignore[attr-defined]  # every definition has a name
+        if named.setdefault(name, definition) is not definition:
+            raise InvalidDefinition(f"two {kind}s are named {name!r}; each needs a name of its own")
+    return named
+
+
+def _named(kind: str, name: str, group: Mapping[str, _T]) -> _T:
+    if name not in group:
+        raise NotFound(kind, name, group)
+    return group[name]
+
+
+def _run(path: Path) -> ModuleType:
+    module_name = f"octavo_project_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except OctavoError:
+        raise
+    except Exception as error:  # a user's module may fail in any way; this is a process boundary
+        raise ConfigurationError(f"{path} failed to load: {type(error).__name__}: {error}") from error
+    return module

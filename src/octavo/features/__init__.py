@@ -1,0 +1,1 @@
+"""From events to feature values: one definition, computed offline and online, equal."""

@@ -1,0 +1,1 @@
+"""Whether models still do well: drift, quality, performance over matured outcomes, incidents."""

@@ -1,0 +1,106 @@
+"""Signatures over releases: Ed25519, over exact bytes, with a purpose that cannot be confused with another."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from octavo.errors import ConfigurationError, IntegrityError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature and which key made it.
+
+    Attributes
+    ----------
+    key_id : str
+        First 16 hex digits of the public key.
+    value : str
+        128 hex digits.
+    """
+
+    key_id: str
+    value: str
+
+
+def _framed(purpose: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding, v1: length-prefixed, so that no two (purpose, payload) share bytes."""
+    return b"DSSEv1 %d %s %d %s" % (len(purpose.encode()), purpose.encode(), len(payload), payload)
+
+
+class Verifier:
+    """Checks signatures against one trusted public key.
+
+    Parameters
+    ----------
+    public_key : bytes, 32
+    """
+
+    def __init__(self, public_key: bytes) -> None:
+        self._key = Ed25519PublicKey.from_public_bytes(public_key)
+        self.key_id = public_key.hex()[:16]
+
+    @classmethod
+    def load(cls, path: Path) -> "Verifier":
+        """Read the trusted key.
+
+        Raises
+        ------
+        ConfigurationError
+            If the file is absent or holds no key.
+        """
+        try:
+            return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"no trusted public key at {path}: {error}") from error
+
+    def verify(self, purpose: str, payload: bytes, signature: Signature) -> None:
+        """Check a signature.
+
+        Raises
+        ------
+        IntegrityError
+            If another key made it, or the bytes or the purpose differ.
+        """
+        if signature.key_id != self.key_id:
+            raise IntegrityError(f"{purpose}: signed by key {signature.key_id}, but only {self.key_id} is trusted")
+        try:
+            self._key.verify(bytes.fromhex(signature.value), _framed(purpose, payload))
+        except (InvalidSignature, ValueError) as error:
+            raise IntegrityError(f"{purpose}: the signature does not fit the bytes; they were changed") from error
+
+
+class Signer:
+    """Holds a project's release key.
+
+    The private key is made at the first use with mode 0600; the public one stands beside it with the suffix ``.pub``.
+
+    Parameters
+    ----------
+    path : Path
+        Of the private key.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            _create_key(path)
+        self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        self.verifier = Verifier(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    def sign(self, purpose: str, payload: bytes) -> Signature:
+        """Sign bytes for one purpose."""
+        return Signature(key_id=self.verifier.key_id, value=self._key.sign(_framed(purpose, payload)).hex())
+
+
+def _create_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    path.with_suffix(".pub").write_text(public.hex() + "\n", encoding="ascii")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()).hex() + "\n")

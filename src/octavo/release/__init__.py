@@ -1,0 +1,1 @@
+"""How a version earns traffic: manifests, the rollout's state machine, rollback."""

@@ -1,0 +1,1 @@
+"""What is kept, and where: narrow ports, and an adapter for each technology."""

@@ -1,0 +1,247 @@
+"""The seams. Each port speaks the domain, has one contract suite that all its adapters pass, and an in-memory fake."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Record(Protocol):
+    """A frozen dataclass kept in the metadata store, found by its kind and key."""
+
+    kind: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """Unique within its kind."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """Who did what, when, to what, and how it ended. Appended in the transaction of the operation itself."""
+
+    at: datetime
+    actor: str
+    operation: str
+    target: str
+    outcome: str
+    detail: str = ""
+
+
+class Transaction(Protocol):
+    """Reads and writes that happen together or not at all."""
+
+    def get(self, record_type: type[R], key: str) -> R | None:
+        """The record, or None."""
+
+    def find(
+        self, record_type: type[R], *, newest_first: bool = False, limit: int | None = None, **equal: object
+    ) -> list[R]:
+        """Records whose top-level fields equal those given, in the order in which they were first added."""
+
+    def add(self, record: Record) -> None:
+        """Add a record.
+
+        Raises
+        ------
+        Conflict
+            If one of its kind and key exists.
+        """
+
+    def put(self, record: Record) -> None:
+        """Add or overwrite a record."""
+
+    def replace(self, old: R, new: R) -> None:
+        """Compare and swap: overwrite `old` by `new`, which has the same key.
+
+        Raises
+        ------
+        Conflict
+            If the stored record is no longer equal to `old`.
+        """
+
+    def append_audit(self, event: AuditEvent) -> None:
+        """Append to the audit trail."""
+
+    def audit(self, *, newest_first: bool = True, limit: int = 100) -> list[AuditEvent]:
+        """The audit trail."""
+
+
+class Metadata(Protocol):
+    """Definitions, runs, versions, releases, incidents, audit."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction; it is committed on a clean exit and rolled back on an exception.
+
+        Raises
+        ------
+        Unavailable
+            If the store cannot be reached or stays locked.
+        """
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Tables(Protocol):
+    """Append-only tables of columns: events, predictions, outcomes, statistics."""
+
+    def ensure(self, table: str, schema: "pa.Schema") -> None:
+        """Create the table if it is absent; idempotent.
+
+        Raises
+        ------
+        Conflict
+            If it exists with another schema.
+        """
+
+    def append(self, table: str, rows: "pa.Table", *, writer: str, sequence: int) -> bool:
+        """Append rows exactly once.
+
+        Parameters
+        ----------
+        writer, sequence
+            A writer numbers its appends in rising order; one whose sequence is not above the last that was written is
+            already there and is passed over. Rows and sequence are committed together.
+
+        Returns
+        -------
+        bool
+            Whether rows were written now.
+        """
+
+    def written(self, table: str, writer: str) -> int:
+        """The last sequence that a writer committed; -1 if none."""
+
+    def version(self, table: str) -> int:
+        """The table's version; rises with every commit. -1 for a table that does not exist."""
+
+    def query(
+        self,
+        sql: str,
+        *,
+        tables: Mapping[str, str],
+        frames: Mapping[str, "pa.Table"] | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> "pa.Table":
+        """Run one SELECT in DuckDB's dialect.
+
+        Parameters
+        ----------
+        tables : mapping of the name used in `sql` to a table
+        frames : mapping of the name used in `sql` to rows in memory
+        parameters : named parameters, ``$name`` in `sql`
+
+        Raises
+        ------
+        NotFound
+            If a table does not exist.
+        """
+
+    def compact(self, table: str) -> None:
+        """Merge small files; changes no row."""
+
+
+class OnlineStore(Protocol):
+    """Small values by key, read in the request; written by one process at a time."""
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """One batched read, of one moment; None for an absent key."""
+
+    def write(self, values: Mapping[bytes, bytes | None], *, marks: Mapping[str, int]) -> None:
+        """Write (or, for None, delete) values and set marks, all in one atomic step."""
+
+    def mark(self, name: str) -> int:
+        """A mark set by `write`; -1 if never set."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class EventStream(Protocol):
+    """Durable, ordered logs of opaque payloads, one per topic."""
+
+    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
+        """Append payloads, all or none; when it returns they survive a crash of the machine.
+
+        Returns
+        -------
+        int
+            The offset after the last one: as many payloads as the topic has ever held.
+        """
+
+    def read(self, topic: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
+        """Payloads from offset `start` on with their offsets, in order; empty at the end."""
+
+    def end(self, topic: str) -> int:
+        """The offset after the last payload; 0 for a topic never published to."""
+
+    def topics(self) -> list[str]:
+        """All topics."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Artifacts(Protocol):
+    """Immutable bytes by the digest of their content, and a few named, replaceable documents."""
+
+    def put(self, data: bytes) -> str:
+        """Keep bytes; idempotent. Returns ``sha256:<64 hex digits>``."""
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a digest, verified.
+
+        Raises
+        ------
+        NotFound
+            If there are none.
+        IntegrityError
+            If what is stored no longer matches.
+        InvalidRequest
+            If `digest` is no digest.
+        """
+
+    def publish(self, name: str, data: bytes) -> None:
+        """Replace a named document, atomically."""
+
+    def published(self, name: str) -> bytes | None:
+        """The named document as last published; None if never."""
+
+    def published_names(self, prefix: str) -> Iterator[str]:
+        """Names of published documents that start with `prefix`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should hear of."""
+
+    subject: str
+    text: str
+    at: datetime
+
+
+class Notifier(Protocol):
+    """Tells people."""
+
+    def send(self, notice: Notice) -> None:
+        """Deliver a notice, or log that it could not be delivered; never raises for an absent receiver."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The adapters that a project's URLs chose."""
+
+    metadata: Metadata
+    tables: Tables
+    online: OnlineStore
+    stream: EventStream
+    artifacts: Artifacts
+    notifier: Notifier

@@ -1,0 +1,1 @@
+"""From features and labels to a fitted model: datasets, runs, evaluation, reports."""
