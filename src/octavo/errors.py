@@ -13,6 +13,7 @@
     ├── GateFailed               a model version has not earned its promotion
     ├── IntegrityError           bytes are not what their digest, signature or checksum says
     ├── TrainingFailed           a user's training function raised or returned something unusable
+    ├── PredictionFailed         a model or an on-demand feature raised, or gave no finite number
     └── Unavailable              a store or process cannot be reached now; try again
 
 Messages say what, where and what to do next. Adapters translate every vendor's error into this tree. HTTP statuses
@@ -139,6 +140,10 @@ class IntegrityError(OctavoError):
 
 class TrainingFailed(OctavoError):
     code = "training_failed"
+
+
+class PredictionFailed(OctavoError):
+    code = "prediction_failed"
 
 
 class Unavailable(OctavoError):

@@ -1,8 +1,8 @@
-"""Aggregates and latest values, as a user declares them; `octavo.features.aggregates` computes them.
+"""Aggregates and latest values, as a user declares them; `octavo.features.sql` computes them offline.
 
-A window of length W at time T covers event times in [T - W, T), its far edge rounded down to the window's tile, and only
-events that were known before T. The tile is the largest of 1 m, 5 m, 15 m, 1 h, 6 h and 1 d that is at most W / 12, so
-that every window is read from 12 to 80 tiles and is at most 8.4 % longer than declared.
+A window of length W at time T covers event times in [T - W, T), its far edge rounded down to the window's tile, and
+only events that were known before T. The tile is the largest of 1 m, 5 m, 15 m, 1 h, 6 h and 1 d that is at most
+W / 12, so that every window is read from 12 tiles or more and is at most 8.4 % longer than declared.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Aggregate:
 
 def tile_s(window_s: int) -> int:
     """Seconds of the tile by which a window of `window_s` seconds is computed."""
-    return max(tile for tile in TILES_S if tile * 12 <= window_s)
+    return next(tile for tile in reversed(TILES_S) if tile * 12 <= window_s)
 
 
 def count(column: str | None = None, *, over: str | Sequence[str]) -> Aggregate:
@@ -99,10 +99,11 @@ def std(column: str, *, over: str | Sequence[str]) -> Aggregate:
 
 
 def quantile(column: str, q: float, *, over: str | Sequence[str]) -> Aggregate:
-    """The value of rank ``ceil(q * n)``, to 1 % of its size; null when there are no values.
+    """The value of rank ``ceil(q * n)`` among values rounded to 7 significant bits; null when there are no values.
 
-    Values are kept as counts in logarithmic bins, which merge exactly in any order (DDSketch; Masson, Rim and Lee, VLDB
-    2019), and offline computation bins them by the same rule.
+    The answer is within 0.8 % of the exact value of that rank, and whole numbers up to 128 are kept as they are. Counts
+    per rounded value merge exactly in any order. The rounding is Veltkamp's (Dekker, Numerische Mathematik 18, 1971):
+    plain IEEE arithmetic, so that every place that computes it gets the same bits.
     """
     return Aggregate(operation=Operation.QUANTILE, column=column, over=_windows(over), q=q)
 

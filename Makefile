@@ -1,0 +1,46 @@
+# Needs python3 (3.11 to 3.13) and make; everything else is installed below this folder.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := .tools/bin/uv
+ARGS   ?=
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help demo test check bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to end by itself)
+	@$(BIN)/octavo demo trips $(ARGS)
+
+test: $(VENV)/.synced ## all tests, with a coverage report
+	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.synced ## format, lint, strict types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.synced ## measurements, each a ratio in one run
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean: ## remove what make installed
+	rm -rf $(VENV) .tools .coverage .coverage.* htmlcov
+
+$(VENV)/.synced: pyproject.toml uv.lock $(UV)
+	@echo "Installing the locked dependencies into $(VENV) ..." >&2
+	@$(UV) sync --locked --extra trips --python $(PYTHON) >&2
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Octavo needs Python 3.11 to 3.13; $(PYTHON) is another. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Installing uv into .tools ..." >&2
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'

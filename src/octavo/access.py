@@ -1,0 +1,286 @@
+"""Who may call: bearer tokens, kept as hashes in one private file that every process of a project reads.
+
+A token reads ``octavo_<id>_<secret>``. The file (``.octavo/access.json``, mode 0600) holds for each its id, name,
+permissions and the SHA-256 of its secret; the secret itself is shown once, when the token is made. The first start
+makes an administrator's token and leaves it beside the file for the command line on the same machine
+(``.octavo/token``). A login code opens the console once, so that a link can be printed without printing a token.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hmac import compare_digest
+from pathlib import Path
+
+import msgspec
+
+from octavo.errors import ConfigurationError, NotAuthenticated, NotFound
+from octavo.operations import Principal
+
+ACCESS_FILE, LOCAL_TOKEN_FILE, LOGINS_FOLDER = "access.json", "token", "logins"
+LOGIN_LIFETIME_S = 86_400
+_TOKEN = re.compile(r"octavo_([0-9a-f]{8})_([0-9a-f]{64})\Z")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}\Z")
+_NOBODY = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is kept of a token.
+
+    Attributes
+    ----------
+    id : str
+        Eight hexadecimal digits; the part of the token that is not secret.
+    name : str
+        Whose it is or what it is for.
+    secret_sha256 : str
+        Of the secret, 64 hexadecimal digits.
+    permissions : tuple of str
+        Such as ``models:read``; ``*`` is all.
+    """
+
+    id: str
+    name: str
+    secret_sha256: str
+    permissions: tuple[str, ...]
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls with this token, as it stands in the audit trail: ``admin/1f3a09c2``."""
+        return Principal(name=f"{self.name}/{self.id}", permissions=frozenset(self.permissions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    tokens: tuple[Token, ...] = ()
+
+
+class AccessFile:
+    """The tokens of a project.
+
+    A change of the file is seen by the next call; as long as it stays the same a call costs one `stat` and two hashes.
+
+    Parameters
+    ----------
+    path : Path
+        An absent file holds no token, so nobody may call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._tokens: dict[str, Token] = {}
+
+    def authenticate(self, header: str | None) -> Principal:
+        """Who sent a request, by its ``Authorization`` header.
+
+        Raises
+        ------
+        NotAuthenticated
+            If the header is absent, is not ``Bearer octavo_...``, or names no token of this project.
+        ConfigurationError
+            If the file cannot be read.
+        """
+        if header is None:
+            raise NotAuthenticated("this needs a token: send the header 'Authorization: Bearer octavo_...'")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotAuthenticated("the Authorization header must read 'Bearer octavo_...'")
+        return self.verify(token.strip())
+
+    def verify(self, token: str) -> Principal:
+        """Who holds a token.
+
+        Raises
+        ------
+        NotAuthenticated
+            If it is no token of this project.
+        ConfigurationError
+            If the file cannot be read.
+        """
+        match = _TOKEN.match(token)
+        if match is None:
+            raise NotAuthenticated("that is not a token; one reads octavo_<8 digits>_<64 digits>")
+        known = self._current().get(match[1])
+        # An unknown id costs the same comparison, so that time tells nobody which ids exist.
+        expected = known.secret_sha256 if known else _NOBODY
+        if not compare_digest(_sha256(match[2]), expected) or known is None:
+            raise NotAuthenticated("that token is not, or no longer, valid here")
+        return known.principal
+
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens, in the order in which they were made."""
+        return tuple(self._current().values())
+
+    def issue(self, *, name: str, permissions: Collection[str]) -> str:
+        """Make a token and return it; it cannot be shown again.
+
+        Raises
+        ------
+        ConfigurationError
+            If `name` holds anything but lower-case letters, digits and ``. _ @ -``, or the file cannot be read.
+        """
+        if not _NAME.match(name):
+            raise ConfigurationError(f"{name!r} cannot name a token: use lower-case letters, digits and . _ @ -")
+        with self._locked():
+            return self._issue(name, permissions)
+
+    def issue_first(self, *, name: str, permissions: Collection[str]) -> str | None:
+        """Make a token if there is none yet; None if there is one. Of several callers at once, one makes it."""
+        with self._locked():
+            return None if self._current() else self._issue(name, permissions)
+
+    def principal(self, token_id: str) -> Principal | None:
+        """Who holds the token with this id; None if there is none (any more)."""
+        token = self._current().get(token_id)
+        return token.principal if token else None
+
+    def revoke(self, token_id: str) -> None:
+        """Make a token invalid from the next call on.
+
+        Raises
+        ------
+        NotFound
+            If there is none with this id.
+        """
+        with self._locked():
+            tokens = self._current()
+            if token_id not in tokens:
+                raise NotFound("token", token_id, tokens)
+            self._write([token for token in tokens.values() if token.id != token_id])
+
+    def _issue(self, name: str, permissions: Collection[str]) -> str:
+        tokens, secret = self._current(), secrets.token_hex(32)
+        made = Token(
+            id=_free_id(tokens), name=name, secret_sha256=_sha256(secret), permissions=tuple(sorted(permissions))
+        )
+        self._write([*tokens.values(), made])
+        return f"octavo_{made.id}_{secret}"
+
+    def _current(self) -> dict[str, Token]:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._tokens = None, {}
+            return self._tokens
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp != self._stamp:
+            self._tokens = {token.id: token for token in self._read().tokens}
+            self._stamp = stamp
+        return self._tokens
+
+    def _read(self) -> _Document:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Document)
+        except (OSError, msgspec.DecodeError) as error:
+            raise ConfigurationError(f"the tokens in {self._path} cannot be read: {error}") from error
+
+    def _write(self, tokens: list[Token]) -> None:
+        write_private(self._path, msgspec.json.format(msgspec.json.encode(_Document(tokens=tuple(tokens)))))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def project_access(home: Path) -> AccessFile:
+    """The tokens of the project whose platform folder is `home`."""
+    return AccessFile(home / ACCESS_FILE)
+
+
+def ensure_admin(home: Path) -> str | None:
+    """Make the administrator's token if the project has no token yet.
+
+    Returns
+    -------
+    str or None
+        The token, if it was made now: to be shown once.
+    """
+    token = project_access(home).issue_first(name="admin", permissions=["*"])
+    if token is not None:
+        write_private(home / LOCAL_TOKEN_FILE, f"{token}\n".encode("ascii"))
+    return token
+
+
+def local_token(home: Path) -> str:
+    """The administrator's token that the first start left for this machine.
+
+    Raises
+    ------
+    NotAuthenticated
+        If there is none.
+    """
+    path = home / LOCAL_TOKEN_FILE
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise NotAuthenticated(f"there is no local token at {path}; start the project once with: octavo up") from None
+
+
+def issue_login(home: Path) -> str:
+    """Make a code that logs the local administrator in to the console once, within a day: ``/login?token=CODE``.
+
+    Raises
+    ------
+    NotAuthenticated
+        If this machine has no local token, or it was revoked.
+    """
+    holder = project_access(home).verify(local_token(home))
+    code = secrets.token_hex(24)
+    write_private(home / LOGINS_FOLDER / _sha256(code), holder.name.rpartition("/")[2].encode("ascii"))
+    return code
+
+
+def redeem_login(home: Path, code: str) -> str:
+    """The id of the token for which a login code was made; the code is worthless from then on.
+
+    Raises
+    ------
+    NotAuthenticated
+        If it was never made, was used already, or is older than a day.
+    """
+    refused = NotAuthenticated("that login link was used already or is too old; make another with: octavo login")
+    path = home / LOGINS_FOLDER / _sha256(code)
+    claimed = path.with_name(f".{secrets.token_hex(8)}")
+    try:
+        # Of two requests with the same code only one can move the file.
+        path.rename(claimed)
+    except FileNotFoundError:
+        raise refused from None
+    token_id, made = claimed.read_text(encoding="ascii"), claimed.stat().st_mtime
+    claimed.unlink()
+    if time.time() - made > LOGIN_LIFETIME_S:
+        raise refused
+    return token_id
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file by one with mode 0600, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _free_id(taken: Collection[str]) -> str:
+    while (made := secrets.token_hex(4)) in taken:
+        pass
+    return made
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,27 @@
+"""What can be asked about who did what."""
+
+from dataclasses import dataclass
+
+from octavo.errors import InvalidRequest
+from octavo.operations import Context, Operations
+from octavo.stores.ports import AuditEvent
+
+operations = Operations()
+MOST_EVENTS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAudit:
+    """Ask for the newest events of the audit trail."""
+
+    limit: int = 100
+
+
+@operations.operation("audit.list", request=ListAudit, permission="audit:read")
+def list_audit(request: ListAudit, context: Context) -> tuple[AuditEvent, ...]:
+    """List who changed what, newest first."""
+    if not 1 <= request.limit <= MOST_EVENTS:
+        raise InvalidRequest(
+            f"limit {request.limit} is out of range", field="limit", fix=f"send a whole number from 1 to {MOST_EVENTS}"
+        )
+    return tuple(context.transacted.audit(limit=request.limit))

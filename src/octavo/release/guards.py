@@ -1,0 +1,151 @@
+"""Guards: what may end a release's stage early. They compare the candidate's arm with the live one over the stage.
+
+Errors (outputs that are no number, requests that a shadow did not answer), latency, and the distribution of the scores.
+A retrained model is meant to differ, so the bounds on the scores only catch one that has lost its mind.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from octavo.errors import NotFound
+from octavo.stores.ports import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardLimits:
+    """From which size on a difference is a complaint.
+
+    Attributes
+    ----------
+    min_rows : int
+        Arms with fewer predictions than this are not judged.
+    errors, min_errors : float, int
+        Share of the candidate's predictions that failed, and how many it takes at least.
+    latency_ratio, latency_slack_us : float
+        The candidate's 95th percentile may be this many times the live one's, and this much more.
+    score_shift : float
+        Distance of the two means, in standard deviations of the live scores.
+    score_spread : float
+        Ratio of the two standard deviations, either way.
+    """
+
+    min_rows: int = 30
+    errors: float = 0.01
+    min_errors: int = 3
+    latency_ratio: float = 2.0
+    latency_slack_us: float = 20_000.0
+    score_shift: float = 1.0
+    score_spread: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmStatistics:
+    """One version's predictions in a stage. Means and deviations are over finite scores; 0 where there are none."""
+
+    rows: int = 0
+    failed: int = 0
+    mean: float = 0.0
+    std: float = 0.0
+    latency_p95_us: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the guards found.
+
+    Attributes
+    ----------
+    complaint : str
+        Empty if the stage may go on.
+    summary : str
+        The evidence in words.
+    """
+
+    complaint: str
+    summary: str
+
+
+_ARMS = """
+SELECT version, count(*) AS n, count(*) FILTER (NOT isfinite(output)) AS failed,
+       coalesce(avg(output) FILTER (isfinite(output)), 0.0) AS mean,
+       coalesce(stddev_pop(output) FILTER (isfinite(output)), 0.0) AS std,
+       coalesce(quantile_cont(latency_us, 0.95), 0.0) AS p95
+FROM predictions
+WHERE deployment = $deployment AND at < $until AND at >= greatest($since, coalesce((
+    SELECT min(at) FROM predictions
+    WHERE deployment = $deployment AND version = $candidate AND at >= $since AND at < $until
+), $since))
+GROUP BY version
+"""
+
+
+def measure(
+    tables: Tables, deployment: str, *, candidate: int, since: datetime, until: datetime
+) -> dict[int, ArmStatistics]:
+    """Statistics of each version's predictions in [since, until), by version.
+
+    Counted from the candidate's first prediction on, so that what came before the predictors had it is not held against it.
+    """
+    try:
+        found = tables.query(
+            _ARMS,
+            tables={"predictions": "predictions"},
+            parameters={"deployment": deployment, "candidate": candidate, "since": since, "until": until},
+        )
+    except NotFound:
+        return {}
+    return {
+        row["version"]: ArmStatistics(
+            rows=row["n"], failed=row["failed"], mean=row["mean"], std=row["std"], latency_p95_us=row["p95"]
+        )
+        for row in found.to_pylist()
+    }
+
+
+def judge(
+    live: ArmStatistics, candidate: ArmStatistics, *, is_shadow: bool, limits: GuardLimits | None = None
+) -> Verdict:
+    """Compare the arms.
+
+    Parameters
+    ----------
+    is_shadow : bool
+        A shadow sees all requests, so each one that it did not answer is an error of its own.
+    """
+    limits = limits or GuardLimits()
+    unanswered = max(live.rows - candidate.rows, 0) if is_shadow else 0
+    expected = candidate.rows + unanswered
+    if min(live.rows, expected) < limits.min_rows:
+        return Verdict(
+            complaint="", summary=f"{candidate.rows} predictions beside {live.rows} live ones: too few to judge"
+        )
+    failures = candidate.failed + unanswered
+    failed = failures / expected
+    shift, spread = _score_differences(live, candidate)
+    summary = (
+        f"{candidate.rows} predictions beside {live.rows} live ones: {failed:.1%} failed, "
+        f"latency p95 {candidate.latency_p95_us / 1000:.1f} ms (live {live.latency_p95_us / 1000:.1f} ms), "
+        f"scores shifted by {shift:.2f} standard deviations, spread ratio {spread:.2f}"
+    )
+    complaints = (
+        (failed > limits.errors and failures >= limits.min_errors, f"more than {limits.errors:.0%} of its predictions failed"),
+        (
+            candidate.latency_p95_us > limits.latency_ratio * live.latency_p95_us + limits.latency_slack_us,
+            "it is much slower than the live version",
+        ),
+        (shift > limits.score_shift, "its scores lie elsewhere than those of the live version"),
+        (spread > limits.score_spread, "its scores spread otherwise than those of the live version"),
+    )
+    complaint = next((text for is_broken, text in complaints if is_broken), "")
+    return Verdict(complaint=f"{complaint} ({summary})" if complaint else "", summary=summary)
+
+
+def _score_differences(live: ArmStatistics, candidate: ArmStatistics) -> tuple[float, float]:
+    """Shift of the mean in live standard deviations, and ratio of the deviations (at least 1)."""
+    scale = live.std or abs(live.mean) or 1.0
+    shift = abs(candidate.mean - live.mean) / scale
+    narrow, wide = sorted((live.std, candidate.std))
+    if wide == 0.0:
+        return shift, 1.0
+    return shift, wide / narrow if narrow > 0 else math.inf

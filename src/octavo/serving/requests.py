@@ -1,0 +1,170 @@
+"""From the bytes of a request to typed rows, or to an error that names the field and the fix.
+
+The schema is the deployment's own: a msgspec decoder is made from its lookup plan, so that a row is checked while it is
+parsed. Nothing nests deeper than ``{"rows": [{field: scalar}]}``, whatever is sent, because the decoder refuses a container
+in a scalar's place as soon as it begins.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from octavo.definitions.plans import PlannedField
+from octavo.definitions.types import DType
+from octavo.errors import InvalidRequest, LimitExceeded
+from octavo.serving.malformed import duplicate_key, explain_malformed
+
+LARGEST_FLOAT32 = 3.4028234663852886e38
+LONGEST_STRING = 1024
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+_KEY = re.compile(rb'"\s*:')
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`\Z")
+_NAMED = re.compile(r"Object (missing required|contains unknown) field `([^`]*)`\Z")
+
+_TYPES: dict[DType, Any] = {
+    DType.FLOAT64: Annotated[float, Meta(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32)],
+    DType.INT64: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
+    DType.BOOL: bool,
+    DType.STRING: Annotated[str, Meta(max_length=LONGEST_STRING)],
+    DType.TIMESTAMP: Annotated[datetime, Meta(tz=True)],
+}
+_WANTED = {
+    DType.FLOAT64: f"a number between -{LARGEST_FLOAT32:.8g} and {LARGEST_FLOAT32:.8g}",
+    DType.INT64: "a whole number of 64 bits",
+    DType.BOOL: "true or false",
+    DType.STRING: f"a string of at most {LONGEST_STRING} characters",
+    DType.TIMESTAMP: (
+        f"an RFC 3339 time with an offset, of a year from {FIRST_YEAR} to {LAST_YEAR}: \"2026-01-31T09:30:00+01:00\""
+    ),
+}
+_SHAPE = 'send {"rows": [{...}, ...]}'
+
+Scalar = str | int | float | bool | datetime | None
+Row = tuple[Scalar, ...]
+
+
+class RequestDecoder:
+    """Decodes the requests of one deployment.
+
+    Parameters
+    ----------
+    fields : sequence of PlannedField
+        All that a row may hold.
+    max_rows : int
+    """
+
+    def __init__(self, fields: Sequence[PlannedField], *, max_rows: int) -> None:
+        self.names = tuple(field.name for field in fields)
+        self._fields = {field.name: field for field in fields}
+        self._max_rows = max_rows
+        self._times = [place for place, field in enumerate(fields) if field.dtype is DType.TIMESTAMP]
+        row = msgspec.defstruct(
+            "Row", [_declared(field) for field in _required_first(fields)], forbid_unknown_fields=True, gc=False
+        )
+        body = msgspec.defstruct(
+            "Body",
+            [("rows", Annotated[list[row], Meta(min_length=1, max_length=max_rows)])],  # type: ignore[valid-type]
+            forbid_unknown_fields=True,
+        )
+        self._decode = msgspec.json.Decoder(body).decode
+        self._values = _getter(self.names)
+
+    def decode(self, body: bytes) -> list[Row]:
+        """The rows, each with one value per field in the order of `names`; None for null and for an absent optional field.
+
+        Raises
+        ------
+        InvalidRequest
+            If the body is no JSON, holds a key twice, or a row does not fit the schema.
+        LimitExceeded
+            If there are too many rows.
+        """
+        try:
+            rows = list(map(self._values, self._decode(body).rows))
+        except msgspec.ValidationError as error:
+            raise self._explain(str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise explain_malformed(body, error) from error
+        # Each key's closing quote stands before a colon, so a body with just as many of these as the rows need has no
+        # key twice. More of them is rare (an escaped quote before a colon, an absent optional field): then count exactly.
+        if len(_KEY.findall(body)) != 1 + len(rows) * len(self.names):
+            duplicate_key(body)
+        for place in self._times:
+            for number, row in enumerate(rows):
+                self._check_year(row[place], number=number, place=place)
+        return rows
+
+    def _check_year(self, moment: Any, *, number: int, place: int) -> None:
+        if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            path = f"rows[{number}].{self.names[place]}"
+            raise InvalidRequest(
+                f"{path} is a time in the year {moment.year}", field=path, fix=f"send {_WANTED[DType.TIMESTAMP]}"
+            )
+
+    def _explain(self, message: str) -> InvalidRequest:
+        """An error for what msgspec says about a body that is JSON but does not fit."""
+        found = _PLACE.search(message)
+        path = found[1] if found else ""
+        what = message[: found.start()] if found else message
+        named = _NAMED.match(what)
+        if named:
+            return self._explain_name(named[2], path=path, unknown=named[1] == "contains unknown")
+        field = self._fields.get(path.rpartition(".")[2]) if "." in path else None
+        if field is not None:
+            return InvalidRequest(_sentence(path, what), field=path, fix=_fix(field))
+        if path == "rows" and "length <=" in what:
+            return LimitExceeded(
+                f"rows holds more than {self._max_rows:,} rows",
+                field="rows",
+                fix=f"send at most {self._max_rows:,} rows in one request",
+            )
+        if path == "rows" and "length >=" in what:
+            return InvalidRequest("rows is empty", field="rows", fix="send at least one row")
+        return InvalidRequest(_sentence(path or "the body", what), field=path or None, fix=_SHAPE)
+
+    def _explain_name(self, name: str, *, path: str, unknown: bool) -> InvalidRequest:
+        if not path:
+            message = f"the body {'holds an unknown' if unknown else 'lacks the'} field {name!r}"
+            return InvalidRequest(message, field=name, fix=_SHAPE)
+        place = f"{path}.{name}"
+        if not unknown:
+            fix = f"add {name!r} to the row: {_WANTED[self._fields[name].dtype]}"
+            return InvalidRequest(f"{path} lacks the field {name!r}", field=place, fix=fix)
+        nearest = get_close_matches(name, self.names, n=1, cutoff=0.6)
+        advice = f"did you mean {nearest[0]!r}?" if nearest else "leave it out;"
+        fix = f"{advice} a row holds: {', '.join(self.names)}"
+        return InvalidRequest(f"{path} holds the unknown field {name!r}", field=place, fix=fix)
+
+
+def _declared(field: PlannedField) -> tuple[Any, ...]:
+    kind = _TYPES[field.dtype]
+    return (field.name, kind) if field.required else (field.name, kind | None, None)
+
+
+def _required_first(fields: Sequence[PlannedField]) -> list[PlannedField]:
+    """A struct's defaults stand at its end."""
+    return sorted(fields, key=lambda field: not field.required)
+
+
+def _getter(names: tuple[str, ...]) -> Any:
+    if not names:
+        return lambda row: ()
+    if len(names) == 1:
+        only = attrgetter(names[0])
+        return lambda row: (only(row),)
+    return attrgetter(*names)
+
+
+def _fix(field: PlannedField) -> str:
+    return f"send {_WANTED[field.dtype]}{'' if field.required else ', or null'}"
+
+
+def _sentence(path: str, what: str) -> str:
+    return f"{path}: {what[:1].lower()}{what[1:]}".replace("`", "'")

@@ -1,0 +1,247 @@
+"""Every port in memory: for tests, and to show what each port means in the fewest lines."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+
+import pyarrow as pa
+
+from octavo.errors import Conflict, IntegrityError, NotFound
+from octavo.stores.duckdb import DuckDB
+from octavo.stores.names import check_document_name, check_topic, digest_of, hex_of
+from octavo.stores.ports import AuditEvent, Notice, R, Record, Transaction
+from octavo.stores.records import Body, conditions, decode, encode
+from octavo.stores.schemas import conform, same_schema
+
+
+class MemoryTransaction:
+    """Works on copies, which the store adopts when the transaction ends well."""
+
+    def __init__(self, records: dict[tuple[str, str], Body], audit: list[AuditEvent]) -> None:
+        self.records = records
+        self.events = audit
+
+    def get(self, record_type: type[R], key: str) -> R | None:
+        body = self.records.get((record_type.kind, key))
+        return None if body is None else decode(record_type, body)
+
+    def find(
+        self, record_type: type[R], *, newest_first: bool = False, limit: int | None = None, **equal: object
+    ) -> list[R]:
+        wanted = conditions(record_type, equal).items()
+        bodies = reversed(self.records.items()) if newest_first else iter(self.records.items())
+        found = (
+            decode(record_type, body)
+            for (kind, _), body in bodies
+            if kind == record_type.kind and all(body.get(name) == value for name, value in wanted)
+        )
+        return list(islice(found, limit))
+
+    def add(self, record: Record) -> None:
+        if (record.kind, record.key) in self.records:
+            raise Conflict(f"there is a {record.kind} {record.key!r} already", kind=record.kind, key=record.key)
+        self.put(record)
+
+    def put(self, record: Record) -> None:
+        self.records[record.kind, record.key] = encode(record)
+
+    def replace(self, old: R, new: R) -> None:
+        stored = self.get(type(old), old.key)
+        if stored is None or encode(stored) != encode(old):
+            raise Conflict(
+                f"{old.kind} {old.key!r} has changed meanwhile; read it again", kind=old.kind, key=old.key
+            )
+        self.put(new)
+
+    def append_audit(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+    def audit(self, *, newest_first: bool = True, limit: int = 100) -> list[AuditEvent]:
+        events = reversed(self.events) if newest_first else iter(self.events)
+        return list(islice(events, limit))
+
+
+class MemoryMetadata:
+    """Metadata for one process; one transaction at a time."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], Body] = {}
+        self._audit: list[AuditEvent] = []
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a transaction is open in this thread already; use that one")
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                tx = MemoryTransaction(dict(self._records), list(self._audit))
+                yield tx
+                self._records, self._audit = tx.records, tx.events
+            finally:
+                self._owner = None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryTables:
+    """Tables of one process, queried by DuckDB."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, pa.Table] = {}
+        self._versions: dict[str, int] = {}
+        self._written: dict[tuple[str, str], int] = {}
+        self._duckdb = DuckDB()
+        self._lock = threading.Lock()
+
+    def ensure(self, table: str, schema: pa.Schema) -> None:
+        with self._lock:
+            existing = self._tables.get(table)
+            if existing is None:
+                self._tables[table] = schema.empty_table()
+                self._versions[table] = 0
+            elif not same_schema(existing.schema, schema):
+                raise Conflict(f"table {table!r} exists with other columns", table=table)
+
+    def append(self, table: str, rows: pa.Table, *, writer: str, sequence: int) -> bool:
+        with self._lock:
+            existing = self._existing(table)
+            if sequence <= self._written.get((table, writer), -1):
+                return False
+            fitting = conform(rows, existing.schema, table=table)
+            self._tables[table] = pa.concat_tables([existing, fitting])
+            self._written[table, writer] = sequence
+            self._versions[table] += 1
+            return True
+
+    def written(self, table: str, writer: str) -> int:
+        return self._written.get((table, writer), -1)
+
+    def version(self, table: str) -> int:
+        return self._versions.get(table, -1)
+
+    def query(
+        self,
+        sql: str,
+        *,
+        tables: Mapping[str, str],
+        frames: Mapping[str, pa.Table] | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> pa.Table:
+        relations = {name: self._existing(table) for name, table in tables.items()}
+        return self._duckdb.select(sql, relations={**relations, **(frames or {})}, parameters=parameters)
+
+    def compact(self, table: str) -> None:
+        self._tables[table] = self._existing(table).combine_chunks()
+
+    def _existing(self, table: str) -> pa.Table:
+        if table not in self._tables:
+            raise NotFound("table", table, self._tables)
+        return self._tables[table]
+
+
+class MemoryOnlineStore:
+    """Values in a dict."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._marks: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        with self._lock:
+            return [self._values.get(key) for key in keys]
+
+    def write(self, values: Mapping[bytes, bytes | None], *, marks: Mapping[str, int]) -> None:
+        with self._lock:
+            for key, value in values.items():
+                if value is None:
+                    self._values.pop(key, None)
+                else:
+                    self._values[key] = bytes(value)
+            self._marks.update(marks)
+
+    def mark(self, name: str) -> int:
+        return self._marks.get(name, -1)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryEventStream:
+    """Topics as lists."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, list[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
+        check_topic(topic)
+        with self._lock:
+            if payloads:
+                self._topics.setdefault(topic, []).extend(bytes(payload) for payload in payloads)
+            return len(self._topics.get(topic, ()))
+
+    def read(self, topic: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
+        payloads = self._topics.get(check_topic(topic), [])
+        if not 0 <= start <= len(payloads):
+            raise IntegrityError(f"topic {topic!r} holds offsets 0 to {len(payloads)}, and {start} was asked for")
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for offset in range(start, len(payloads)):
+            size += len(payloads[offset])
+            if found and size > max_bytes:
+                break
+            found.append((offset, payloads[offset]))
+        return found
+
+    def end(self, topic: str) -> int:
+        return len(self._topics.get(check_topic(topic), ()))
+
+    def topics(self) -> list[str]:
+        return sorted(self._topics)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryArtifacts:
+    """Bytes in dicts."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytes] = {}
+        self._documents: dict[str, bytes] = {}
+
+    def put(self, data: bytes) -> str:
+        digest = digest_of(data)
+        self._bytes[digest] = bytes(data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        hex_of(digest)
+        if digest not in self._bytes:
+            raise NotFound("artifact", digest)
+        return self._bytes[digest]
+
+    def publish(self, name: str, data: bytes) -> None:
+        self._documents[check_document_name(name)] = bytes(data)
+
+    def published(self, name: str) -> bytes | None:
+        return self._documents.get(check_document_name(name))
+
+    def published_names(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(name for name in self._documents if name.startswith(prefix)))
+
+
+class MemoryNotifier:
+    """Keeps what was sent, in `sent`."""
+
+    def __init__(self) -> None:
+        self.sent: list[Notice] = []
+
+    def send(self, notice: Notice) -> None:
+        self.sent.append(notice)

@@ -1,0 +1,147 @@
+"""What is known of a trained model: how well it does, on what, and what its data looked like.
+
+Light: imported by the processes that serve and monitor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.models import Task
+from octavo.errors import IntegrityError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A value and the 95 % interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The distribution of a column, coarse enough to be kept and compared.
+
+    Attributes
+    ----------
+    edges : tuple of float
+        Inner edges of the bins, ascending, at most nine. Bin 0 lies below the first; bin i is [edges[i-1], edges[i]);
+        the last one starts at the last edge. Each is a float32, so that an input falls into the same bin everywhere.
+    shares : tuple of float
+        Share of each bin among the values that are present: one more than edges, summing to 1; 0 if none is present.
+    missing : float
+        Share of NaN among all rows.
+    mean, std, low, high : float or None
+        Of the values that are present; None if none is.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+    missing: float
+    mean: float | None
+    std: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def counts(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], int]:
+        """Count values in this profile's bins; counts of several batches add up.
+
+        Returns
+        -------
+        counts : ndarray, shape (len(shares),), int64
+        missing : int
+            How many are NaN.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        present = array[~np.isnan(array)]
+        bins = np.searchsorted(self.edges, present, side="right")
+        return np.bincount(bins, minlength=len(self.shares)).astype(np.int64), len(array) - len(present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """A tenth of the held-out rows, by predicted value: what was predicted, and what came.
+
+    Attributes
+    ----------
+    predicted : float
+        Mean prediction.
+    observed : Interval
+        Mean label; for a binary one the share of positives.
+    """
+
+    predicted: float
+    observed: Interval
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataWindow:
+    """Rows that were used for one purpose, and the first and last of their decision times."""
+
+    rows: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The evaluation of a trained model on the held-out rows, and the profile of what it learned from.
+
+    Attributes
+    ----------
+    metrics : mapping of metric to Interval
+        On the held-out rows.
+    baselines : mapping of baseline to (mapping of metric to Interval)
+        On the same rows: ``constant``, and the model's declared input if it has one.
+    importance : mapping of input to float
+        Permutation importance on the held-out rows, at least 0, summing to 1.
+    profiles : mapping of input to Profile
+        Of the training rows.
+    prediction : Profile
+        Of the predictions for the held-out rows.
+    label : Profile
+        Of the training rows' labels.
+    curve : tuple of CurvePoint
+        Calibration, by rising prediction.
+    as_of : datetime
+        Only what was known before it was used, in training and in evaluation.
+    """
+
+    model: str
+    task: Task
+    metrics: Mapping[str, Interval]
+    baselines: Mapping[str, Mapping[str, Interval]]
+    importance: Mapping[str, float]
+    profiles: Mapping[str, Profile]
+    prediction: Profile
+    label: Profile
+    curve: tuple[CurvePoint, ...]
+    training: DataWindow
+    holdout: DataWindow
+    as_of: datetime
+
+
+def encode_report(report: Report) -> bytes:
+    """Canonical JSON."""
+    return msgspec.json.encode(report, order="deterministic")
+
+
+def decode_report(data: bytes) -> Report:
+    """The report that `encode_report` wrote.
+
+    Raises
+    ------
+    IntegrityError
+        If the bytes are no report.
+    """
+    try:
+        return msgspec.json.decode(data, type=Report)
+    except msgspec.MsgspecError as error:
+        raise IntegrityError(f"these bytes are no report of a model: {error}; train the model again") from error

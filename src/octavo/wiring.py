@@ -1,0 +1,77 @@
+"""The composition root: from a project's settings to everything assembled. Doors and process mains import it; nothing else."""
+
+from datetime import datetime
+from pathlib import Path
+
+from octavo.clock import Clock, ReplayClock, SystemClock
+from octavo.config import Config, find_root, load_config
+from octavo.definitions.project import load_project
+from octavo.errors import ConfigurationError
+from octavo.features.operations import operations as feature_operations
+from octavo.loop.operations import operations as loop_operations
+from octavo.monitoring.operations import operations as monitoring_operations
+from octavo.operations import SYSTEM, Context, Dispatcher, Operations, Principal
+from octavo.registry.operations import operations as registry_operations
+from octavo.release.operations import operations as release_operations
+from octavo.stores.open import open_stores
+from octavo.training.operations import operations as training_operations
+
+
+def all_operations() -> Operations:
+    """Everything that can be done, of all slices."""
+    operations = Operations()
+    for slice_operations in (
+        feature_operations,
+        training_operations,
+        registry_operations,
+        release_operations,
+        monitoring_operations,
+        loop_operations,
+    ):
+        operations.include(slice_operations)
+    return operations
+
+
+def open_clock(config: Config) -> Clock:
+    """The clock that the settings choose.
+
+    Raises
+    ------
+    ConfigurationError
+        For a mode other than ``system`` and ``replay``, or a start that is no RFC 3339 time with an offset.
+    """
+    if config.clock.mode == "system":
+        return SystemClock()
+    if config.clock.mode != "replay":
+        raise ConfigurationError(f"[clock] mode {config.clock.mode!r} is neither 'system' nor 'replay'")
+    start = None
+    if config.clock.start:
+        try:
+            start = datetime.fromisoformat(config.clock.start)
+        except ValueError as error:
+            raise ConfigurationError(f"[clock] start {config.clock.start!r} is no RFC 3339 time") from error
+        if start.tzinfo is None:
+            raise ConfigurationError(f"[clock] start {config.clock.start!r} lacks an offset; write Z or +00:00 behind it")
+    return ReplayClock(config.home / "clock", start=start)
+
+
+def open_context(config: Config, *, principal: Principal = SYSTEM) -> Context:
+    """Load the project and open its stores."""
+    project = load_project(config.module_path, name=config.project.name)
+    return Context(
+        config=config,
+        clock=open_clock(config),
+        stores=open_stores(config),
+        project=project,
+        principal=principal,
+    )
+
+
+def build_dispatcher(context: Context) -> Dispatcher:
+    """The one way in to all operations."""
+    return Dispatcher(all_operations(), context)
+
+
+def config_here(folder: Path | None = None) -> Config:
+    """The settings of the project that a folder (the current one unless given) is in."""
+    return load_config(find_root((folder or Path.cwd()).resolve()))

@@ -1,0 +1,104 @@
+"""What feature values must be: one entity, one moment, by reading every event. Slow and obviously right.
+
+It shares no code with the product but the definitions. An event is a dict of its source's columns, timestamps as
+integer microseconds since 1970, with its ``_event_id`` (bytes); a column that is absent is null. One that repeats an
+earlier ``_event_id`` is the same event sent again.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from octavo.definitions.aggregates import Operation
+from octavo.definitions.features import Feature, FeatureView
+from octavo.definitions.sources import Source
+
+Event = Mapping[str, object]
+
+
+def features_at(events: Sequence[Event], view: FeatureView, *, key: object, at_us: int) -> dict[str, float | None]:
+    """The value of every feature of `view` for the entity `key` at `at_us`; None where it is missing or stale."""
+    source = view.source
+    known = [
+        event
+        for event in distinct(events)
+        if key is not None and event.get(view.key) == key and _time(event, source.available_at) < at_us
+    ]
+    return {
+        f.name: _latest(f, known, source, at_us) if f.window_s is None else _window(f, known, source, at_us)
+        for f in view.features
+    }
+
+
+def distinct(events: Iterable[Event]) -> list[Event]:
+    """Events without those sent again."""
+    first: dict[object, Event] = {}
+    for event in events:
+        first.setdefault(event["_event_id"], event)
+    return list(first.values())
+
+
+def rounded(value: float) -> float:
+    """A value to seven significant bits, as quantiles see it (Veltkamp's rounding)."""
+    if not abs(value) <= 1e290:
+        return value
+    split = value * (2.0**46 + 1)
+    return split - (split - value)
+
+
+def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int) -> float | None:
+    assert feature.window_s is not None
+    assert feature.tile_s is not None
+    tile_us = feature.tile_s * 1_000_000
+    start_us = (at_us - feature.window_s * 1_000_000) // tile_us * tile_us
+    inside = [event for event in known if start_us <= _time(event, source.event_time) < at_us]
+    if feature.column is None:
+        return float(len(inside))
+    values = [event[feature.column] for event in inside if event.get(feature.column) is not None]
+    if feature.operation is Operation.COUNT:
+        return float(len(values))
+    numbers = sorted(float(value) for value in values)  # type: ignore[arg-type]  # numeric by the definition
+    return _aggregate(feature, numbers) if numbers else None
+
+
+def _latest(feature: Feature, known: Sequence[Event], source: Source, at_us: int) -> float | None:
+    assert feature.column is not None
+    assert feature.ttl_s is not None
+    candidates = [event for event in known if event.get(feature.column) is not None]
+    if not candidates:
+        return None
+    newest = max(candidates, key=lambda e: (_time(e, source.event_time), _time(e, source.available_at), e["_event_id"]))
+    stale = at_us - _time(newest, source.event_time) >= feature.ttl_s * 1_000_000
+    return None if stale else float(newest[feature.column])  # type: ignore[arg-type]  # numeric by the definition
+
+
+def _aggregate(feature: Feature, numbers: list[float]) -> float:
+    match feature.operation:
+        case Operation.SUM:
+            return math.fsum(numbers)
+        case Operation.MEAN:
+            return math.fsum(numbers) / len(numbers)
+        case Operation.MIN:
+            return numbers[0]
+        case Operation.MAX:
+            return numbers[-1]
+        case Operation.STD:
+            return _std(numbers)
+        case Operation.QUANTILE:
+            assert feature.q is not None
+            place = max(math.ceil(feature.q * len(numbers)) - 1, 0)
+            return sorted(rounded(number) for number in numbers)[place]
+        case _:
+            raise AssertionError(feature.operation)
+
+
+def _std(numbers: list[float]) -> float:
+    exact = [Fraction(number) for number in numbers]
+    mean = sum(exact) / len(exact)
+    return math.sqrt(sum((number - mean) ** 2 for number in exact) / len(exact))
+
+
+def _time(event: Event, column: str) -> int:
+    micros = event[column]
+    assert isinstance(micros, int)
+    return micros
