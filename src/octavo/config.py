@@ -115,7 +115,9 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
             return folder
-    raise ConfigurationError(f"{start} is not inside a project: no {FILE_NAME} here or above; make one with: octavo new")
+    raise ConfigurationError(
+        f"{start} is not inside a project: no {FILE_NAME} here or above; make one with: octavo new"
+    )
 
 
 def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Config:

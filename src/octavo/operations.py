@@ -202,9 +202,7 @@ class Dispatcher:
             self._audit_alone(operation, request, principal, outcome=f"refused: {error.code}")
             raise
 
-    def _context(
-        self, principal: Principal, tx: Transaction | None, progress: Callable[[float, str], None]
-    ) -> Context:
+    def _context(self, principal: Principal, tx: Transaction | None, progress: Callable[[float, str], None]) -> Context:
         c = self.context
         return Context(
             config=c.config,

@@ -51,17 +51,25 @@ def open_clock(config: Config) -> Clock:
         except ValueError as error:
             raise ConfigurationError(f"[clock] start {config.clock.start!r} is no RFC 3339 time") from error
         if start.tzinfo is None:
-            raise ConfigurationError(f"[clock] start {config.clock.start!r} lacks an offset; write Z or +00:00 behind it")
+            raise ConfigurationError(
+                f"[clock] start {config.clock.start!r} lacks an offset; write Z or +00:00 behind it"
+            )
     return ReplayClock(config.home / "clock", start=start)
 
 
-def open_context(config: Config, *, principal: Principal = SYSTEM) -> Context:
-    """Load the project and open its stores."""
+def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online: bool = False) -> Context:
+    """Load the project and open its stores.
+
+    Parameters
+    ----------
+    writes_online : bool
+        Whether this process is the one that writes online features: the worker, or a command while no worker runs.
+    """
     project = load_project(config.module_path, name=config.project.name)
     return Context(
         config=config,
         clock=open_clock(config),
-        stores=open_stores(config),
+        stores=open_stores(config, writes_online=writes_online),
         project=project,
         principal=principal,
     )

@@ -34,7 +34,9 @@ def declare(**changed: object) -> object:
     return oc.model(**(wanted | changed))(forecast)
 
 
-@pytest.mark.parametrize(("window", "tile"), [(720, 60), (3_600, 300), (86_400, 3_600), (604_800, 21_600), (2_592_000, 86_400)])
+@pytest.mark.parametrize(
+    ("window", "tile"), [(720, 60), (3_600, 300), (86_400, 3_600), (604_800, 21_600), (2_592_000, 86_400)]
+)
 def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> None:
     assert tile_s(window) == tile
 
@@ -50,9 +52,15 @@ def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> No
         (lambda: oc.mean("amount", over="soon"), "'soon' is no window"),
         (lambda: oc.mean("amount", over=[]), "at least one window"),
         (lambda: oc.quantile("amount", 1.0, over="1h"), "between 0 and 1"),
-        (lambda: oc.FeatureView("v", entity=shop, source=sales, features=[oc.mean("price", over="1h")]), "no column 'price'"),
+        (
+            lambda: oc.FeatureView("v", entity=shop, source=sales, features=[oc.mean("price", over="1h")]),
+            "no column 'price'",
+        ),
         (lambda: oc.FeatureView("v", entity=shop, source=sales, features=[oc.mean("shop", over="1h")]), "numeric"),
-        (lambda: oc.FeatureView("v", entity=shop, source=sales, key="amount", features=[oc.count(over="1h")]), "not the type"),
+        (
+            lambda: oc.FeatureView("v", entity=shop, source=sales, key="amount", features=[oc.count(over="1h")]),
+            "not the type",
+        ),
         (lambda: oc.FeatureView("v", entity=shop, source=sales, features=[oc.count(over=["1h", "1h"])]), "twice"),
         (lambda: oc.Label(sales, "shop", at="decided"), "not numeric"),
         (lambda: oc.Label(sales, "amount", at="shop"), "must be an oc.Timestamp"),

@@ -6,7 +6,7 @@ from octavo.definitions.changes import Change, ChangeKind, changes
 from octavo.definitions.project import load_project
 from octavo.errors import ConfigurationError, InvalidDefinition, NotFound
 
-MODULE = '''
+MODULE = """
 import octavo as oc
 
 sales = oc.Source("sales", event_time="at", schema={"shop": oc.String, "at": oc.Timestamp, "amount": oc.Float64})
@@ -18,7 +18,7 @@ def forecast(train):
     return None
 
 shopping = oc.Deployment("shopping", model=forecast)
-'''
+"""
 
 
 def load(folder: Path, text: str = MODULE):
@@ -28,7 +28,13 @@ def load(folder: Path, text: str = MODULE):
 
 def test_everything_declared_is_found_by_name(tmp_path: Path) -> None:
     project = load(tmp_path)
-    assert list(project.documents()) == ["entity/shop", "source/sales", "view/spend", "model/forecast", "deployment/shopping"]
+    assert list(project.documents()) == [
+        "entity/shop",
+        "source/sales",
+        "view/spend",
+        "model/forecast",
+        "deployment/shopping",
+    ]
 
 
 def test_the_same_module_gives_the_same_documents(tmp_path: Path) -> None:

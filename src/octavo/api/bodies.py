@@ -57,7 +57,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise explain_malformed(body, error) from error
+        raise explain_malformed(body, ValueError(str(error))) from error
     except RecursionError as error:
         raise InvalidRequest("the body is nested too deeply", fix="send flat objects") from error
     if not isinstance(document, dict):
@@ -75,7 +75,7 @@ def to_request(document: Mapping[str, Any], request_type: type) -> Any:
     """
     refuse_unknown(document, inspect.type_info(request_type), path="")
     try:
-        request = msgspec.convert(document, request_type)
+        request: Any = msgspec.convert(document, request_type)
     except msgspec.ValidationError as error:
         raise _explained(error) from error
     for field in fields(request):

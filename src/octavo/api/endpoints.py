@@ -1,4 +1,4 @@
-"""Endpoints: a path, a method, the permission that it needs, and what answers. Nothing is reachable without the third."""
+"""Endpoints: a path, a method, the permission that it needs and what answers. Nothing is served without the third."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -47,10 +47,13 @@ class Endpoint:
         return _GuardedRoute(self)
 
     async def _answer(self, request: Request) -> Response:
+        request.state.route = self.path
         if self.permission != PUBLIC:
             principal = self.identify(request)
             if not self.dispatched and not principal.may(self.permission):
-                raise NotAllowed(f"{principal.name} lacks the permission {self.permission!r}", permission=self.permission)
+                raise NotAllowed(
+                    f"{principal.name} lacks the permission {self.permission!r}", permission=self.permission
+                )
             request.state.principal = principal
         return await self.handle(request)
 

@@ -22,16 +22,17 @@ class RequestMetrics:
 
     def render(self) -> str:
         """All counts so far."""
-        lines = ["# HELP octavo_control_requests_total Requests answered.", "# TYPE octavo_control_requests_total counter"]
+        total = "octavo_control_requests_total"
+        lines = [f"# HELP {total} Requests answered.", f"# TYPE {total} counter"]
         for (method, route, status), count in sorted(self._requests.items()):
             labels = f'method="{method}",route="{route}",status="{status}"'
-            lines.append(f"octavo_control_requests_total{{{labels}}} {count}")
+            lines.append(f"{total}{{{labels}}} {count}")
         name = "octavo_control_request_duration_seconds"
         lines += [f"# HELP {name} From the request's arrival to its answer.", f"# TYPE {name} histogram"]
         for (method, route), durations in sorted(self._durations.items()):
             labels, below = f'method="{method}",route="{route}"', 0.0
-            for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), durations, strict=False):
-                below += count
+            for bound, within in zip((*map(str, BUCKETS_S), "+Inf"), durations, strict=False):
+                below += within
                 lines.append(f'{name}_bucket{{{labels},le="{bound}"}} {below:.0f}')
             lines += [f"{name}_sum{{{labels}}} {durations[-1]:.6f}", f"{name}_count{{{labels}}} {below:.0f}"]
         return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What stands before every route: the host is checked, the request gets an id, and every answer says how to treat it."""
+"""What stands before every route: it checks the host, gives the request an id, and marks every answer."""
 
 import logging
 import re
@@ -70,10 +70,10 @@ class Shield:
             refused = self._refusal(headers.get("host", ""), request_id)
             await (refused or self._app)(scope, receive, send_marked)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = scope["state"].get("route")
             self._metrics.record(
-                method=scope["method"] if route != "unmatched" else "any",
-                route=route,
+                method=scope["method"] if route else "any",
+                route=route or "unmatched",
                 status=status,
                 duration_s=time.perf_counter() - started,
             )

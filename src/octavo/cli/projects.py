@@ -59,7 +59,9 @@ def _show(planned: Plan, *, json: bool, done: bool) -> None:
     for change in planned.changes:
         say(f"{_SIGN[change.kind]} {change.definition}{_detail(change)}")
     verb = "Applied" if done else "Would change"
-    say(f"{verb} {len(planned.changes)} of {len(planned.changes) + planned.unchanged} definitions in {planned.project}.")
+    say(
+        f"{verb} {len(planned.changes)} of {len(planned.changes) + planned.unchanged} definitions in {planned.project}."
+    )
 
 
 def _detail(change: Change) -> str:

@@ -1,9 +1,9 @@
 """The Python client of a running Octavo.
 
-    from octavo.client import Client
+from octavo.client import Client
 
-    with Client.here() as octavo:
-        octavo.predict("eta", [{"origin": "JFK", ...}])
+with Client.here() as octavo:
+    octavo.predict("eta", [{"origin": "JFK", ...}])
 """
 
 from octavo.client.client import Client

@@ -66,7 +66,9 @@ def changes(before: Mapping[str, bytes], project: Project) -> tuple[Change, ...]
 def dependants(project: Project, definition: str) -> tuple[str, ...]:
     """Definitions that rest on another: views on sources, models on views, deployments on models."""
     kind, _, name = definition.partition("/")
-    views = [v for v in project.views.values() if (kind, name) in {("source", v.source.name), ("entity", v.entity.name)}]
+    views = [
+        v for v in project.views.values() if (kind, name) in {("source", v.source.name), ("entity", v.entity.name)}
+    ]
     touched_views = {v.name for v in views} | ({name} if kind == "view" else set())
     models = [
         m

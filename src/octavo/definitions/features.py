@@ -79,7 +79,9 @@ class FeatureView:
         put(self, "description", description)
         put(self, "owner", owner)
         if source.dtype(self.key, role="key") is not entity.dtype:
-            raise InvalidDefinition(f"feature view {name!r}: key {self.key!r} is not the type of entity {entity.name!r}")
+            raise InvalidDefinition(
+                f"feature view {name!r}: key {self.key!r} is not the type of entity {entity.name!r}"
+            )
         names = [f.name for f in self.features]
         if not names or len(set(names)) < len(names):
             raise InvalidDefinition(f"feature view {name!r} declares no feature, or one twice: {', '.join(names)}")

@@ -197,7 +197,9 @@ class Model:
                 "its rows must hold the request fields and entity keys"
             )
         if self.label.column in requested:
-            raise InvalidDefinition(f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)")
+            raise InvalidDefinition(
+                f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)"
+            )
 
     @property
     def task(self) -> Task:
@@ -263,4 +265,3 @@ def model(
         )
 
     return declare
-

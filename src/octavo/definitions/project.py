@@ -104,7 +104,9 @@ def load_project(path: Path, *, name: str) -> Project:
         If two things share a name, or something refers to what is not declared.
     """
     if not path.is_file():
-        raise ConfigurationError(f"the project's module {path} does not exist; octavo.toml names it under [project] module")
+        raise ConfigurationError(
+            f"the project's module {path} does not exist; octavo.toml names it under [project] module"
+        )
     return collect(_run(path), name=name, code={path.name: path.read_text(encoding="utf-8")})
 
 
@@ -125,9 +127,7 @@ def collect(module: ModuleType, *, name: str, code: Mapping[str, str]) -> Projec
             *(m.label.source for m in models.values()),
         ],
     )
-    entities = _by_name(
-        "entity", [*(d for d in found if isinstance(d, Entity)), *(v.entity for v in views.values())]
-    )
+    entities = _by_name("entity", [*(d for d in found if isinstance(d, Entity)), *(v.entity for v in views.values())])
     return Project(
         name=name, code=code, entities=entities, sources=sources, views=views, models=models, deployments=deployments
     )

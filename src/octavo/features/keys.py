@@ -9,6 +9,7 @@ reader never sees a half-built view, and a writer that still works on a replaced
     b"seen\\0<source>\\0<event id>"           stream offset of the payload that first held the event, int64
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +17,12 @@ from hashlib import blake2b
 
 import msgspec
 
+from octavo.definitions.features import FeatureView
 from octavo.errors import IntegrityError
-from octavo.features.layout import Layout
+from octavo.features.layout import Layout, layout_of
 
 _LONGEST_KEY = 200
 _OFFSET = struct.Struct("<q")
-_INT64 = struct.Struct(">q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,17 @@ class Generation:
         return msgspec.msgpack.encode(self)
 
 
+def generation_of(view: FeatureView) -> Generation:
+    """A new generation of a view as it is declared now."""
+    return Generation(
+        id=os.urandom(8),
+        view=view.name,
+        source=view.source.name,
+        key=view.key,
+        layout=layout_of(view.features),
+    )
+
+
 _generation_decoder = msgspec.msgpack.Decoder(Generation)
 
 
@@ -85,7 +97,7 @@ def decode_generation(data: bytes) -> Generation:
 
 def entity_key(key: str | int) -> bytes:
     """An entity's key as bytes: distinct for text and numbers; a long one by its digest."""
-    encoded = b"i" + _INT64.pack(key) if isinstance(key, int) else b"s" + key.encode("utf-8", "surrogatepass")
+    encoded = b"i%d" % key if isinstance(key, int) else b"s" + key.encode("utf-8", "surrogatepass")
     return encoded if len(encoded) <= _LONGEST_KEY else b"h" + blake2b(encoded, digest_size=32).digest()
 
 

@@ -51,6 +51,11 @@ class Layout:
     groups: tuple[TileGroup, ...]
 
     @property
+    def quantiles(self) -> tuple[str, ...]:
+        """Columns whose values are counted in any group, sorted."""
+        return tuple(sorted({column for group in self.groups for column in group.quantiles}))
+
+    @property
     def n_fields(self) -> int:
         return 1 + 2 * len(self.columns) + len(self.deviations) + len(self.minima) + len(self.maxima)
 

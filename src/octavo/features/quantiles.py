@@ -1,10 +1,19 @@
-"""Values rounded to seven significant bits, so that their counts merge exactly in any order, offline and online."""
+"""Values rounded to seven significant bits, so that their counts merge exactly in any order, offline and online.
+
+Online, a *count* is one word: above, the upper half of the value's bits (a rounded value needs no more), so changed
+that words are in the order of their values; below, how often the value stands.
+"""
+
+import struct
 
 import numpy as np
 import numpy.typing as npt
 
 _SPLITTER = 2.0**46 + 1
 _LARGEST = 1e290
+_MAGNITUDE = 0x7FFF_FFFF
+TIMES = np.int64(0xFFFF_FFFF)
+"""The bits of a count that say how often."""
 
 
 def rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -15,6 +24,30 @@ def rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     values : ndarray, float64
         Of any shape; a magnitude above 1e290 is returned as it is.
     """
-    safe = np.where(np.abs(values) <= _LARGEST, values, 0.0)
+    small = np.abs(values) <= _LARGEST
+    safe = np.where(small, values, 0.0)
     scaled = safe * _SPLITTER
-    return np.where(np.abs(values) <= _LARGEST, scaled - (scaled - safe), values)
+    return np.where(small, scaled - (scaled - safe), values)
+
+
+def counts_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Each value, rounded, as a count of one.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,), float64, finite
+        One above 1e290 loses its lower bits; as float32 it is infinite anyway.
+    """
+    upper = (rounded(values) + 0.0).view(np.int64) >> 32
+    words: npt.NDArray[np.int64] = np.where(upper < 0, upper ^ _MAGNITUDE, upper) << 32 | 1
+    return words
+
+
+def ranked(counts: npt.NDArray[np.int64], rank: int) -> float:
+    """The value of a rank, from 1, among counts in any order; a word of zero counts nothing."""
+    ordered = np.sort(counts, kind="stable")  # merges the tiles' ordered runs, several times faster than a fresh sort
+    word = int(ordered[int((ordered & TIMES).cumsum().searchsorted(rank))])
+    upper = word >> 32
+    bits = (upper ^ _MAGNITUDE if upper < 0 else upper) << 32
+    value: float = struct.unpack("=d", struct.pack("=q", bits))[0]
+    return value

@@ -1,14 +1,14 @@
 """Each aggregate as DuckDB expressions over partial states.
 
-A window's events reach a query as two disjoint parts (see `octavo.features.windows`): *settled* ones, merged from tiles or
-from rows, and *fresh* ones, read row by row. A `Part` is one piece of an aggregate's state in either; `value_sql` puts the
-parts of both together. Times inside queries are BIGINT microseconds since 1970, numbers are DOUBLE.
+A window's events reach a query in two disjoint sets (see `octavo.features.windows`): *settled* ones, merged from tiles
+or from rows, and *fresh* ones, read row by row. A `Part` is one piece of an aggregate's state, taken of either set;
+`value_sql` puts the parts of both together. Inside queries times are BIGINT microseconds since 1970, numbers DOUBLE.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from octavo.definitions.aggregates import Operation
-from octavo.definitions.features import Feature
 
 _LARGEST_ROUNDED = "CAST('1e290' AS DOUBLE)"
 _SPLIT = "CAST('70368744177665' AS DOUBLE)"  # 2**46 + 1: of the 53 bits of a double, 7 stay
@@ -24,13 +24,10 @@ class Part:
         Aggregate function over a column's values.
     of_tiles : str or None
         Aggregate function that merges the piece over tiles; None where tiles cannot hold it and rows are read instead.
-    rounded : bool
-        Whether it is taken of values rounded to 7 significant bits.
     """
 
     of_rows: str
     of_tiles: str | None = None
-    rounded: bool = False
 
 
 PARTS = {
@@ -40,7 +37,6 @@ PARTS = {
     "high": Part(of_rows="max", of_tiles="max"),
     "mean": Part(of_rows="avg"),
     "variance": Part(of_rows="var_pop"),
-    "values": Part(of_rows="list", rounded=True),
 }
 
 PARTS_OF = {
@@ -50,7 +46,7 @@ PARTS_OF = {
     Operation.MIN: ("low",),
     Operation.MAX: ("high",),
     Operation.STD: ("n", "mean", "variance"),
-    Operation.QUANTILE: ("values",),
+    Operation.QUANTILE: ("n",),
 }
 
 
@@ -73,54 +69,59 @@ def rounded(value: str) -> str:
     )
 
 
-def value_sql(feature: Feature, *, settled: str, fresh: str) -> str:
-    """A window's value as DOUBLE, null where there is none.
+def value_sql(operation: Operation, *, settled: Mapping[str, str], fresh: Mapping[str, str]) -> str:
+    """A window's value, null where there is none.
 
     Parameters
     ----------
-    settled, fresh : str
-        What the columns of the parts start with; ``{settled}n`` is the count of settled values.
+    operation : Operation
+        Any but a quantile, which `octavo.features.ranks` finds, and a latest value, which has no window.
+    settled, fresh : mapping of part to column
+        Where the operation's parts stand, null where there are no events.
     """
-    s = {part: f"{settled}{part}" for part in PARTS}
-    f = {part: f"{fresh}{part}" for part in PARTS}
-    n = f"(coalesce({s['n']}, 0) + coalesce({f['n']}, 0))::DOUBLE"
-    total = f"coalesce({s['total']} + {f['total']}, {s['total']}, {f['total']})"
-    match feature.operation:
+    s, f = settled, fresh
+    match operation:
         case Operation.COUNT:
-            return n
+            return total_count(s, f)
         case Operation.SUM:
-            return total
+            return _total(s, f)
         case Operation.MEAN:
-            return f"{total} / nullif({n}, 0)"
+            return f"{_total(s, f)} / nullif({total_count(s, f)}, 0)"
         case Operation.MIN:
             return f"least({s['low']}, {f['low']})"
         case Operation.MAX:
             return f"greatest({s['high']}, {f['high']})"
         case Operation.STD:
-            return f"sqrt({_variance(s, f, n=n)})"
-        case Operation.QUANTILE:
-            return _quantile(s["values"], f["values"], q=feature.q or 0.0)
-        case Operation.LATEST:
-            raise ValueError("a latest value has no window")
+            return f"sqrt({_variance(s, f)})"
+        case _:
+            raise ValueError(f"{operation} is not put together from parts")
 
 
-def _variance(s: dict[str, str], f: dict[str, str], *, n: str) -> str:
+def total_count(s: Mapping[str, str], f: Mapping[str, str]) -> str:
+    """How many values there are, settled and fresh."""
+    return f"(coalesce({s['n']}, 0) + coalesce({f['n']}, 0))::DOUBLE"
+
+
+def _total(s: Mapping[str, str], f: Mapping[str, str]) -> str:
+    return f"coalesce({s['total']} + {f['total']}, {s['total']}, {f['total']})"
+
+
+def _variance(s: Mapping[str, str], f: Mapping[str, str]) -> str:
     """Two populations as one (Chan, Golub and LeVeque, 1979); never by sums of squares, which cancel."""
+    n = total_count(s, f)
     apart = f"({s['mean']} - {f['mean']})"
     between = f"{apart} * {apart} * ({s['n']}::DOUBLE * {f['n']} / {n})"
     both = f"({s['n']} * {s['variance']} + {f['n']} * {f['variance']} + {between}) / {n}"
     return f"coalesce({both}, {s['variance']}, {f['variance']})"
 
 
-def _quantile(settled: str, fresh: str, *, q: float) -> str:
-    """The value of rank ``ceil(q * n)`` of a long ascending list and a short list in any order.
+def step(name: str, select: str) -> str:
+    """A named step of a query, computed once."""
+    return f"{name} AS MATERIALIZED (\n  {select}\n)"
 
-    Of the long list only the places from rank - m to rank can hold it, m being the length of the short list: those are
-    sorted together with the short list, instead of both lists whole.
-    """
-    m = f"coalesce(len({fresh}), 0)"
-    n = f"(coalesce(len({settled}), 0) + {m})"
-    rank = f"greatest(ceil(CAST('{q!r}' AS DOUBLE) * {n})::BIGINT, 1)"
-    passed = f"greatest({rank} - 1 - {m}, 0)"
-    near = f"list_concat(list_slice({settled}, {passed} + 1, {rank}), {fresh})"
-    return f"list_sort({near})[{rank} - {passed}]"
+
+def used(column: str | None, *, is_rounded: bool = False) -> str:
+    """What a column of events is called inside a query; events themselves are counted by their time, never null."""
+    if column is None:
+        return "happened"
+    return f"rounded_{column}" if is_rounded else f"x_{column}"

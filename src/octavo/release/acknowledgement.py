@@ -1,7 +1,5 @@
 """Whether the predictor has applied a manifest, as it says itself in its status file."""
 
-import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +56,11 @@ class Acknowledgement:
 def predictor_is_running(config: Config) -> bool:
     """Whether the process that called itself the predictor is alive."""
     process = _read(config.home / "run" / "predictor.json", PredictorProcess)
-    return process is not None and (Path("/proc") / str(process.pid)).exists() if Path("/proc").is_dir() else _alive(process)
+    return (
+        process is not None and (Path("/proc") / str(process.pid)).exists()
+        if Path("/proc").is_dir()
+        else _alive(process)
+    )
 
 
 def acknowledgement(config: Config, deployment: str, *, sequence: int) -> Acknowledgement:

@@ -129,7 +129,10 @@ def judge(
         f"scores shifted by {shift:.2f} standard deviations, spread ratio {spread:.2f}"
     )
     complaints = (
-        (failed > limits.errors and failures >= limits.min_errors, f"more than {limits.errors:.0%} of its predictions failed"),
+        (
+            failed > limits.errors and failures >= limits.min_errors,
+            f"more than {limits.errors:.0%} of its predictions failed",
+        ),
         (
             candidate.latency_p95_us > limits.latency_ratio * live.latency_p95_us + limits.latency_slack_us,
             "it is much slower than the live version",

@@ -140,9 +140,7 @@ def show_release(request: ShowRelease, context: Context) -> Release:
 @operations.operation("deployments.list", request=ListDeployments, permission="deployments:read")
 def list_deployments(request: ListDeployments, context: Context) -> tuple[DeploymentSummary, ...]:  # noqa: ARG001
     """List deployments with what they serve."""
-    return tuple(
-        _summary(state, _in_progress(context, state)) for state in context.transacted.find(DeploymentState)
-    )
+    return tuple(_summary(state, _in_progress(context, state)) for state in context.transacted.find(DeploymentState))
 
 
 @operations.operation("deployments.show", request=ShowDeployment, permission="deployments:read")

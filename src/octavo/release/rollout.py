@@ -1,8 +1,8 @@
 """The rollout's state machine, pure: given a release and what is known, which step comes next and when to look again.
 
-    requested → verified → approved → shadow → canary (each percentage) → live → retired
-                         ↘ waiting_for_approval ↗
-    rejected: before any traffic.  rolled_back: after it.
+requested → verified → approved → shadow → canary (each percentage) → live → retired
+                     ↘ waiting_for_approval ↗
+rejected: before any traffic.  rolled_back: after it.
 """
 
 from dataclasses import dataclass, replace

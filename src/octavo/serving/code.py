@@ -26,7 +26,7 @@ def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
         return (), ""
     found: dict[str, OnDemand] = {}
     digest = hashlib.sha256()
-    for path in bundle.code:
+    for _, path in sorted(bundle.code.items()):
         digest.update(path.read_bytes())
         module = _run(path, name=f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}_{path.stem}")
         found |= {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}

@@ -43,7 +43,9 @@ def _offence(document: Any) -> InvalidRequest | None:
                 fix="send a finite number; leave an optional field out or send null",
             )
         if isinstance(value, str) and not value.isascii() and _has_lone_surrogate(value):
-            return InvalidRequest(f"{path} holds half of a surrogate pair", field=path, fix="send whole Unicode characters")
+            return InvalidRequest(
+                f"{path} holds half of a surrogate pair", field=path, fix="send whole Unicode characters"
+            )
     return None
 
 

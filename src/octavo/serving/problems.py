@@ -1,6 +1,6 @@
 """Errors as HTTP answers: problem details (RFC 9457)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -16,6 +16,9 @@ from octavo.errors import (
     Unavailable,
 )
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
+MEDIA_TYPE = b"application/problem+json"
 _STATUSES: tuple[tuple[type[OctavoError], HTTPStatus], ...] = (
     (LimitExceeded, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -25,6 +28,10 @@ _STATUSES: tuple[tuple[type[OctavoError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+_EXTRA_HEADERS: dict[HTTPStatus, Headers] = {
+    HTTPStatus.UNAUTHORIZED: ((b"www-authenticate", b'Bearer realm="octavo"'),),
+    HTTPStatus.SERVICE_UNAVAILABLE: ((b"retry-after", b"1"),),
+}
 
 
 class HttpError(Exception):
@@ -39,15 +46,13 @@ class HttpError(Exception):
     headers : tuple of (name, value)
     """
 
-    def __init__(
-        self, status: HTTPStatus, detail: str, *, fix: str, headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, *, fix: str, headers: Headers = ()) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.fix, self.headers = status, detail, fix, headers
+        self.status, self.fix, self.headers = status, fix, headers
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of an error's answer."""
+    """What went wrong, for programs and people."""
 
     type: str
     title: str
@@ -66,58 +71,36 @@ class Answer:
     status: int
     body: bytes
     content_type: bytes = b"application/json"
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    headers: Headers = ()
 
 
-def problem(error: Exception, *, request_id: str) -> Answer:
-    """The answer to an error. What is not an error of Octavo's own is shown without its text, which may hold anything."""
+def status_of(error: OctavoError) -> HTTPStatus:
+    """The status of an error; 500 for what is no caller's mistake."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem_of(error: Exception, *, request_id: str) -> Answer:
+    """The answer to an error. One that nobody foresaw is answered without its text, which may hold anything."""
     if isinstance(error, HttpError):
-        return _answer(
-            error.status,
-            code=error.status.name.lower(),
-            detail=error.detail,
-            fix=error.fix,
-            request_id=request_id,
-            headers=error.headers,
-        )
+        code, status = error.status.name.lower(), error.status
+        return _answer(code, status=status, error=error, request_id=request_id, headers=error.headers)
     if isinstance(error, OctavoError):
-        status = next((s for kind, s in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-        headers = ((b"www-authenticate", b"Bearer"),) if status is HTTPStatus.UNAUTHORIZED else ()
-        return _answer(
-            status,
-            code=error.code,
-            detail=error.message,
-            field=getattr(error, "field", None),
-            fix=getattr(error, "fix", None),
-            request_id=request_id,
-            headers=headers,
-        )
-    detail = "something failed that should not; its cause is in the log under this request's id"
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, code="internal", detail=detail, request_id=request_id)
+        status = status_of(error)
+        headers = _EXTRA_HEADERS.get(status, ())
+        return _answer(error.code, status=status, error=error, request_id=request_id, headers=headers)
+    foreseen = OctavoError(f"something failed here; the log of the predictor tells more under request {request_id}")
+    return _answer("internal", status=HTTPStatus.INTERNAL_SERVER_ERROR, error=foreseen, request_id=request_id)
 
 
-def _answer(
-    status: HTTPStatus,
-    *,
-    code: str,
-    detail: str,
-    request_id: str,
-    field: str | None = None,
-    fix: str | None = None,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> Answer:
+def _answer(code: str, *, status: HTTPStatus, error: Exception, request_id: str, headers: Headers = ()) -> Answer:
     document = Problem(
         type=f"urn:octavo:problem:{code}",
         title=status.phrase,
-        status=status,
-        detail=detail,
+        status=status.value,
+        detail=str(error),
         code=code,
         request_id=request_id,
-        field=field,
-        fix=fix,
+        field=getattr(error, "field", None),
+        fix=getattr(error, "fix", None),
     )
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers = (*headers, (b"retry-after", b"1"))
-    return Answer(
-        status=status, body=msgspec.json.encode(document), content_type=b"application/problem+json", headers=headers
-    )
+    return Answer(status=status.value, body=msgspec.json.encode(document), content_type=MEDIA_TYPE, headers=headers)

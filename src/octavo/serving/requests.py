@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from octavo.definitions.plans import PlannedField
 from octavo.definitions.types import DType
@@ -41,7 +41,7 @@ _WANTED = {
     DType.BOOL: "true or false",
     DType.STRING: f"a string of at most {LONGEST_STRING} characters",
     DType.TIMESTAMP: (
-        f"an RFC 3339 time with an offset, of a year from {FIRST_YEAR} to {LAST_YEAR}: \"2026-01-31T09:30:00+01:00\""
+        f'an RFC 3339 time with an offset, of a year from {FIRST_YEAR} to {LAST_YEAR}: "2026-01-31T09:30:00+01:00"'
     ),
 }
 _SHAPE = 'send {"rows": [{...}, ...]}'
@@ -64,6 +64,7 @@ class RequestDecoder:
         self.names = tuple(field.name for field in fields)
         self._fields = {field.name: field for field in fields}
         self._max_rows = max_rows
+        self._optional = [place for place, field in enumerate(fields) if not field.required]
         self._times = [place for place, field in enumerate(fields) if field.dtype is DType.TIMESTAMP]
         row = msgspec.defstruct(
             "Row", [_declared(field) for field in _required_first(fields)], forbid_unknown_fields=True, gc=False
@@ -92,10 +93,13 @@ class RequestDecoder:
             raise self._explain(str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise explain_malformed(body, error) from error
-        # Each key's closing quote stands before a colon, so a body with just as many of these as the rows need has no
-        # key twice. More of them is rare (an escaped quote before a colon, an absent optional field): then count exactly.
-        if len(_KEY.findall(body)) != 1 + len(rows) * len(self.names):
+        absent = sum(row[place] is UNSET for place in self._optional for row in rows)
+        # Each key's closing quote stands before a colon, so a body with just as many of these as fields were read has no
+        # key twice. More of them is rare (a string with an escaped quote before a colon): then look closely.
+        if len(_KEY.findall(body)) != 1 + len(rows) * len(self.names) - absent:
             duplicate_key(body)
+        if absent:
+            rows = [tuple(None if value is UNSET else value for value in row) for row in rows]
         for place in self._times:
             for number, row in enumerate(rows):
                 self._check_year(row[place], number=number, place=place)
@@ -145,7 +149,7 @@ class RequestDecoder:
 
 def _declared(field: PlannedField) -> tuple[Any, ...]:
     kind = _TYPES[field.dtype]
-    return (field.name, kind) if field.required else (field.name, kind | None, None)
+    return (field.name, kind) if field.required else (field.name, kind | None | UnsetType, UNSET)
 
 
 def _required_first(fields: Sequence[PlannedField]) -> list[PlannedField]:

@@ -1,13 +1,16 @@
 """SELECTs over files and frames, in DuckDB."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
 
-from octavo.errors import InvalidRequest, OctavoError, Unavailable
+from octavo.errors import InvalidRequest, Unavailable
+from octavo.stores.columns import TIME
 
-Relation = Sequence[str] | pa.Table
+Relation: TypeAlias = "Sequence[str] | pa.Table"
 """What a name in a query stands for: paths of Parquet files that share one schema (at least one), or rows."""
 
 
@@ -18,15 +21,17 @@ class DuckDB:
     ----------
     threads : int
     memory_limit : str
-        Beyond it DuckDB spills to disk, where it can.
+    spill : Path or None
+        The folder for what does not fit into the memory limit; without one such a query fails.
     """
 
-    def __init__(self, *, threads: int = 2, memory_limit: str = "2GB") -> None:
+    def __init__(self, *, threads: int = 2, memory_limit: str = "2GB", spill: Path | None = None) -> None:
         self._connection = duckdb.connect(
             ":memory:",
             config={
                 "threads": threads,
                 "memory_limit": memory_limit,
+                "temp_directory": str(spill or ""),
                 "python_enable_replacements": False,
                 "autoload_known_extensions": False,
                 "autoinstall_known_extensions": False,
@@ -49,6 +54,8 @@ class DuckDB:
         ------
         InvalidRequest
             If it is not one SELECT, or DuckDB cannot run it.
+        Unavailable
+            If files cannot be read now, or the memory limit does not suffice.
         FileNotFoundError
             If a file has vanished.
         """
@@ -95,7 +102,7 @@ def _literal(text: str) -> str:
 
 def _in_utc(table: pa.Table) -> pa.Table:
     wanted = [
-        field.with_type(pa.timestamp("us", tz="UTC")) if pa.types.is_timestamp(field.type) and field.type.tz else field
+        field.with_type(TIME) if pa.types.is_timestamp(field.type) and field.type.tz else field
         for field in table.schema
     ]
     return table.cast(pa.schema(wanted))
@@ -109,5 +116,4 @@ def _translated(error: duckdb.Error, sql: str) -> Exception:
         return Unavailable(f"a query needs more memory than it may use: {text}")
     if isinstance(error, duckdb.IOException):
         return Unavailable(f"a table's files cannot be read now: {text}")
-    translated: OctavoError = InvalidRequest(f"DuckDB cannot run this query: {text}", sql=sql)
-    return translated
+    return InvalidRequest(f"DuckDB cannot run this query: {text}", sql=sql)

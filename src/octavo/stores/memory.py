@@ -8,11 +8,11 @@ from itertools import islice
 import pyarrow as pa
 
 from octavo.errors import Conflict, IntegrityError, NotFound
+from octavo.stores.columns import conform, plain
 from octavo.stores.duckdb import DuckDB
-from octavo.stores.names import check_document_name, check_topic, digest_of, hex_of
+from octavo.stores.names import check_document_name, check_table, check_topic, digest_of, hex_of
 from octavo.stores.ports import AuditEvent, Notice, R, Record, Transaction
 from octavo.stores.records import Body, conditions, decode, encode
-from octavo.stores.schemas import conform, same_schema
 
 
 class MemoryTransaction:
@@ -49,9 +49,7 @@ class MemoryTransaction:
     def replace(self, old: R, new: R) -> None:
         stored = self.get(type(old), old.key)
         if stored is None or encode(stored) != encode(old):
-            raise Conflict(
-                f"{old.kind} {old.key!r} has changed meanwhile; read it again", kind=old.kind, key=old.key
-            )
+            raise Conflict(f"{old.kind} {old.key!r} has changed meanwhile; read it again", kind=old.kind, key=old.key)
         self.put(new)
 
     def append_audit(self, event: AuditEvent) -> None:
@@ -99,12 +97,14 @@ class MemoryTables:
         self._lock = threading.Lock()
 
     def ensure(self, table: str, schema: pa.Schema) -> None:
+        check_table(table)
+        wanted = plain(schema)
         with self._lock:
             existing = self._tables.get(table)
             if existing is None:
-                self._tables[table] = schema.empty_table()
+                self._tables[table] = wanted.empty_table()
                 self._versions[table] = 0
-            elif not same_schema(existing.schema, schema):
+            elif existing.schema != wanted:
                 raise Conflict(f"table {table!r} exists with other columns", table=table)
 
     def append(self, table: str, rows: pa.Table, *, writer: str, sequence: int) -> bool:

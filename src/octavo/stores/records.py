@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -19,10 +20,15 @@ Scalar = str | int | float | bool | None
 def encode(record: Record) -> Body:
     """The fields of a record as plain values.
 
-    Times become RFC 3339 strings; a number that is not finite, which JSON cannot hold, becomes ``"nan"``, ``"inf"`` or
-    ``"-inf"``, which `decode` turns back.
+    Times become RFC 3339 strings in UTC; a number that is not finite, which JSON cannot hold, becomes ``"nan"``,
+    ``"inf"`` or ``"-inf"``, which `decode` turns back.
+
+    Raises
+    ------
+    ValueError
+        If a time has no zone.
     """
-    return cast(Body, _finite(msgspec.to_builtins(record)))
+    return cast("Body", _json(msgspec.to_builtins(record, builtin_types=(datetime,))))
 
 
 def decode(record_type: type[R], body: Body) -> R:
@@ -54,23 +60,27 @@ def conditions(record_type: type[Record], equal: Mapping[str, object]) -> dict[s
     TypeError
         If the type has no such field, or a value is not a single one.
     """
-    known = {field.name for field in fields(cast(Any, record_type))}
+    known = {field.name for field in fields(cast("Any", record_type))}
     plain: dict[str, Scalar] = {}
     for name, value in equal.items():
         if name not in known:
             raise TypeError(f"{record_type.__name__} has no field {name!r}; it has: {', '.join(sorted(known))}")
-        scalar = _finite(msgspec.to_builtins(value))
+        scalar = _json(msgspec.to_builtins(value, builtin_types=(datetime,)))
         if not isinstance(scalar, str | int | float | bool | None):
             raise TypeError(f"{record_type.__name__}.{name}: records are found by single values, not by {scalar!r}")
         plain[name] = scalar
     return plain
 
 
-def _finite(value: object) -> object:
+def _json(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_json(item) for item in value]
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone, and so no place on the time line")
+        return value.astimezone(UTC).isoformat()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -8,7 +8,7 @@ no batch. A *seal*, a batch of no payloads, ends a segment for good.
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from octavo.errors import LimitExceeded
@@ -36,14 +36,18 @@ class Batch:
     count: int
     body: memoryview
 
-    def payloads(self) -> list[bytes]:
-        """Its payloads in order."""
+    @property
+    def is_seal(self) -> bool:
+        """Whether it ends its segment."""
+        return self.count == 0
+
+    def payloads(self, first: int, *, since: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Its payloads in order with their offsets, of which `first` is that of the first; from `since` on."""
         position = 4 * self.count
-        payloads = []
-        for length in struct.unpack_from(f"<{self.count}I", self.body):
-            payloads.append(bytes(self.body[position : position + length]))
+        for offset, length in enumerate(struct.unpack_from(f"<{self.count}I", self.body), first):
+            if offset >= since:
+                yield offset, bytes(self.body[position : position + length])
             position += length
-        return payloads
 
 
 def encode(payloads: Sequence[bytes]) -> bytes:
@@ -91,7 +95,7 @@ class SegmentReader:
         return Batch(position + HEADER.size + length, count, body)
 
     def claimed_end(self, position: int) -> int:
-        """Where the batch at a position would end, if its header can be believed; the position itself if there is none."""
+        """Where the batch at a position would end, if its header can be believed; there, if there is no header."""
         header = self._bytes(position, HEADER.size)
         return position + HEADER.size + HEADER.unpack(header)[0] if len(header) == HEADER.size else position
 

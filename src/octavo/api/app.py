@@ -1,0 +1,138 @@
+"""The control process's application, put together."""
+
+from collections.abc import Collection
+from ipaddress import ip_address
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import octavo
+from octavo.access import AccessFile, project_access
+from octavo.api.clock_door import clock_endpoints
+from octavo.api.console_door import ConsoleDoor
+from octavo.api.endpoints import Endpoint, check_routes
+from octavo.api.events import data_endpoints
+from octavo.api.health import health_endpoints
+from octavo.api.metrics import RequestMetrics
+from octavo.api.openapi import describe
+from octavo.api.operations_door import operation_endpoints
+from octavo.api.problems import problem_of, problem_response
+from octavo.api.shield import Shield, unexpected_response
+from octavo.config import Config
+from octavo.errors import ConfigurationError, NotFound, OctavoError
+from octavo.operations import Context, Dispatcher, Principal
+
+_MACHINE_PATHS = ("/api/", "/events/", "/outcomes", "/livez", "/readyz", "/metrics")
+
+
+def build_app(context: Context, dispatcher: Dispatcher) -> ASGIApp:
+    """The application over a project's context.
+
+    Raises
+    ------
+    ConfigurationError
+        If a route declares no permission, or the process would be reachable from elsewhere without protection.
+    """
+    config = context.config
+    hosts = allowed_hosts(config)
+    access, metrics = project_access(config.home), RequestMetrics()
+    console = ConsoleDoor(context, dispatcher, access=access, secure=config.control.behind_proxy)
+    routes = [endpoint.route() for endpoint in _endpoints(context, dispatcher, access=access, metrics=metrics)]
+    routes += [endpoint.route() for endpoint in console.endpoints()]
+    check_routes(routes)
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    operations = [operation.name for operation in dispatcher.operations]
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, OctavoError)
+        if request.url.path.startswith(_MACHINE_PATHS) or "text/html" not in request.headers.get("accept", ""):
+            return problem_response(problem_of(error, request_id=request.state.request_id))
+        return console.error(request, error)
+
+    async def refuse_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        response = await refuse(request, _no_route(request, error, operations))
+        response.status_code = error.status_code
+        response.headers.update(error.headers or {})
+        return response
+
+    async def fail(request: Request, error: Exception) -> Response:
+        return unexpected_response(request.state.request_id, error)
+
+    app.add_exception_handler(OctavoError, refuse)
+    app.add_exception_handler(HTTPException, refuse_http)
+    app.add_exception_handler(Exception, fail)
+    return Shield(app, hosts=hosts, metrics=metrics, clock=context.clock)
+
+
+def allowed_hosts(config: Config) -> Collection[str] | None:
+    """The host names under which the control process may be called; None if a proxy in front sees to that.
+
+    Raises
+    ------
+    ConfigurationError
+        For an address beyond this machine with neither TLS nor a stated proxy in front.
+    """
+    if config.control.behind_proxy:
+        return None
+    host = config.control.host
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"[control] host {host!r} can be reached from other machines, and without TLS tokens could be read on the "
+            "way; put a proxy with TLS in front and set [control] behind_proxy = true, or use 127.0.0.1"
+        )
+    return {"localhost", "127.0.0.1", "[::1]", host.lower(), f"[{host.lower()}]"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _endpoints(
+    context: Context, dispatcher: Dispatcher, *, access: AccessFile, metrics: RequestMetrics
+) -> list[Endpoint]:
+    def identify(request: Request) -> Principal:
+        return access.authenticate(request.headers.get("authorization"))
+
+    document = msgspec.json.encode(
+        describe(dispatcher.operations, version=octavo.__version__, replay=context.clock.is_replay)
+    )
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    max_bytes = context.config.control.max_body_bytes
+    described = Endpoint(
+        method="GET", path="/api/openapi.json", permission="api:read", handle=openapi, identify=identify
+    )
+    return [
+        *health_endpoints(context, metrics, identify=identify),
+        described,
+        *clock_endpoints(context, identify=identify),
+        *data_endpoints(dispatcher, identify=identify, max_body_bytes=max_bytes),
+        *operation_endpoints(dispatcher, identify=identify, max_body_bytes=max_bytes),
+    ]
+
+
+def _no_route(request: Request, error: HTTPException, operations: list[str]) -> OctavoError:
+    path = request.url.path
+    if error.status_code == 405:
+        return _MethodRefused(f"{path} does not take {request.method}")
+    if path.startswith("/api/"):
+        return NotFound("operation", path.removeprefix("/api/"), operations)
+    return NotFound("page", path)
+
+
+class _MethodRefused(OctavoError):
+    code = "method_not_allowed"

@@ -1,0 +1,47 @@
+"""SVG elements as escaped text."""
+
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
+
+
+def element(name: str, *children: str, **attributes: object) -> Markup:
+    """An element; `class_` is the attribute class, other underscores become hyphens, None is left out."""
+    written = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _plain(value))
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inner = Markup("").join(escape(child) for child in children)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inner)
+
+
+def figure(name: str, children: Iterable[str], *, width: int, height: int, kind: str = "chart") -> Markup:
+    """A drawing of fixed proportions with an accessible name."""
+    return element(
+        "svg",
+        element("title", name),
+        *children,
+        class_=kind,
+        viewBox=f"0 0 {width} {height}",
+        width=width,
+        height=height,
+        role="img",
+        aria_label=name,
+    )
+
+
+def path(points: Iterable[tuple[float, float] | None], **attributes: object) -> Markup:
+    """A line through points; None lifts the pen."""
+    commands, down = [], False
+    for point in points:
+        if point is None:
+            down = False
+            continue
+        commands.append(f"{'L' if down else 'M'}{point[0]:.1f} {point[1]:.1f}")
+        down = True
+    return element("path", d="".join(commands), **attributes)
+
+
+def _plain(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

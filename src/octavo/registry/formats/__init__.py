@@ -1,0 +1,41 @@
+"""How models of each library are kept and compiled: one file per library, and the choice between them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.models import Task
+
+Floats = npt.NDArray[np.float64]
+Outputs = Callable[[Floats], Floats]
+
+
+class Format(Protocol):
+    """What the registry must know of a library's models. None imports its library before a model of it is there."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in bundles."""
+
+    def matches(self, estimator: Any) -> bool:
+        """Whether an estimator is of this library."""
+
+    def save(self, estimator: Any) -> dict[str, bytes]:
+        """The model in files of the library's own that hold no code, by name; empty where the library has none."""
+
+    def load(self, files: Mapping[str, bytes]) -> Outputs | None:
+        """The model that `save` kept, ready to predict as its estimator does; None if it kept nothing."""
+
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+        """Compile: one input, float32, shape (n_rows, n_inputs); one output, float32, with one number per row.
+
+        Raises
+        ------
+        TrainingFailed
+            If the model does something that cannot be compiled.
+        """
+
+    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
+        """Where the model's answer may jump: (column, value); parity is tried on both sides of each."""

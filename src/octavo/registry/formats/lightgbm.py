@@ -1,0 +1,131 @@
+"""LightGBM: its own text form, and compilation to ONNX.
+
+The compiled trees decide every float32 row as LightGBM does: its thresholds are doubles, and each becomes the largest
+float32 that is not above it; where it reads a missing value as zero, so does the compiled node.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from octavo.definitions.models import Task
+from octavo.errors import MissingExtra, TrainingFailed
+from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.trees import TreeEnsemble, compile_trees
+
+_FILE = "model.txt"
+_IDENTITY = frozenset({"", "custom", "none", "regression", "regression_l1", "huber", "fair", "quantile", "mape"})
+_EXPONENTIAL = frozenset({"poisson", "gamma", "tweedie"})
+_LOGISTIC = frozenset({"binary", "cross_entropy"})
+
+
+class LightGBM:
+    """``LGBMRegressor``, ``LGBMClassifier`` of two classes, and ``Booster``."""
+
+    name = "lightgbm"
+
+    def matches(self, estimator: Any) -> bool:
+        return any(kind.__module__.partition(".")[0] == "lightgbm" for kind in type(estimator).__mro__)
+
+    def save(self, estimator: Any) -> dict[str, bytes]:
+        return {_FILE: str(_booster(estimator).model_to_string()).encode()}
+
+    def load(self, files: Mapping[str, bytes]) -> Outputs:
+        try:
+            from lightgbm import Booster
+        except ImportError as error:
+            raise MissingExtra("lightgbm", "reading a LightGBM model") from error
+        booster = Booster(model_str=files[_FILE].decode())
+
+        def outputs(rows: Floats) -> Floats:
+            return np.asarray(booster.predict(rows), dtype=np.float64)
+
+        return outputs
+
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:  # noqa: ARG002 - the objective tells the task
+        model = _booster(estimator).dump_model()
+        if model["num_tree_per_iteration"] != 1:
+            raise TrainingFailed("a LightGBM model of several classes cannot be compiled; the label has two")
+        trees = model["tree_info"]
+        share = 1 / len(trees) if model.get("average_output") and trees else 1.0
+        ensemble = TreeEnsemble()
+        for tree in trees:
+            ensemble.begin_tree()
+            _add(ensemble, tree["tree_structure"], share=share)
+        transform, scale = _transform(str(model.get("objective", "")))
+        return compile_trees(ensemble, n_inputs=n_inputs, transform=transform, scale=scale)
+
+    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
+        for tree in _booster(estimator).dump_model()["tree_info"]:
+            for node in _splits(tree["tree_structure"]):
+                if node["decision_type"] == "<=":
+                    yield int(node["split_feature"]), float(node["threshold"])
+
+
+def _booster(estimator: Any) -> Any:
+    return getattr(estimator, "booster_", estimator)
+
+
+def _splits(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if "split_feature" in node:
+            yield node
+            waiting += [node["left_child"], node["right_child"]]
+
+
+def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, share: float) -> int:
+    """Add a node and all below it; returns its place."""
+    if "split_feature" not in node:
+        if "leaf_coeff" in node:
+            raise TrainingFailed("LightGBM's linear trees cannot be compiled; train with linear_tree=False")
+        return ensemble.leaf(float(node["leaf_value"]) * share)
+    if node["missing_type"] == "Zero":
+        raise TrainingFailed("LightGBM's zero_as_missing cannot be compiled; train with zero_as_missing=False")
+    column = int(node["split_feature"])
+    if node["decision_type"] == "==":
+        return _add_categories(ensemble, node, column=column, share=share)
+    threshold = float(node["threshold"])
+    place = ensemble.at_most(
+        column,
+        _float32_below(threshold),
+        missing_is_true=bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0,
+    )
+    ensemble.branch(
+        place,
+        true=_add(ensemble, node["left_child"], share=share),
+        false=_add(ensemble, node["right_child"], share=share),
+    )
+    return place
+
+
+def _add_categories(ensemble: TreeEnsemble, node: dict[str, Any], *, column: int, share: float) -> int:
+    """A set of categories becomes a chain of equalities whose true branches meet in one node."""
+    chain = [ensemble.equals(column, float(category)) for category in str(node["threshold"]).split("||")]
+    true = _add(ensemble, node["left_child"], share=share)
+    false = _add(ensemble, node["right_child"], share=share)
+    for place, following in zip(chain, [*chain[1:], false], strict=True):
+        ensemble.branch(place, true=true, false=following)
+    return chain[0]
+
+
+def _float32_below(threshold: float) -> float:
+    """The largest float32 that is at most `threshold`."""
+    with np.errstate(over="ignore"):
+        near = np.float32(threshold)
+    return float(near) if float(near) <= threshold else float(np.nextafter(near, np.float32(-np.inf)))
+
+
+def _transform(objective: str) -> tuple[str, float]:
+    """What becomes of the sum of the leaves: an operator's name, and what the sum is multiplied by before it."""
+    name, *parameters = objective.split() or [""]
+    if name in _IDENTITY and "sqrt" not in parameters:
+        return "Identity", 1.0
+    if name in _EXPONENTIAL:
+        return "Exp", 1.0
+    if name in _LOGISTIC:
+        given = [float(p.removeprefix("sigmoid:")) for p in parameters if p.startswith("sigmoid:")]
+        return "Sigmoid", given[0] if given else 1.0
+    raise TrainingFailed(f"LightGBM's objective {objective!r} cannot be compiled; use a plain regression or binary one")

@@ -1,0 +1,66 @@
+"""scikit-learn: compilation to ONNX by skl2onnx. It has no form of its own without code, so ONNX is all that is kept."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from octavo.definitions.models import Task
+from octavo.errors import MissingExtra, TrainingFailed
+from octavo.registry.formats import Outputs
+from octavo.registry.formats.trees import INPUT, OUTPUT
+
+_OPSETS = {"": 18, "ai.onnx.ml": 3}
+
+
+class ScikitLearn:
+    """Regressors, and classifiers of two classes; pipelines too."""
+
+    name = "sklearn"
+
+    def matches(self, estimator: Any) -> bool:
+        return type(estimator).__module__.partition(".")[0] == "sklearn"
+
+    def save(self, estimator: Any) -> dict[str, bytes]:  # noqa: ARG002 - pickles hold code
+        return {}
+
+    def load(self, files: Mapping[str, bytes]) -> Outputs | None:  # noqa: ARG002 - nothing was kept
+        return None
+
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+        try:
+            from skl2onnx import convert_sklearn
+            from skl2onnx.common.data_types import FloatTensorType
+            from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+        except ImportError as error:
+            raise MissingExtra("lightgbm", "compiling scikit-learn models to ONNX") from error
+        options = {id(estimator): {"zipmap": False}} if task is Task.BINARY else None
+        try:
+            model = convert_sklearn(
+                estimator,
+                name="model",
+                initial_types=[(INPUT, FloatTensorType([None, n_inputs]))],
+                options=options,
+                target_opset=_OPSETS,
+            )
+        except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError) as error:
+            kind = type(estimator).__name__
+            raise TrainingFailed(f"{kind} cannot be compiled to ONNX: {error}; use another estimator") from error
+        _keep_one_output(model, task=task)
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:  # noqa: ARG002 - no common way to them
+        return ()
+
+
+def _keep_one_output(model: Any, *, task: Task) -> None:
+    """Leave the value, or the probability of class 1, as the only output."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    last = graph.output[-1].name
+    if task is Task.BINARY:
+        graph.initializer.append(helper.make_tensor("positive", TensorProto.INT64, [1], [1]))
+        graph.node.append(helper.make_node("Gather", [last, "positive"], [OUTPUT], axis=1))
+    else:
+        graph.node.append(helper.make_node("Identity", [last], [OUTPUT]))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1]))

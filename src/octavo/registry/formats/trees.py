@@ -1,0 +1,105 @@
+"""Sums of decision trees as ONNX (operator TreeEnsembleRegressor of ai.onnx.ml, version 3)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from octavo.errors import MissingExtra
+
+INPUT, OUTPUT = "inputs", "output"
+_OPSET, _ML_OPSET, _IR_VERSION = 18, 3, 10
+
+
+@dataclass(slots=True)
+class TreeEnsemble:
+    """Trees under construction. Nodes are numbered within the tree that was begun last; its first node is its root."""
+
+    attributes: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            "nodes_treeids": [],
+            "nodes_nodeids": [],
+            "nodes_featureids": [],
+            "nodes_modes": [],
+            "nodes_values": [],
+            "nodes_truenodeids": [],
+            "nodes_falsenodeids": [],
+            "nodes_missing_value_tracks_true": [],
+            "target_treeids": [],
+            "target_nodeids": [],
+            "target_ids": [],
+            "target_weights": [],
+        }
+    )
+    trees: int = 0
+    _start: int = 0
+
+    def begin_tree(self) -> None:
+        self.trees += 1
+        self._start = len(self.attributes["nodes_nodeids"])
+
+    def leaf(self, value: float) -> int:
+        place = self._node("LEAF", column=0, value=0.0, missing_is_true=False)
+        for name, item in (("treeids", self.trees - 1), ("nodeids", place), ("ids", 0), ("weights", value)):
+            self.attributes[f"target_{name}"].append(item)
+        return place
+
+    def at_most(self, column: int, value: float, *, missing_is_true: bool) -> int:
+        """A node that is true where the column is at most `value`; `branch` must follow."""
+        return self._node("BRANCH_LEQ", column=column, value=value, missing_is_true=missing_is_true)
+
+    def equals(self, column: int, value: float) -> int:
+        """A node that is true where the column equals `value`, false where it is missing; `branch` must follow."""
+        return self._node("BRANCH_EQ", column=column, value=value, missing_is_true=False)
+
+    def branch(self, place: int, *, true: int, false: int) -> None:
+        """Say where a node leads."""
+        self.attributes["nodes_truenodeids"][self._start + place] = true
+        self.attributes["nodes_falsenodeids"][self._start + place] = false
+
+    def _node(self, mode: str, *, column: int, value: float, missing_is_true: bool) -> int:
+        place = len(self.attributes["nodes_nodeids"]) - self._start
+        for name, item in (
+            ("treeids", self.trees - 1),
+            ("nodeids", place),
+            ("featureids", column),
+            ("modes", mode),
+            ("values", value),
+            ("truenodeids", 0),
+            ("falsenodeids", 0),
+            ("missing_value_tracks_true", int(missing_is_true)),
+        ):
+            self.attributes[f"nodes_{name}"].append(item)
+        return place
+
+
+def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, scale: float = 1.0) -> bytes:
+    """An ONNX model: the sum of the leaves, times `scale`, through an operator such as ``Sigmoid``; the same each time."""
+    try:
+        from onnx import TensorProto, helper
+    except ImportError as error:
+        raise MissingExtra("lightgbm", "compiling trees to ONNX") from error
+    attributes = dict(ensemble.attributes)
+    attributes["target_weights"] = [float(np.float32(weight * scale)) for weight in attributes["target_weights"]]
+    nodes = [
+        helper.make_node(
+            "TreeEnsembleRegressor",
+            [INPUT],
+            ["sum"],
+            domain="ai.onnx.ml",
+            n_targets=1,
+            aggregate_function="SUM",
+            post_transform="NONE",
+            **attributes,
+        ),
+        helper.make_node(transform, ["sum"], [OUTPUT]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "trees",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, n_inputs])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+    )
+    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, producer_name="octavo", ir_version=_IR_VERSION)
+    return bytes(model.SerializeToString(deterministic=True))

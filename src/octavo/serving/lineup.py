@@ -1,0 +1,112 @@
+"""What one deployment answers with: a manifest's arms made ready, its request schema and its router, as one unit.
+
+A predictor swaps a deployment's whole lineup in one assignment, so that no request ever sees parts of two.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from octavo.definitions.plans import LookupPlan, PlannedField
+from octavo.errors import Conflict, Unavailable
+from octavo.features.online import OnlineReader
+from octavo.release.manifests import Arm, DeploymentManifest
+from octavo.serving.inputs import InputBuilder
+from octavo.serving.models import LoadedModel
+from octavo.serving.requests import RequestDecoder
+from octavo.serving.router import Router
+
+SHADOW, LIVE = "shadow", "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServedArm:
+    """A version that answers or shadows.
+
+    Attributes
+    ----------
+    builder : InputBuilder
+        One object for all arms that make the same row of a request, so that it is made once.
+    """
+
+    arm: Arm
+    model: LoadedModel
+    builder: InputBuilder
+
+
+class Lineup:
+    """The arms of one deployment.
+
+    Parameters
+    ----------
+    manifest : DeploymentManifest
+    models : mapping of digest to LoadedModel
+        Those of the manifest's arms.
+    reader_of : callable
+        Makes the reader of a plan's views.
+    max_rows : int
+        Per request.
+
+    Raises
+    ------
+    Unavailable
+        If no arm answers.
+    Conflict
+        If two versions take a field of the same name with different types.
+    """
+
+    def __init__(
+        self,
+        manifest: DeploymentManifest,
+        models: Mapping[str, LoadedModel],
+        *,
+        reader_of: Callable[[LookupPlan], OnlineReader],
+        max_rows: int,
+    ) -> None:
+        answering = sorted((arm for arm in manifest.arms if arm.role != SHADOW), key=lambda arm: arm.role != LIVE)
+        if not answering:
+            raise Unavailable(
+                f"manifest {manifest.sequence} of deployment {manifest.deployment!r} has no arm that answers"
+            )
+        shadows = [arm for arm in manifest.arms if arm.role == SHADOW]
+        plans = [models[arm.digest].plan for arm in (*answering, *shadows)]
+        self.manifest = manifest
+        self.decoder = RequestDecoder(_merged_fields(plans), max_rows=max_rows)
+        self.router = Router(manifest.deployment, answering)
+        self._unit = self.decoder.names.index(manifest.unit) if manifest.unit in self.decoder.names else None
+        builders: dict[object, InputBuilder] = {}
+        for model in (models[arm.digest] for arm in manifest.arms):
+            if model.recipe not in builders:
+                builders[model.recipe] = InputBuilder(
+                    model.plan, functions=model.functions, reader=reader_of(model.plan), names=self.decoder.names
+                )
+        self.answering, self.shadows = (
+            tuple(
+                ServedArm(arm=arm, model=models[arm.digest], builder=builders[models[arm.digest].recipe])
+                for arm in arms
+            )
+            for arms in (answering, shadows)
+        )
+        self.fallback = self.answering[0]
+        """Answers when a canary fails."""
+
+    def places(self, ids: Sequence[str], rows: Sequence[tuple[object, ...]]) -> list[int]:
+        """For each row the place, among `answering`, of the arm that answers it."""
+        if self.router.only is not None:
+            return [self.router.only] * len(rows)
+        if self._unit is None:
+            return [self.router.place(prediction) for prediction in ids]
+        return [self.router.place(str(row[self._unit])) for row in rows]
+
+
+def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:
+    """All fields that any version takes; what the first plan, the live one, does not need is optional."""
+    merged = {field.name: field for field in plans[0].fields}
+    for plan in plans[1:]:
+        for field in plan.fields:
+            known = merged.setdefault(field.name, PlannedField(name=field.name, dtype=field.dtype, required=False))
+            if known.dtype is not field.dtype:
+                raise Conflict(
+                    f"one version takes the field {field.name!r} as {known.dtype}, another as {field.dtype}; "
+                    "give it another name, or release the model under another deployment"
+                )
+    return tuple(merged.values())

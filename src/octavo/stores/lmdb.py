@@ -1,0 +1,153 @@
+"""Online features in LMDB: other processes read them straight from shared memory, without asking anyone."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+import lmdb
+
+from octavo.errors import Conflict, Unavailable
+
+MAP_BYTES = 16 * 1024**3
+_LONGEST_KEY = 500
+_MAX_READERS = 1024
+
+
+class LmdbOnlineStore:
+    """An online store in a folder.
+
+    A write survives the death of the process at once, and a crash of the machine only when the system has flushed it:
+    what stands here can always be made again from the tables.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; a writer makes it.
+    readonly : bool
+        Whether this process only reads. Where there is no store yet, its reader finds nothing.
+    map_bytes : int
+        Address space set aside; doubled whenever the values outgrow it.
+    """
+
+    def __init__(self, path: Path, readonly: bool = False, *, map_bytes: int = MAP_BYTES) -> None:
+        self._path = path
+        self._readonly = readonly
+        self._map_bytes = map_bytes
+        self._lock = threading.RLock()  # the map must not grow while a thread reads
+        self._environment: lmdb.Environment | None = None
+        if not readonly:
+            self._open()
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `OnlineStore.read`.
+
+        Raises
+        ------
+        Unavailable
+            If the store cannot be read now.
+        """
+        return self._read([_value_key(key) for key in keys])
+
+    def write(self, values: Mapping[bytes, bytes | None], *, marks: Mapping[str, int]) -> None:
+        """See `OnlineStore.write`.
+
+        Raises
+        ------
+        Conflict
+            If the store was opened to be read only.
+        Unavailable
+            If the disk refuses the values; none was written.
+        """
+        environment = self._environment
+        if self._readonly or environment is None:
+            raise Conflict(f"{self._path} was opened to be read only; write where it was opened for writing")
+        changes = [(_value_key(key), value) for key, value in values.items()]
+        changes += [(_mark_key(name), b"%d" % mark) for name, mark in marks.items()]
+        changes.sort(key=lambda change: change[0])
+        with self._lock, self._translated():
+            while not _written(environment, changes):
+                self._map_bytes = 2 * max(self._map_bytes, environment.info()["map_size"])
+                environment.set_mapsize(self._map_bytes)
+
+    def mark(self, name: str) -> int:
+        """See `OnlineStore.mark`."""
+        value = self._read([_mark_key(name)])[0]
+        return -1 if value is None else int(value)
+
+    def close(self) -> None:
+        """Flush, if it writes, and release the files."""
+        with self._lock:
+            environment, self._environment = self._environment, None
+            if environment is not None:
+                if not self._readonly:
+                    environment.sync(True)
+                environment.close()
+
+    def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        with self._lock, self._translated():
+            environment = self._environment or self._open()
+            if environment is None:
+                return [None] * len(keys)
+            try:
+                return _values(environment, keys)
+            except lmdb.MapResizedError:
+                environment.set_mapsize(0)  # adopts the size that the writer gave it
+                return _values(environment, keys)
+
+    def _open(self) -> lmdb.Environment | None:
+        with self._lock, self._translated():
+            if self._environment is not None:
+                return self._environment
+            if self._readonly and not (self._path / "data.mdb").exists():
+                return None
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            opened = lmdb.open(
+                str(self._path),
+                map_size=self._map_bytes,
+                readonly=self._readonly,
+                create=not self._readonly,
+                sync=False,
+                readahead=False,
+                max_readers=_MAX_READERS,
+            )
+            opened.reader_check()  # readers that were killed would keep old pages from being reused
+            self._environment = opened
+            return opened
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (lmdb.Error, OSError) as error:
+            raise Unavailable(f"the online store at {self._path} cannot be used now: {error}") from error
+
+
+def _values(environment: lmdb.Environment, keys: Sequence[bytes]) -> list[bytes | None]:
+    with environment.begin() as transaction:
+        get = transaction.get
+        return [get(key) for key in keys]
+
+
+def _written(environment: lmdb.Environment, changes: Sequence[tuple[bytes, bytes | None]]) -> bool:
+    """Make all changes or, where the map is too small for them, none."""
+    try:
+        with environment.begin(write=True) as transaction:
+            for key, value in changes:
+                if value is None:
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, value)
+    except lmdb.MapFullError:
+        return False
+    return True
+
+
+def _value_key(key: bytes) -> bytes:
+    """The key as LMDB holds it, which takes 511 bytes; the first byte keeps the kinds of keys apart."""
+    return b"v" + key if len(key) < _LONGEST_KEY else b"h" + blake2b(key).digest()
+
+
+def _mark_key(name: str) -> bytes:
+    return b"m" + name.encode()

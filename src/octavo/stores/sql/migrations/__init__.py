@@ -1,0 +1,1 @@
+"""The metadata store's schema, step by step (Alembic)."""

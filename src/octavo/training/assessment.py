@@ -1,0 +1,99 @@
+"""A fitted estimator on the held-out rows, written up as a report."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.clock import from_micros
+from octavo.definitions.datasets import Dataset
+from octavo.definitions.models import Model
+from octavo.errors import InvalidDefinition, InvalidRequest, TrainingFailed
+from octavo.features.training_sets import TrainingSet
+from octavo.training.baselines import evaluate_baselines
+from octavo.training.estimators import predict
+from octavo.training.evaluation import evaluate, metric
+from octavo.training.importance import permutation_importance
+from octavo.training.profiling import calibration, profile
+from octavo.training.reports import DataWindow, Interval, Profile, Report
+
+Floats = npt.NDArray[np.float64]
+Judged = tuple[Mapping[str, Interval], Mapping[str, Mapping[str, Interval]]]
+
+
+def metrics_of(model: Model) -> tuple[str, ...]:
+    """The metrics that a model declares, then those that only its gates name.
+
+    Raises
+    ------
+    InvalidDefinition
+        If there is none, or one does not exist for the model's task.
+    """
+    names = tuple(dict.fromkeys((*model.metrics, *(gate.metric for gate in model.gates))))
+    if not names:
+        raise InvalidDefinition(f"model {model.name!r} declares no metric to judge it by; name one: metrics=['mae']")
+    return tuple(metric(name, task=model.task).name for name in names)
+
+
+def profile_inputs(train: Dataset) -> dict[str, Profile]:
+    """The profile of each input of the training rows."""
+    return {name: profile(train.X[:, place]) for place, name in enumerate(train.columns)}
+
+
+def assess(
+    model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[str, ...], profiles: Mapping[str, Profile]
+) -> tuple[Report, Floats]:
+    """Judge an estimator.
+
+    Returns
+    -------
+    report : Report
+    predictions : ndarray, shape (n_holdout,), float64
+        For the held-out rows.
+
+    Raises
+    ------
+    TrainingFailed
+        If the estimator cannot predict, or a metric is undefined for the held-out rows.
+    """
+    outputs = partial(predict, estimator, task=model.task)
+    predictions = outputs(data.holdout.X)
+    judged, baselines = _judge(model, data, metrics=metrics, predictions=predictions)
+    importance = permutation_importance(
+        outputs,
+        data.holdout.X,
+        labels=data.holdout.y,
+        columns=data.holdout.columns,
+        metric=metric(metrics[0], task=model.task),
+    )
+    report = Report(
+        model=model.name,
+        task=model.task,
+        metrics=judged,
+        baselines=baselines,
+        importance=importance,
+        profiles=profiles,
+        prediction=profile(predictions),
+        label=profile(data.train.y),
+        curve=calibration(data.holdout.y, predictions),
+        training=_window(data.train),
+        holdout=_window(data.holdout),
+        as_of=data.as_of,
+    )
+    return report, predictions
+
+
+def _judge(model: Model, data: TrainingSet, *, metrics: tuple[str, ...], predictions: Floats) -> Judged:
+    try:
+        judged = evaluate(data.holdout.y, predictions, metrics=metrics, task=model.task)
+        baselines = evaluate_baselines(model, train=data.train, holdout=data.holdout, metrics=metrics)
+    except InvalidRequest as error:
+        raise TrainingFailed(f"model {model.name!r} cannot be evaluated: {error.message}") from error
+    return judged, baselines
+
+
+def _window(data: Dataset) -> DataWindow:
+    moments = data.times.astype("datetime64[us]").astype(np.int64)
+    return DataWindow(rows=len(data), start=from_micros(int(moments[0])), end=from_micros(int(moments[-1])))

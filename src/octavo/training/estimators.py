@@ -1,0 +1,70 @@
+"""What a user's fitted estimator answers, whatever its library: one float64 per row."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.models import Task
+from octavo.errors import TrainingFailed
+
+Floats = npt.NDArray[np.float64]
+
+
+def predict(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
+    """Predictions of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator
+        With ``predict``; for a binary model with ``predict_proba`` of two classes, or with a ``predict`` that answers
+        probabilities (a LightGBM ``Booster``).
+    matrix : ndarray, shape (n_rows, n_inputs), float64
+
+    Returns
+    -------
+    ndarray, shape (n_rows,), float64
+        Values, or probabilities that the label is 1; always finite.
+
+    Raises
+    ------
+    TrainingFailed
+        If the estimator cannot answer so.
+    """
+    values = _answers(estimator, matrix, task=task)
+    if values.shape != (len(matrix),):
+        raise TrainingFailed(f"the estimator answered shape {values.shape} for {len(matrix)} rows, not one number each")
+    if not np.isfinite(values).all():
+        raise TrainingFailed(f"the estimator answered NaN or infinity for {int((~np.isfinite(values)).sum())} rows")
+    if task is Task.BINARY and not ((values >= 0) & (values <= 1)).all():
+        raise TrainingFailed(
+            f"the estimator answered {values.min():g} to {values.max():g}, which are no probabilities; "
+            "return a classifier with predict_proba, or a booster with a binary objective"
+        )
+    return values
+
+
+def check(estimator: Any, *, task: Task) -> None:
+    """Refuse what cannot be a fitted estimator of the task.
+
+    Raises
+    ------
+    TrainingFailed
+        With what to return instead.
+    """
+    if estimator is None:
+        raise TrainingFailed("the training function returned None; return the fitted estimator")
+    kind = type(estimator).__name__
+    if not callable(getattr(estimator, "predict", None)):
+        raise TrainingFailed(f"the training function returned a {kind}, which has no predict method")
+    classes = getattr(estimator, "classes_", None)
+    if task is Task.REGRESSION and classes is not None:
+        raise TrainingFailed(f"{kind} is a classifier, but the label is a number; return a regressor")
+    if task is Task.BINARY and classes is not None and [float(c) for c in classes] != [0.0, 1.0]:
+        raise TrainingFailed(f"{kind} learned the classes {list(classes)} instead of 0 and 1; both must occur in y")
+
+
+def _answers(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
+    if task is Task.BINARY and hasattr(estimator, "predict_proba"):
+        return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)[:, -1]
+    return np.asarray(estimator.predict(matrix), dtype=np.float64)

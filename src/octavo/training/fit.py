@@ -1,0 +1,168 @@
+"""A training: the user's function on what was known, judged on what it has not seen, recorded whatever comes of it."""
+
+import hashlib
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.datasets import Dataset
+from octavo.definitions.models import Model
+from octavo.errors import OctavoError, TrainingFailed
+from octavo.features.training_sets import TrainingSet, build_training_set
+from octavo.identifiers import new_id
+from octavo.operations import Context
+from octavo.training.assessment import assess, metrics_of, profile_inputs
+from octavo.training.estimators import check
+from octavo.training.reports import Report
+from octavo.training.runs import Run, RunStatus
+
+Floats = npt.NDArray[np.float64]
+_TRACEBACK_LINES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedModel:
+    """What a training made, still in memory; `octavo.registry.register` makes a version of it.
+
+    Attributes
+    ----------
+    run : Run
+        Succeeded.
+    estimator
+        As the user's function returned it.
+    predictions : ndarray, shape (n_holdout,), float64
+        For the held-out rows.
+    """
+
+    run: Run
+    model: Model
+    estimator: Any
+    training_set: TrainingSet
+    predictions: Floats
+    report: Report
+
+
+def train(
+    context: Context, model: Model, *, as_of: datetime, trigger: str = "user", run: Run | None = None
+) -> TrainedModel:
+    """Train a model on what was known before a moment.
+
+    The run is recorded when it begins and when it ends, also when it fails.
+
+    Parameters
+    ----------
+    trigger : str
+        What started it, for the record.
+    run : Run or None
+        A run that is recorded already, as requested or as interrupted, and is done now.
+
+    Raises
+    ------
+    InvalidDefinition
+        If the model names a metric that does not exist.
+    TrainingFailed
+        If the user's function raises or returns what is no estimator of the task, or there are too few rows.
+    """
+    begun = _begin(context, model, as_of=as_of, trigger=trigger, run=run)
+    started = time.perf_counter()
+    try:
+        trained = _train(context, model, run=begun)
+    except BaseException as error:  # also an interruption: a run never stays open because its process was told to stop
+        _record(context, _ended(context, begun, RunStatus.FAILED, started=started, error=_message(error)))
+        raise
+    values = {name: interval.value for name, interval in trained.report.metrics.items()}
+    done = replace(trained.run, metrics=values)
+    done = _ended(context, done, RunStatus.SUCCEEDED, started=started)
+    _record(context, done)
+    return replace(trained, run=done)
+
+
+def _begin(context: Context, model: Model, *, as_of: datetime, trigger: str, run: Run | None) -> Run:
+    begun = Run(
+        id=run.id if run else new_id(context.clock),
+        model=model.name,
+        status=RunStatus.RUNNING,
+        trigger=run.trigger if run else trigger,
+        as_of=as_of,
+        started_at=context.clock.now(),
+        code=code_digest(context.project.code),
+    )
+    _record(context, begun)
+    return begun
+
+
+def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
+    metrics = metrics_of(model)
+    context.progress(0.0, "building the training set")
+    data = build_training_set(context.stores.tables, model, as_of=run.as_of)
+    _check_rows(model, data)
+    profiles = profile_inputs(data.train)  # before the user's function, which may change what it is given
+    context.progress(0.4, f"training {model.name} on {len(data.train):,} rows")
+    estimator = _fit(model, data.train)
+    context.progress(0.7, f"evaluating on {len(data.holdout):,} held-out rows")
+    report, predictions = assess(model, data, estimator=estimator, metrics=metrics, profiles=profiles)
+    run = replace(run, rows=len(data.train) + len(data.holdout), dataset=data.digest)
+    context.progress(1.0, f"{model.name} trained")
+    return TrainedModel(
+        run=run, model=model, estimator=estimator, training_set=data, predictions=predictions, report=report
+    )
+
+
+def _check_rows(model: Model, data: TrainingSet) -> None:
+    if not len(data.train) or not len(data.holdout):
+        raise TrainingFailed(
+            f"model {model.name!r} has {len(data.train)} rows to train on and {len(data.holdout)} to hold out; both are "
+            "needed. Ingest more labelled events, or declare a shorter holdout",
+        )
+
+
+def _fit(model: Model, data: Dataset) -> Any:
+    try:
+        estimator = model.train(data)
+    except OctavoError:
+        raise
+    except Exception as error:  # a user's function may fail in any way; this is a process boundary
+        raise TrainingFailed(
+            f"the training function {model.name!r} raised {type(error).__name__}: {error}\n{_last_lines(error)}"
+        ) from error
+    check(estimator, task=model.task)
+    return estimator
+
+
+def _last_lines(error: Exception) -> str:
+    """The end of the traceback, from the user's function on."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    return "\n".join("".join(traceback.format_list(frames)).splitlines()[-_TRACEBACK_LINES:])
+
+
+def _ended(context: Context, run: Run, status: RunStatus, *, started: float, error: str = "") -> Run:
+    return replace(
+        run,
+        status=status,
+        finished_at=context.clock.now(),
+        seconds=time.perf_counter() - started,
+        error=error,
+    )
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, OctavoError) else f"{type(error).__name__}: {error}"
+
+
+def _record(context: Context, run: Run) -> None:
+    with context.transaction() as tx:
+        tx.put(run)
+
+
+def code_digest(code: Mapping[str, str]) -> str:
+    """Digest of a project's modules, by name and content."""
+    content = hashlib.sha256()
+    for name, text in sorted(code.items()):
+        content.update(f"{len(name)}:{name}{len(text.encode())}:{text}".encode())
+    return f"sha256:{content.hexdigest()}"

@@ -1,0 +1,70 @@
+"""What every store of artifacts promises."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from octavo.errors import InvalidRequest, NotFound
+from octavo.stores.memory import MemoryArtifacts
+from octavo.stores.objects import ObjectArtifacts
+from octavo.stores.ports import Artifacts
+
+
+@pytest.fixture(params=["memory", "folder"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    return MemoryArtifacts() if request.param == "memory" else ObjectArtifacts(tmp_path / "artifacts")
+
+
+def test_bytes_come_back_by_their_digest(artifacts: Artifacts) -> None:
+    digest = artifacts.put(b"model")
+    assert digest == f"sha256:{hashlib.sha256(b'model').hexdigest()}"
+    assert artifacts.get(digest) == b"model"
+
+
+def test_putting_twice_is_the_same_as_once(artifacts: Artifacts) -> None:
+    assert artifacts.put(b"model") == artifacts.put(b"model")
+
+
+def test_no_bytes_are_bytes_too(artifacts: Artifacts) -> None:
+    assert artifacts.get(artifacts.put(b"")) == b""
+
+
+def test_an_unknown_digest_is_not_found(artifacts: Artifacts) -> None:
+    with pytest.raises(NotFound):
+        artifacts.get("sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "0" * 64, "sha256:" + "A" * 64, "sha256:../../etc/passwd", "sha256:" + "0" * 65]
+)
+def test_what_is_no_digest_is_refused(artifacts: Artifacts, digest: str) -> None:
+    with pytest.raises(InvalidRequest, match="is no digest"):
+        artifacts.get(digest)
+
+
+def test_a_document_is_replaced(artifacts: Artifacts) -> None:
+    artifacts.publish("deployments/eta.json", b"1")
+    artifacts.publish("deployments/eta.json", b"2")
+    assert artifacts.published("deployments/eta.json") == b"2"
+
+
+def test_a_document_never_published_is_none(artifacts: Artifacts) -> None:
+    assert artifacts.published("deployments/eta.json") is None
+
+
+def test_documents_are_listed_by_how_their_names_begin(artifacts: Artifacts) -> None:
+    artifacts.put(b"no document")
+    for name in ("deployments/late.json", "deployments/eta.json", "depots", "card"):
+        artifacts.publish(name, b"x")
+    assert list(artifacts.published_names("deployments/")) == ["deployments/eta.json", "deployments/late.json"]
+    assert list(artifacts.published_names("dep")) == ["deployments/eta.json", "deployments/late.json", "depots"]
+    assert list(artifacts.published_names("absent/")) == []
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/etc/passwd", "a/../b", "a//b", ".hidden", "a/.b", "a b", "x" * 300])
+def test_names_that_lead_elsewhere_are_refused(artifacts: Artifacts, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="cannot name a document"):
+        artifacts.publish(name, b"x")
+    with pytest.raises(InvalidRequest, match="cannot name a document"):
+        artifacts.published(name)

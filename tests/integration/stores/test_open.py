@@ -1,0 +1,57 @@
+"""Which adapters a project's URLs choose."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from octavo.config import Config, StoreSettings
+from octavo.errors import ConfigurationError
+from octavo.stores.open import open_stores
+
+
+def test_the_defaults_keep_everything_below_the_projects_folder(tmp_path: Path) -> None:
+    stores = open_stores(Config(root=tmp_path))
+    stores.artifacts.put(b"x")
+    stores.stream.publish("outcomes", [b"x"])
+    stores.online.write({b"x": b"x"}, marks={})
+    stores.metadata.close()
+    stores.online.close()
+    stores.stream.close()
+    kept = {path.name for path in (tmp_path / ".octavo").iterdir()}
+    assert kept >= {"metadata.db", "online", "stream", "artifacts"}
+
+
+def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    settings = StoreSettings(
+        metadata=f"sqlite:///{elsewhere}/m.db",
+        tables=f"{elsewhere}/tables",
+        online=f"lmdb:{elsewhere}/online",
+        stream=f"log:{elsewhere}/stream",
+        artifacts=f"file:{elsewhere}/artifacts",
+    )
+    stores = open_stores(Config(root=tmp_path / "project", stores=settings))
+    stores.metadata.close()
+    stores.online.close()
+    assert {path.name for path in elsewhere.iterdir()} >= {"m.db", "online", "artifacts"}
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "fix"),
+    [
+        ("metadata", "mysql://host/db", "sqlite:///PATH"),
+        ("metadata", "sqlite:///", "sqlite:///PATH"),
+        ("tables", "s3://bucket/tables", "PATH"),
+        ("online", "memcached:host", "lmdb:PATH"),
+        ("stream", "nats://host", "log:PATH"),
+        ("artifacts", "ftp://host/x", "file:PATH"),
+        ("artifacts", "", "file:PATH"),
+    ],
+)
+def test_a_url_that_no_adapter_takes_is_named_with_the_fix(tmp_path: Path, setting: str, url: str, fix: str) -> None:
+    settings = replace(StoreSettings(), **{setting: url})
+    with pytest.raises(ConfigurationError, match=f"stores.{setting} = .* write {fix}$"):
+        open_stores(Config(root=tmp_path, stores=settings))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,141 @@
+"""Small bundles with a linear model, made by hand, so that serving is tested without training anything."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from octavo.definitions.aggregates import Operation
+from octavo.definitions.features import Feature
+from octavo.definitions.models import Task
+from octavo.definitions.plans import LookupPlan, PlannedField, PlannedFunction, PlannedView
+from octavo.definitions.types import DType
+from octavo.registry.bundles import (
+    CARD,
+    ENVIRONMENT,
+    GOLDEN,
+    ONNX,
+    PLAN,
+    PROVENANCE,
+    REPORT,
+    BundleFile,
+    BundleManifest,
+    digest_of,
+)
+from octavo.stores.ports import Artifacts
+
+PROJECT, MODEL = "flights", "arrival_delay"
+
+ORIGIN = PlannedView(
+    name="origin_delays",
+    entity_key="origin",
+    features=(
+        Feature(name="dep_delay_mean_1h", operation=Operation.MEAN, column="dep_delay", window_s=3600, tile_s=300),
+        Feature(name="events_count_1h", operation=Operation.COUNT, column=None, window_s=3600, tile_s=300),
+    ),
+)
+FIELDS = (
+    PlannedField(name="distance", dtype=DType.FLOAT64, required=True),
+    PlannedField(name="sched_dep", dtype=DType.TIMESTAMP, required=True),
+    PlannedField(name="seats", dtype=DType.INT64, required=False),
+    PlannedField(name="origin", dtype=DType.STRING, required=True),
+)
+CODE = """
+import octavo as oc
+from octavo import local_time
+
+
+@oc.on_demand
+def hour(sched_dep):
+    return (sched_dep.astype("datetime64[h]").astype("int64") % 24).astype("float64")
+"""
+PLAN_OF_TESTS = LookupPlan(
+    model=MODEL,
+    task=Task.REGRESSION,
+    inputs=(
+        "origin_delays__dep_delay_mean_1h",
+        "origin_delays__events_count_1h",
+        "hour",
+        "distance",
+        "seats",
+    ),
+    fields=FIELDS,
+    views=(ORIGIN,),
+    functions=(PlannedFunction(name="hour", inputs=("sched_dep",)),),
+)
+ROW = {"distance": 500.0, "sched_dep": "2013-07-01T12:30:00Z", "seats": 100, "origin": "JFK"}
+
+
+def linear_model(weights: Sequence[float], *, bias: float = 0.0) -> bytes:
+    """ONNX: the sum of inputs by weights; a NaN counts as 0. A bias of NaN makes every output NaN."""
+    nodes = [
+        helper.make_node("IsNaN", ["X"], ["unknown"]),
+        helper.make_node("Where", ["unknown", "zero", "X"], ["known"]),
+        helper.make_node("MatMul", ["known", "weights"], ["sum"]),
+        helper.make_node("Add", ["sum", "bias"], ["y"]),
+    ]
+    constants = {
+        "zero": np.zeros(1, np.float32),
+        "weights": np.array(weights, np.float32).reshape(-1, 1),
+        "bias": np.array([bias], np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, len(weights)])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def bundle_files(
+    *,
+    plan: LookupPlan = PLAN_OF_TESTS,
+    weights: Sequence[float] | None = None,
+    bias: float = 0.0,
+    code: str = CODE,
+    golden: float | None = None,
+) -> dict[str, bytes]:
+    """The files of a bundle; `golden` is what the model is said to answer for a row of ones."""
+    weights = [1.0] * len(plan.inputs) if weights is None else weights
+    answer = sum(weights) + (0.0 if math.isnan(bias) else bias) if golden is None else golden
+    row = [1.0] * len(plan.inputs)
+    return {
+        ONNX: linear_model(weights, bias=bias),
+        PLAN: msgspec.json.encode(plan),
+        GOLDEN: msgspec.json.encode({"rows": [row], "expected": [answer], "tolerance": 1e-5}),
+        REPORT: b"{}",
+        PROVENANCE: b"{}",
+        CARD: b"# A model for tests\n",
+        ENVIRONMENT: b"",
+        **({"code/project.py": code.encode()} if plan.functions else {}),
+    }
+
+
+def pack(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A bundle's objects by digest, its manifest last."""
+    manifest = BundleManifest(
+        layout=1,
+        project=PROJECT,
+        model=MODEL,
+        format="lightgbm",
+        files={name: BundleFile(digest=digest_of(data), size_bytes=len(data)) for name, data in files.items()},
+    )
+    objects = {digest_of(data): data for data in files.values()}
+    data = msgspec.json.encode(manifest, order="deterministic")
+    objects.pop(digest_of(data), None)
+    return {**objects, digest_of(data): data}
+
+
+def publish_bundle(artifacts: Artifacts, **changes: object) -> str:
+    """Put a bundle among the artifacts; returns its digest. Takes what `bundle_files` takes."""
+    digest = ""
+    for data in pack(bundle_files(**changes)).values():  # type: ignore[arg-type]
+        digest = artifacts.put(data)
+    return digest

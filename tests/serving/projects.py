@@ -1,0 +1,69 @@
+"""A project's folder as a predictor finds it: keys, a token, published manifests and bundles."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from tests.serving.bundles import MODEL, PROJECT
+
+from octavo.access import ensure_admin, local_token
+from octavo.config import Config, load_config
+from octavo.registry.signing import Signer
+from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name, encode
+from octavo.serving.watcher import PURPOSE
+from octavo.stores.objects import ObjectArtifacts
+from octavo.stores.ports import Artifacts
+
+DEPLOYMENT = "eta"
+SETTINGS = f"""
+[project]
+name = "{PROJECT}"
+
+[predictor]
+port = 0
+max_rows = 1000
+max_body_bytes = 200000
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingProject:
+    """A project with what serving needs of it."""
+
+    config: Config
+    token: str
+    artifacts: Artifacts
+
+    @property
+    def signer(self) -> Signer:
+        return Signer(self.config.home / "keys" / "release.key")
+
+    def document(self, manifest: DeploymentManifest) -> bytes:
+        payload = encode(manifest)
+        return msgspec.json.encode(SignedManifest(payload=payload, signature=self.signer.sign(PURPOSE, payload)))
+
+    def publish(self, manifest: DeploymentManifest) -> None:
+        self.artifacts.publish(document_name(manifest.deployment), self.document(manifest))
+
+
+def make_project(root: Path, *, settings: str = SETTINGS) -> ServingProject:
+    """A project's folder with a token."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "octavo.toml").write_text(settings, encoding="utf-8")
+    config = load_config(root, {})
+    ensure_admin(config.home)
+    return ServingProject(
+        config=config,
+        token=local_token(config.home),
+        artifacts=ObjectArtifacts(config.path(config.stores.artifacts)),
+    )
+
+
+def arm(digest: str, *, role: str = "live", version: int = 1, percent: int = 100) -> Arm:
+    return Arm(role=role, model=MODEL, version=version, digest=digest, percent=percent)
+
+
+def manifest(*arms: Arm, sequence: int = 1, unit: str | None = None, **changes: object) -> DeploymentManifest:
+    fields: Mapping[str, object] = {"project": PROJECT, "deployment": DEPLOYMENT, "published_at_us": 0, **changes}
+    return DeploymentManifest(sequence=sequence, unit=unit, arms=arms, **fields)  # type: ignore[arg-type]  # of tests

@@ -1,0 +1,59 @@
+from types import ModuleType
+
+import pytest
+
+import octavo as oc
+from octavo.definitions.features import FeatureView
+from octavo.definitions.project import Project, collect
+from octavo.errors import NotFound
+from octavo.features.catalog import list_sources, list_views, show_view
+from octavo.features.payloads import table_schema
+from octavo.stores.memory import MemoryTables
+
+rides = oc.Source(
+    "rides",
+    event_time="ended",
+    schema={"ended": oc.Timestamp, "asked": oc.Timestamp, "driver": oc.String, "late": oc.Float64},
+    owner="dispatch",
+)
+views = [
+    FeatureView(name, entity=oc.Entity(f"{name}_driver", key="driver"), source=rides, features=[oc.count(over="1h")])
+    for name in ("zebra", "antelope")
+]
+
+
+@oc.model(features=[views[0]], label=oc.Label(rides, "late", at="asked"), metrics=["mae"])
+def lateness(train: oc.Dataset) -> None:
+    raise AssertionError("not trained here")
+
+
+@pytest.fixture
+def project() -> Project:
+    module = ModuleType("declared")
+    vars(module).update(rides=rides, zebra=views[0], antelope=views[1], lateness=lateness)
+    return collect(module, name="taxi", code={})
+
+
+def test_sources_are_listed_with_what_reads_them(project: Project) -> None:
+    tables = MemoryTables()
+    (before,) = list_sources(project, tables)
+    tables.ensure("events/rides", table_schema(rides))
+    (after,) = list_sources(project, tables)
+    assert (before.table_version, after.table_version) == (-1, 0)
+    assert after.columns == {"ended": "timestamp", "asked": "timestamp", "driver": "string", "late": "float64"}
+    assert (after.views, after.labels_of, after.owner) == (("antelope", "zebra"), ("lateness",), "dispatch")
+
+
+def test_feature_views_are_listed_by_name_with_their_models(project: Project) -> None:
+    assert [(view.name, view.models) for view in list_views(project)] == [("antelope", ()), ("zebra", ("lateness",))]
+
+
+def test_a_feature_view_is_shown_by_name(project: Project) -> None:
+    shown = show_view(project, "zebra")
+    assert (shown.entity, shown.key, shown.source) == ("zebra_driver", "driver", "rides")
+    assert [feature.name for feature in shown.features] == ["events_count_1h"]
+
+
+def test_an_unknown_feature_view_is_not_found(project: Project) -> None:
+    with pytest.raises(NotFound, match="did you mean 'zebra'"):
+        show_view(project, "zebras")
