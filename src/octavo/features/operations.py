@@ -78,13 +78,13 @@ class ShowFeatures:
 
 
 @operations.operation("sources.list", request=ListSources, permission="features:read", long=True)
-def sources_list(request: ListSources, context: Context) -> tuple[SourceSummary, ...]:  # noqa: ARG001
+def sources_list(request: ListSources, context: Context) -> tuple[SourceSummary, ...]:
     """List the sources of events and what reads them."""
     return list_sources(context.project, context.stores.tables)
 
 
 @operations.operation("features.list", request=ListFeatures, permission="features:read", long=True)
-def features_list(request: ListFeatures, context: Context) -> tuple[ViewSummary, ...]:  # noqa: ARG001
+def features_list(request: ListFeatures, context: Context) -> tuple[ViewSummary, ...]:
     """List the feature views and the models that take them."""
     return list_views(context.project)
 

@@ -138,7 +138,7 @@ def show_release(request: ShowRelease, context: Context) -> Release:
 
 
 @operations.operation("deployments.list", request=ListDeployments, permission="deployments:read")
-def list_deployments(request: ListDeployments, context: Context) -> tuple[DeploymentSummary, ...]:  # noqa: ARG001
+def list_deployments(request: ListDeployments, context: Context) -> tuple[DeploymentSummary, ...]:
     """List deployments with what they serve."""
     return tuple(_summary(state, _in_progress(context, state)) for state in context.transacted.find(DeploymentState))
 

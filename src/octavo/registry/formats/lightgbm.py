@@ -43,7 +43,7 @@ class LightGBM:
 
         return outputs
 
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:  # noqa: ARG002 - the objective tells the task
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
         model = _booster(estimator).dump_model()
         if model["num_tree_per_iteration"] != 1:
             raise TrainingFailed("a LightGBM model of several classes cannot be compiled; the label has two")

@@ -19,10 +19,10 @@ class ScikitLearn:
     def matches(self, estimator: Any) -> bool:
         return type(estimator).__module__.partition(".")[0] == "sklearn"
 
-    def save(self, estimator: Any) -> dict[str, bytes]:  # noqa: ARG002 - pickles hold code
+    def save(self, estimator: Any) -> dict[str, bytes]:
         return {}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs | None:  # noqa: ARG002 - nothing was kept
+    def load(self, files: Mapping[str, bytes]) -> Outputs | None:
         return None
 
     def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
@@ -47,7 +47,7 @@ class ScikitLearn:
         _keep_one_output(model, task=task)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:  # noqa: ARG002 - no common way to them
+    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         return ()
 
 
