@@ -8,6 +8,7 @@ ARGS   ?=
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help demo test check bench clean
 .DEFAULT_GOAL := help
@@ -35,7 +36,7 @@ clean: ## remove what make installed
 
 $(VENV)/.synced: pyproject.toml uv.lock $(UV)
 	@echo "Installing the locked dependencies into $(VENV) ..." >&2
-	@$(UV) sync --locked --extra trips --python $(PYTHON) >&2
+	@$(UV) sync --locked --extra trips --extra redis --python $(PYTHON) >&2
 	@touch $@
 
 $(UV):

@@ -4,13 +4,15 @@ Nothing in Octavo calls `datetime.now`: whoever needs the time is given a `Clock
 
 - `SystemClock`, the machine's. With it no client can set the time.
 - `ReplayClock`, for demos and backtests: the time of the events that the platform is fed. It lives in a small file
-  shared by all processes of a project. One driver moves it forward; the worker bounds how far it may go (the *horizon*),
-  so that whatever is due at a moment is done before the platform is told that the moment has passed.
+  shared by all processes of a project. One driver moves it forward; the worker bounds how far it may go (the
+  *horizon*), so that whatever is due at a moment is done before the platform is told that the moment has passed.
 - `ManualClock`, for tests within one process.
 """
 
 import mmap
+import os
 import struct
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,10 +106,7 @@ class ReplayClock:
     def __init__(self, path: Path, *, start: datetime | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            at = to_micros(start) if start else 0
-            scratch = path.with_suffix(".new")
-            scratch.write_bytes(self._LAYOUT.pack(at, at))
-            scratch.replace(path)
+            _make(path, self._LAYOUT.pack(*2 * [to_micros(start) if start else 0]))
         with path.open("r+b") as file:
             self._words = memoryview(mmap.mmap(file.fileno(), self._LAYOUT.size)).cast("q")
 
@@ -145,3 +144,15 @@ class ReplayClock:
             else:
                 time.sleep(0.0005)
         return True
+
+
+def _make(path: Path, content: bytes) -> None:
+    """Make a file, whole; of several processes that do so at once one succeeds, and all find the same file."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    scratch.write_bytes(content)
+    try:
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()

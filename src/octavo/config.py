@@ -55,7 +55,6 @@ class PredictorSettings:
     port: int = 8081
     max_body_bytes: int = 4_000_000
     max_rows: int = 10_000
-    max_depth: int = 16
     max_concurrent: int = 256
     behind_proxy: bool = False
 

@@ -17,7 +17,7 @@
     └── Unavailable              a store or process cannot be reached now; try again
 
 Messages say what, where and what to do next. Adapters translate every vendor's error into this tree. HTTP statuses
-live in `octavo.api.problems`, exit codes in `octavo.cli`.
+live in `octavo.problems`, exit codes in `octavo.cli`.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,19 +1,19 @@
-"""The composition root: from a project's settings to everything assembled. Doors and process mains import it; nothing else."""
+"""The composition root: from a project's settings to everything assembled. Only doors and process mains import it."""
 
-from datetime import datetime
 from pathlib import Path
 
-from octavo.clock import Clock, ReplayClock, SystemClock
 from octavo.config import Config, find_root, load_config
 from octavo.definitions.project import load_project
-from octavo.errors import ConfigurationError
 from octavo.features.operations import operations as feature_operations
+from octavo.governance.operations import operations as governance_operations
 from octavo.loop.operations import operations as loop_operations
 from octavo.monitoring.operations import operations as monitoring_operations
 from octavo.operations import SYSTEM, Context, Dispatcher, Operations, Principal
+from octavo.processes import open_clock
 from octavo.registry.operations import operations as registry_operations
 from octavo.release.operations import operations as release_operations
 from octavo.stores.open import open_stores
+from octavo.stores.ownership import online_lock
 from octavo.training.operations import operations as training_operations
 
 
@@ -26,45 +26,29 @@ def all_operations() -> Operations:
         registry_operations,
         release_operations,
         monitoring_operations,
+        governance_operations,
         loop_operations,
     ):
         operations.include(slice_operations)
     return operations
 
 
-def open_clock(config: Config) -> Clock:
-    """The clock that the settings choose.
-
-    Raises
-    ------
-    ConfigurationError
-        For a mode other than ``system`` and ``replay``, or a start that is no RFC 3339 time with an offset.
-    """
-    if config.clock.mode == "system":
-        return SystemClock()
-    if config.clock.mode != "replay":
-        raise ConfigurationError(f"[clock] mode {config.clock.mode!r} is neither 'system' nor 'replay'")
-    start = None
-    if config.clock.start:
-        try:
-            start = datetime.fromisoformat(config.clock.start)
-        except ValueError as error:
-            raise ConfigurationError(f"[clock] start {config.clock.start!r} is no RFC 3339 time") from error
-        if start.tzinfo is None:
-            raise ConfigurationError(
-                f"[clock] start {config.clock.start!r} lacks an offset; write Z or +00:00 behind it"
-            )
-    return ReplayClock(config.home / "clock", start=start)
-
-
-def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online: bool = False) -> Context:
+def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online: bool | None = False) -> Context:
     """Load the project and open its stores.
 
     Parameters
     ----------
     writes_online : bool
         Whether this process is the one that writes online features: the worker, or a command while no worker runs.
+        None: it is if no other is.
+
+    Raises
+    ------
+    Conflict
+        If it is to write online features, and another process does.
     """
+    if writes_online is None:
+        writes_online = not online_lock(config).is_taken()
     project = load_project(config.module_path, name=config.project.name)
     return Context(
         config=config,

@@ -39,6 +39,7 @@ def test_the_error_tree_is_drawn_in_full() -> None:
 
 
 def test_the_authoring_api_loads_without_heavy_libraries() -> None:
-    probe = "import sys, octavo; print([m for m in ('pandas', 'sklearn', 'duckdb', 'sqlalchemy', 'pyarrow') if m in sys.modules])"
+    heavy = ("pandas", "sklearn", "duckdb", "sqlalchemy", "pyarrow")
+    probe = f"import sys, octavo; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,13 +9,25 @@ import pytest
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.memory import MemoryOnlineStore
 from octavo.stores.ports import OnlineStore
+from octavo.stores.redis import RedisOnlineStore
+from octavo.stores.redis_address import RedisAddress
+from tests.servers import RedisServer
 
 
-@pytest.fixture(params=["memory", "lmdb"])
+@pytest.fixture(params=["memory", "lmdb", "redis"])
 def online(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
-    store: OnlineStore = MemoryOnlineStore() if request.param == "memory" else LmdbOnlineStore(tmp_path / "online")
+    store = _opened(request, tmp_path)
     yield store
     store.close()
+
+
+def _opened(request: pytest.FixtureRequest, tmp_path: Path) -> OnlineStore:
+    if request.param == "memory":
+        return MemoryOnlineStore()
+    if request.param == "lmdb":
+        return LmdbOnlineStore(tmp_path / "online")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return RedisOnlineStore(RedisAddress(port=server.port), project=str(tmp_path))
 
 
 def test_values_come_back_in_the_order_of_the_keys(online: OnlineStore) -> None:

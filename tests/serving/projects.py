@@ -47,8 +47,8 @@ class ServingProject:
         self.artifacts.publish(document_name(manifest.deployment), self.document(manifest))
 
 
-def make_project(root: Path, *, settings: str = SETTINGS) -> ServingProject:
-    """A project's folder with a token."""
+def make_project(root: Path, *, settings: str = SETTINGS, artifacts: Artifacts | None = None) -> ServingProject:
+    """A project's folder with a token; its artifacts are those of its settings unless given."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "octavo.toml").write_text(settings, encoding="utf-8")
     config = load_config(root, {})
@@ -56,7 +56,7 @@ def make_project(root: Path, *, settings: str = SETTINGS) -> ServingProject:
     return ServingProject(
         config=config,
         token=local_token(config.home),
-        artifacts=ObjectArtifacts(config.path(config.stores.artifacts)),
+        artifacts=artifacts or ObjectArtifacts(config.path(config.stores.artifacts)),
     )
 
 

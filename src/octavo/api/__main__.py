@@ -1,5 +1,7 @@
 """``python -m octavo.api`` runs the control process."""
 
+import sys
+
 from octavo.api.process import main
 
-main()
+sys.exit(main())

@@ -1,6 +1,8 @@
 """The control process's application, put together."""
 
+import logging
 from collections.abc import Collection
+from http import HTTPStatus
 from ipaddress import ip_address
 
 import msgspec
@@ -20,11 +22,14 @@ from octavo.api.health import health_endpoints
 from octavo.api.metrics import RequestMetrics
 from octavo.api.openapi import describe
 from octavo.api.operations_door import operation_endpoints
-from octavo.api.problems import problem_of, problem_response
-from octavo.api.shield import Shield, unexpected_response
+from octavo.api.problems import problem_response
+from octavo.api.shield import Shield
 from octavo.config import Config
 from octavo.errors import ConfigurationError, NotFound, OctavoError
 from octavo.operations import Context, Dispatcher, Principal
+from octavo.problems import Problem, problem_of, refusal, unexpected
+
+log = logging.getLogger(__name__)
 
 _MACHINE_PATHS = ("/api/", "/events/", "/outcomes", "/livez", "/readyz", "/metrics")
 
@@ -48,21 +53,27 @@ def build_app(context: Context, dispatcher: Dispatcher) -> ASGIApp:
     app.router.redirect_slashes = False
     operations = [operation.name for operation in dispatcher.operations]
 
+    def show(request: Request, problem: Problem) -> Response:
+        if request.url.path.startswith(_MACHINE_PATHS) or "text/html" not in request.headers.get("accept", ""):
+            return problem_response(problem)
+        return console.problem(request, problem)
+
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, OctavoError)
-        if request.url.path.startswith(_MACHINE_PATHS) or "text/html" not in request.headers.get("accept", ""):
-            return problem_response(problem_of(error, request_id=request.state.request_id))
-        return console.error(request, error)
+        problem = problem_of(error, request_id=request.state.request_id)
+        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request failed", exc_info=error, extra={"request_id": problem.request_id})
+        return show(request, problem)
 
     async def refuse_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = await refuse(request, _no_route(request, error, operations))
-        response.status_code = error.status_code
+        response = show(request, _no_route(request, error, operations))
         response.headers.update(error.headers or {})
         return response
 
     async def fail(request: Request, error: Exception) -> Response:
-        return unexpected_response(request.state.request_id, error)
+        log.error("a request failed", exc_info=error, extra={"request_id": request.state.request_id})
+        return show(request, unexpected(request.state.request_id, process="control process"))
 
     app.add_exception_handler(OctavoError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
@@ -125,14 +136,13 @@ def _endpoints(
     ]
 
 
-def _no_route(request: Request, error: HTTPException, operations: list[str]) -> OctavoError:
-    path = request.url.path
-    if error.status_code == 405:
-        return _MethodRefused(f"{path} does not take {request.method}")
+def _no_route(request: Request, error: HTTPException, operations: list[str]) -> Problem:
+    path, request_id = request.url.path, request.state.request_id
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "").replace("HEAD, ", "")
+        detail = f"{path} does not take {request.method}"
+        return refusal(status, detail, request_id=request_id, fix=f"use {allowed}" if allowed else None)
     if path.startswith("/api/"):
-        return NotFound("operation", path.removeprefix("/api/"), operations)
-    return NotFound("page", path)
-
-
-class _MethodRefused(OctavoError):
-    code = "method_not_allowed"
+        return problem_of(NotFound("operation", path.removeprefix("/api/"), operations), request_id=request_id)
+    return problem_of(NotFound("page", path), request_id=request_id)

@@ -14,13 +14,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from octavo.access import AccessFile, redeem_login
 from octavo.api.bodies import read_body, to_request
 from octavo.api.endpoints import PUBLIC, Endpoint
-from octavo.api.problems import status_of
 from octavo.console.pages import all_pages
 from octavo.console.rendering import error_page, login_page, welcome_page
 from octavo.console.sessions import LIFETIME_S, Sessions, csrf_of
 from octavo.console.visits import Page, Reply, Visit
-from octavo.errors import InvalidRequest, NotAllowed, NotAuthenticated, OctavoError
+from octavo.errors import InvalidRequest, NotAllowed, NotAuthenticated, NotFound
 from octavo.operations import Context, Dispatcher, Principal
+from octavo.problems import Problem
 
 COOKIE, THEME_COOKIE = "octavo_session", "octavo_theme"
 THEMES = ("auto", "light", "dark")
@@ -72,16 +72,19 @@ class ConsoleDoor:
         principal = self.identify(request)
         return Principal(name=principal.name, permissions=principal.permissions | {"console:visit"})
 
-    def error(self, request: Request, error: OctavoError) -> Response:
-        """An error as a page; without a session, the way to log in and back."""
-        if isinstance(error, NotAuthenticated) and request.method == "GET":
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """A problem as a page; without a session, the way to log in and back."""
+        if problem.status == HTTPStatus.UNAUTHORIZED and request.method == "GET":
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(back, safe='')}", HTTPStatus.SEE_OTHER)
-        status = status_of(error)
         html = error_page(
-            status=status, message=error.message, request_id=request.state.request_id, theme=_theme(request)
+            status=problem.status,
+            message=problem.detail,
+            fix=problem.fix,
+            request_id=problem.request_id,
+            theme=_theme(request),
         )
-        return HTMLResponse(html, status)
+        return HTMLResponse(html, problem.status)
 
     def _page_endpoint(self, page: Page) -> Endpoint:
         async def handle(request: Request) -> Response:
@@ -183,7 +186,7 @@ class ConsoleDoor:
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
-            raise InvalidRequest(f"there is no static file {name!r}", field="name", fix=f"one of {', '.join(STATIC)}")
+            raise NotFound("static file", name, STATIC)
         content = files("octavo.console").joinpath("static", name).read_bytes()
         return Response(content, media_type=STATIC[name], headers={"Cache-Control": "public, max-age=3600"})
 

@@ -8,8 +8,8 @@ import msgspec
 from octavo.api.clock_door import PATH as CLOCK_PATH
 from octavo.api.clock_door import AdvanceClock, ClockReading
 from octavo.api.events import EVENTS, OUTCOMES
-from octavo.api.problems import MEDIA_TYPE, Problem
 from octavo.operations import Operation, Operations
+from octavo.problems import MEDIA_TYPE, Problem
 
 _REFERENCE = "#/components/schemas/{name}"
 Schema = dict[str, Any]

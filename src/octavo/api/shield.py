@@ -1,20 +1,19 @@
 """What stands before every route: it checks the host, gives the request an id, and marks every answer."""
 
-import logging
 import re
 import time
 from collections.abc import Collection
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from octavo.api.metrics import RequestMetrics
-from octavo.api.problems import Problem, problem_response, unexpected
+from octavo.api.problems import problem_response
 from octavo.clock import Clock
 from octavo.identifiers import new_id
-
-log = logging.getLogger(__name__)
+from octavo.problems import refusal
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -82,18 +81,11 @@ class Shield:
         match = _HOST.match(host)
         if match is not None and (self._hosts is None or match["name"].lower() in self._hosts):
             return None
-        problem = Problem(
-            type="urn:octavo:problem:host",
-            title="Misdirected Request",
-            status=421,
-            detail="this process is not called by that host name; use the address that it printed at its start",
+        problem = refusal(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            "this process is not called by that host name",
             code="host",
             request_id=request_id,
+            fix="use the address that it printed at its start",
         )
         return problem_response(problem)
-
-
-def unexpected_response(request_id: str, error: Exception) -> Response:
-    """The answer to an error that nobody foresaw, which is logged here."""
-    log.error("a request failed", exc_info=error, extra={"request_id": request_id})
-    return problem_response(unexpected(request_id))

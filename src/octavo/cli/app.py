@@ -1,53 +1,58 @@
-"""The commands of `octavo`, and how errors leave it."""
+"""The command line, put together."""
 
 import logging
-import sys
+from typing import Any
 
 import typer
-from rich.markup import escape
 
 from octavo import __version__
-from octavo.cli import data, demo, inspect, models, projects, running, watch
-from octavo.cli.output import console
-from octavo.errors import (
-    ConfigurationError,
-    Conflict,
-    GateFailed,
-    InvalidDefinition,
-    InvalidRequest,
-    NotAllowed,
-    NotAuthenticated,
-    NotFound,
-    OctavoError,
-    Unavailable,
-)
+from octavo.cli.catalogue import Catalogue
+from octavo.cli.failures import INTERRUPTED, exit_code_of, tell, tell_interrupted
+from octavo.cli.options import wants_json
+from octavo.errors import OctavoError
 
-EXIT_CODES: dict[type[OctavoError], int] = {
-    ConfigurationError: 3,
-    InvalidDefinition: 4,
-    InvalidRequest: 5,
-    NotAuthenticated: 6,
-    NotAllowed: 6,
-    NotFound: 7,
-    Conflict: 8,
-    GateFailed: 9,
-    Unavailable: 10,
-}
-INTERRUPTED = 130
+_EPILOG = """\
+Every command answers people by default and programs with --json; without a terminal there is no colour, and no line
+is wrapped. An answer goes to the output stream. Anything else goes to the error stream: progress, and errors as one
+line, or with --json as one JSON object with code, detail, exit_code, field and fix.
+
+\b
+Exit codes:
+  0 done                 5 input                 10 not reachable now
+  1 unexpected           6 not allowed           11 bytes are damaged
+  2 wrong usage          7 not found             12 training failed
+  3 configuration        8 conflict              13 prediction failed
+  4 definition           9 gate failed          130 interrupted
+"""
+
+
+class Commands(Catalogue):
+    """All commands, and how a run of one ends."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what Octavo refuses becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except OctavoError as error:
+            tell(error, as_json=wants_json(ctx))
+            raise typer.Exit(exit_code_of(error)) from error
+        except KeyboardInterrupt as interrupt:
+            tell_interrupted()
+            raise typer.Exit(INTERRUPTED) from interrupt
+
 
 app = typer.Typer(
     name="octavo",
+    cls=Commands,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="From events to a model in production, and back: features, training, release, serving, monitoring, retraining.\n\n"
-    "Start with [bold]octavo demo trips[/bold], or a project of your own: [bold]octavo new trips my-project[/bold].",
-    epilog="Every command answers people by default and programs with --json. Exit codes: 0 done, 2 wrong usage, "
-    "3 configuration, 4 definition, 5 input, 6 not allowed, 7 not found, 8 conflict, 9 gate failed, 10 not reachable.",
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    help="From events to a model in production, and back: features, training, release, serving, monitoring, "
+    "retraining.\n\nStart with: octavo demo trips. Or with a project of your own: octavo new trips my-project",
+    epilog=_EPILOG,
 )
-for commands in (projects, data, models, running, watch, inspect, demo):
-    commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -66,15 +71,5 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; every refusal becomes one line on the error stream and an exit code."""
-    try:
-        app()
-    except OctavoError as error:
-        console.print(f"[bold red]error[/] [dim]{error.code}[/]: {escape(error.message)}", soft_wrap=True)
-        fix = error.facts.get("fix")
-        if fix:
-            console.print(f"  fix: {escape(str(fix))}", soft_wrap=True)
-        sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing is left half done", style="yellow")
-        sys.exit(INTERRUPTED)
+    """Run the command line."""
+    app()

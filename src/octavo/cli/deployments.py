@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from octavo.cli.output import Json, emit_json, say, show_table
-from octavo.cli.session import open_session
+from octavo.cli.measures import duration
+from octavo.cli.options import Deployment, Json
+from octavo.cli.output import emit_json, say, show_table
+from octavo.cli.session import ask
 from octavo.release.operations import (
     ApproveRelease,
     DeploymentDetails,
@@ -15,27 +17,35 @@ from octavo.release.operations import (
     ShowDeployment,
     StartRelease,
 )
-from octavo.release.releases import Release
-
-Name = Annotated[str, typer.Argument(help="The deployment.")]
+from octavo.release.releases import Release, ReleaseState
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    commands = typer.Typer(invoke_without_command=True, help="What serves, and how versions come and go.")
+    """Add the command."""
+    commands = typer.Typer(invoke_without_command=True)
     commands.callback()(overview)
-    commands.command()(show)
-    commands.command()(release)
-    commands.command()(approve)
-    commands.command()(rollback)
+    for command in (show, release, approve, rollback):
+        commands.command()(command)
     app.add_typer(commands, name="deployments")
 
 
 def overview(context: typer.Context, json: Json = False) -> None:
-    """What serves, and how versions come and go. Without a command: all deployments."""
+    """Show what serves, and release, approve or roll back versions.
+
+    \b
+    Examples:
+      octavo deployments
+      octavo deployments release eta
+      octavo deployments rollback eta --reason "worse on Mondays"
+
+    \b
+    Next:
+      octavo deployments show NAME
+      octavo monitor show NAME
+    """
     if context.invoked_subcommand is not None:
         return
-    summaries: tuple[DeploymentSummary, ...] = open_session().call(ListDeployments())
+    summaries: tuple[DeploymentSummary, ...] = ask(ListDeployments())
     if json:
         emit_json(summaries)
         return
@@ -46,16 +56,30 @@ def overview(context: typer.Context, json: Json = False) -> None:
     )
 
 
-def show(deployment: Name, json: Json = False) -> None:
-    """A deployment: its traffic, its rollout, and every release with its history."""
-    details: DeploymentDetails = open_session().call(ShowDeployment(deployment=deployment))
+def show(deployment: Deployment, json: Json = False) -> None:
+    """Show a deployment: its traffic, its rollout, and every release with its history.
+
+    \b
+    Example:
+      octavo deployments show eta
+
+    \b
+    Next:
+      octavo monitor show eta
+      octavo deployments rollback eta
+    """
+    details: DeploymentDetails = ask(ShowDeployment(deployment=deployment))
     if json:
         emit_json(details)
         return
     state = details.summary.state
-    say(
-        f"[bold]{state.deployment}[/] serves {state.model} {state.live or '-'}; {_traffic(details.summary) or 'no traffic'}"
-    )
+    live = "has no live version yet" if state.live is None else f"serves {state.model} {state.live}"
+    say(f"[bold]{state.deployment}[/] {live}; traffic: {_traffic(details.summary) or 'none'}.")
+    say(f"A release goes through {_rollout(details)}.")
+    waiting = details.summary.release
+    if waiting is not None and waiting.state is ReleaseState.WAITING_FOR_APPROVAL:
+        say(f"Version {waiting.version} waits for a person: octavo deployments approve {waiting.id}")
+    say("")
     show_table(
         ["version", "state", "since", "why"],
         ([r.version, r.state.replace("_", " "), t.at, t.reason] for r in details.releases for t in reversed(r.history)),
@@ -64,36 +88,77 @@ def show(deployment: Name, json: Json = False) -> None:
 
 
 def release(
-    deployment: Name,
+    deployment: Deployment,
     version: Annotated[
         int | None, typer.Option(help="The version; the newest that passed its gates unless given.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Release a version: verified, approved, shadow, canary steps, live. The worker (octavo up) takes the steps."""
-    started: Release = open_session().call(StartRelease(deployment=deployment, version=version))
+    """Release a version: verified, approved, shadow, canary steps, live.
+
+    The worker (octavo up) takes the steps, and takes the release back if errors, latency or drift tell against it.
+
+    \b
+    Examples:
+      octavo deployments release eta
+      octavo deployments release eta --version 3
+
+    \b
+    Next:
+      octavo deployments show eta
+    """
+    started: Release = ask(StartRelease(deployment=deployment, version=version))
     if json:
         emit_json(started)
         return
     say(f"Releasing {started.model} {started.version} to {deployment}. Follow it: octavo deployments show {deployment}")
 
 
-def approve(release: Annotated[str, typer.Argument(help="The release's id.")], json: Json = False) -> None:
-    """Approve a release that waits for a person."""
-    approved: Release = open_session().call(ApproveRelease(release=release))
-    emit_json(approved) if json else say(
-        f"Approved: {approved.model} {approved.version} goes on to {approved.deployment}."
-    )
+def approve(
+    release: Annotated[str, typer.Argument(metavar="ID", help="The release's id.")], json: Json = False
+) -> None:
+    """Approve a release that waits for a person.
+
+    Only deployments whose rollout says approval="manual" wait for one; `octavo deployments show NAME` tells the
+    release's id.
+
+    \b
+    Example:
+      octavo deployments approve 0198a3f2-7c11-7d3a-9c55-1f0e2b7a6d40
+
+    \b
+    Next:
+      octavo deployments show NAME
+    """
+    approved: Release = ask(ApproveRelease(release=release))
+    if json:
+        emit_json(approved)
+        return
+    say(f"Approved: {approved.model} {approved.version} goes on to {approved.deployment}.")
 
 
 def rollback(
-    deployment: Name,
+    deployment: Deployment,
     reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
     json: Json = False,
 ) -> None:
-    """End the release in progress, or return to the version before the live one. Needs no worker."""
-    summary: DeploymentSummary = open_session().call(RollBack(deployment=deployment, reason=reason))
-    emit_json(summary) if json else say(f"{deployment} serves {summary.state.model} {summary.state.live or '-'}.")
+    """End the release in progress, or return to the version before the live one.
+
+    It works at once and needs no worker.
+
+    \b
+    Example:
+      octavo deployments rollback eta --reason "worse on Mondays"
+
+    \b
+    Next:
+      octavo deployments show eta
+    """
+    summary: DeploymentSummary = ask(RollBack(deployment=deployment, reason=reason))
+    if json:
+        emit_json(summary)
+        return
+    say(f"{deployment} serves {summary.state.model} {summary.state.live or '-'}.")
 
 
 def _traffic(summary: DeploymentSummary) -> str:
@@ -101,6 +166,12 @@ def _traffic(summary: DeploymentSummary) -> str:
 
 
 def _progress(release: Release | None) -> str:
-    return (
-        "" if release is None else f"version {release.version}: {release.state.replace('_', ' ')} {release.percent} %"
-    )
+    if release is None:
+        return ""
+    return f"version {release.version}: {release.state.replace('_', ' ')} {release.percent} %"
+
+
+def _rollout(details: DeploymentDetails) -> str:
+    shadow = [f"{duration(details.shadow_s)} in shadow"] if details.shadow_s else []
+    steps = [f"{', '.join(str(step) for step in details.steps)} % of the traffic, {duration(details.bake_s)} each"]
+    return ", then ".join(shadow + steps)

@@ -1,4 +1,4 @@
-"""What every command starts from: the project here, its dispatcher, and who is calling."""
+"""What a command starts from: the project here, its dispatcher, and who is calling."""
 
 import getpass
 from collections.abc import Callable, Iterator
@@ -9,8 +9,10 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octavo.cli.output import console
-from octavo.operations import Dispatcher, Principal
+from octavo.operations import Context, Dispatcher, Principal
 from octavo.wiring import build_dispatcher, config_here, open_context
+
+Progressing = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -20,27 +22,45 @@ class Session:
     dispatcher: Dispatcher
     principal: Principal
 
-    def call(self, request: object) -> Any:
-        """Run an operation."""
-        return self.dispatcher.call(request, self.principal)
+    @property
+    def context(self) -> Context:
+        """The project's settings, clock, stores and definitions."""
+        return self.dispatcher.context
 
-    def call_with_progress(self, request: object) -> Any:
-        """Run a long operation, showing how far it is."""
-        with progress_bar() as report:
-            return self.dispatcher.call(request, self.principal, progress=report)
-
-
-def open_session() -> Session:
-    """Open the project that the current folder is in."""
-    principal = Principal(name=f"user:{getpass.getuser()}", permissions=frozenset({"*"}))
-    return Session(build_dispatcher(open_context(config_here(), principal=principal)), principal)
+    def call(self, request: object, *, progress: Progressing = lambda fraction, message: None) -> Any:
+        """Run an operation; a long one tells `progress` how far it is."""
+        return self.dispatcher.call(request, self.principal, progress=progress)
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on the error stream; gives a function of (fraction in [0, 1], message)."""
+def open_session(*, writes_online: bool = False) -> Iterator[Session]:
+    """Open the project that the current folder is in, until the block ends.
+
+    Parameters
+    ----------
+    writes_online : bool
+        Whether the command writes online features, which no other process may do meanwhile.
+    """
+    principal = Principal(name=f"user:{getpass.getuser()}", permissions=frozenset({"*"}))
+    context = open_context(config_here(), principal=principal, writes_online=writes_online)
+    try:
+        yield Session(build_dispatcher(context), principal)
+    finally:
+        for store in (context.stores.metadata, context.stores.online, context.stores.stream):
+            store.close()
+
+
+def ask(request: object) -> Any:
+    """Run one operation on the project here."""
+    with open_session() as session:
+        return session.call(request)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progressing]:
+    """A progress bar on the error stream, if that is a terminal; gives a function of (fraction in [0, 1], message)."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=1.0)
 
         def report(fraction: float, message: str) -> None:

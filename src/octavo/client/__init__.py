@@ -7,5 +7,6 @@ with Client.here() as octavo:
 """
 
 from octavo.client.client import Client
+from octavo.client.connections import ConnectionLost
 
-__all__ = ["Client"]
+__all__ = ["Client", "ConnectionLost"]

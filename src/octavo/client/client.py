@@ -1,18 +1,33 @@
-"""A client for both processes that answer: control and predictor."""
+"""A client for both processes that answer: control and predictor.
+
+What is safe to send twice, and so is sent again by itself when a kept-alive connection was lost:
+
+- events, whose id tells one that was sent before;
+- outcomes, which are known by what they say; one that does not say since when it is known gets an id here;
+- predictions: a row is predicted anew, and the prediction whose answer was lost stays in the log without an outcome;
+- the clock, and operations that only read.
+
+Any other operation is sent once. If its connection is lost, it raises `ConnectionLost`, and it was perhaps done.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
+from uuid import uuid4
 
-import msgspec
-
-from octavo.client.connections import Connection
+from octavo.access import local_token
+from octavo.client.connections import Address, Connection
 from octavo.config import find_root
 from octavo.errors import Unavailable
+from octavo.processes import CONTROL, PREDICTOR, find_running
 
 Row = Mapping[str, object]
+
+READS = frozenset({"list", "show", "version", "plan", "traffic", "compare"})
+"""Verbs of operations that only read."""
 
 
 class Client:
@@ -20,15 +35,15 @@ class Client:
 
     Parameters
     ----------
-    control_url, predictor_url : str
-        Such as ``http://127.0.0.1:8080``.
+    control_url, predictor_url : str or callable
+        Such as ``http://127.0.0.1:8080``, or what tells it whenever a connection is opened.
     token : str
         ``octavo_<id>_<secret>``.
     timeout_s : float
         Per request.
     """
 
-    def __init__(self, control_url: str, predictor_url: str, *, token: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, control_url: Address, predictor_url: Address, *, token: str, timeout_s: float = 30.0) -> None:
         self.control = Connection(control_url, token=token, timeout_s=timeout_s)
         self.predictor = Connection(predictor_url, token=token, timeout_s=timeout_s)
 
@@ -36,44 +51,71 @@ class Client:
     def here(cls, folder: Path | None = None, *, timeout_s: float = 30.0) -> Self:
         """A client of the Octavo that runs for the project in a folder (the current one unless given).
 
+        It finds the processes again after they were started anew, whatever their ports.
+
         Raises
         ------
-        Unavailable
-            If none is running there.
+        ConfigurationError
+            If the folder is in no project.
+        NotAuthenticated
+            If the project was never started.
         """
         home = find_root((folder or Path.cwd()).resolve()) / ".octavo"
-        try:
-            token = (home / "token").read_text(encoding="ascii").strip()
-        except OSError as error:
-            raise Unavailable("this project has no token yet; start it with: octavo up") from error
-        return cls(_url_of(home, "control"), _url_of(home, "predictor"), token=token, timeout_s=timeout_s)
+        token = local_token(home)
+        return cls(
+            lambda: _address_of(home, CONTROL), lambda: _address_of(home, PREDICTOR), token=token, timeout_s=timeout_s
+        )
 
     def call(self, operation: str, **fields: object) -> Any:
-        """Run an operation by name, as listed in the OpenAPI description."""
-        return self.control.call("POST", f"/api/{operation}", fields)
+        """Run an operation by its name in the OpenAPI description: ``call("models.show", model="arrival_delay")``.
 
-    def predict(self, deployment: str, rows: Sequence[Row]) -> Any:
+        Raises
+        ------
+        OctavoError
+            Whatever the operation raises, with its field and fix.
+        ConnectionLost
+            If it changes something and the connection was lost before its answer.
+        """
+        repeatable = operation.rpartition(".")[2] in READS
+        return self.control.call("POST", f"/api/{operation}", fields, repeatable=repeatable)
+
+    def predict(self, deployment: str, rows: Sequence[Row], *, values: bool = False) -> Any:
         """Predict for rows of request fields and entity keys.
+
+        Parameters
+        ----------
+        values : bool
+            Whether to answer the value of each feature too.
 
         Returns
         -------
         dict
-            ``deployment``, ``model`` and one of ``predictions`` per row, each with ``id``, ``value``, ``version`` and the
-            status of each feature.
+            ``deployment``, ``model`` and one of ``predictions`` per row, each with ``id``, ``value``, ``version`` and
+            the status of each feature.
+
+        Raises
+        ------
+        InvalidRequest
+            For the first thing that is wrong with a row; names its field and the fix.
         """
-        return self.predictor.call("POST", f"/predict/{deployment}", {"rows": rows})
+        path = f"/predict/{quote(deployment, safe='')}" + ("?values=1" if values else "")
+        return self.predictor.call("POST", path, {"rows": rows}, repeatable=True)
 
     def send_events(self, source: str, rows: Sequence[Row]) -> Any:
         """Send events of a source; when it returns they are kept."""
-        return self.control.call("POST", f"/events/{source}", {"rows": rows})
+        return self.control.call("POST", f"/events/{quote(source, safe='')}", {"rows": rows}, repeatable=True)
 
     def send_outcomes(self, rows: Sequence[Row]) -> Any:
-        """Send the truth about predictions: ``prediction`` (its id) and ``value``."""
-        return self.control.call("POST", "/outcomes", {"rows": rows})
+        """Send the truth about predictions: ``prediction`` (its id), ``value``, and ``known_at`` unless it is now."""
+        return self.control.call("POST", "/outcomes", {"rows": [_identified(row) for row in rows]}, repeatable=True)
+
+    def read_clock(self) -> Any:
+        """What time it is on the platform: ``now``, and whether it is a ``replay``."""
+        return self.control.call("GET", "/api/clock", repeatable=True)
 
     def advance_clock(self, to: datetime) -> Any:
         """Move a replay's clock, once everything that was sent has been applied."""
-        return self.control.call("POST", "/api/clock", {"to": to})
+        return self.control.call("POST", "/api/clock", {"to": to}, repeatable=True)
 
     def close(self) -> None:
         """Close both connections."""
@@ -89,10 +131,13 @@ class Client:
         self.close()
 
 
-def _url_of(home: Path, process: str) -> str:
-    file = home / "run" / f"{process}.json"
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError) as error:
-        raise Unavailable(f"no {process} process is running for this project; start it with: octavo up") from error
-    return f"http://{document['host']}:{document['port']}"
+def _identified(row: Row) -> Row:
+    """An outcome that is told apart from any other, and known again when it is sent again."""
+    return row if row.get("id") or row.get("known_at") else {**row, "id": uuid4().hex}
+
+
+def _address_of(home: Path, process: str) -> str:
+    running = find_running(home, process)
+    if running is None:
+        raise Unavailable(f"no {process} process runs for this project; start it with: octavo up")
+    return running.url

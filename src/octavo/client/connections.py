@@ -1,104 +1,156 @@
-"""One kept-alive HTTP connection that speaks JSON and turns problem details back into Octavo's errors."""
+"""One kept-alive HTTP connection that speaks JSON, and opens anew when it was lost.
+
+A server may close an idle connection at any moment, so each request first looks whether that has happened. A
+connection that is lost while a request is under way leaves open whether the request was done: it is sent again, once,
+only if it is *repeatable*, which is to say that doing it twice comes to the same.
+"""
 
 import http.client
+import select
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from octavo.errors import (
-    Conflict,
-    IntegrityError,
-    InvalidRequest,
-    LimitExceeded,
-    NotAllowed,
-    NotAuthenticated,
-    NotFound,
-    OctavoError,
-    Unavailable,
-)
+from octavo.client.problems import error_of
+from octavo.errors import InvalidRequest, Unavailable
 
-_ERRORS: dict[int, type[OctavoError]] = {
-    401: NotAuthenticated,
-    403: NotAllowed,
-    409: Conflict,
-    413: LimitExceeded,
-    429: LimitExceeded,
-    500: IntegrityError,
-    503: Unavailable,
-}
+Address = str | Callable[[], str]
+
+
+class ConnectionLost(Unavailable):
+    """The connection broke while a request was under way, which may have been done or not."""
 
 
 class Connection:
-    """A connection to one process, opened on first use and again after it was lost.
+    """A connection to one process.
 
     Parameters
     ----------
-    url : str
-        Such as ``http://127.0.0.1:8080``.
+    url : str or callable
+        Such as ``http://127.0.0.1:8080``; or what tells it, asked whenever a connection is opened, because a process
+        that starts again may listen elsewhere.
     token : str
     timeout_s : float
         Per request, for connecting and for each read.
     """
 
-    def __init__(self, url: str, *, token: str, timeout_s: float = 30.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidRequest(f"{url!r} is no HTTP address", field="url", fix="http://127.0.0.1:8080")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self.url = url
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+    def __init__(self, url: Address, *, token: str, timeout_s: float = 30.0) -> None:
+        self._address: Callable[[], str] = (lambda: url) if isinstance(url, str) else url
+        self._url = ""
+        self._timeout_s = timeout_s
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._connection: http.client.HTTPConnection | None = None
+        if isinstance(url, str):
+            _unconnected(url, timeout_s=timeout_s)
 
     def send(self, method: str, path: str, body: object = None) -> None:
-        """Send a request without waiting for its answer; `receive` must follow before the next."""
+        """Send a request without waiting for its answer; `receive` must follow before the next.
+
+        Raises
+        ------
+        Unavailable
+            If the process cannot be reached; nothing was sent.
+        """
         data = None if body is None else msgspec.json.encode(body)
+        connection = self._opened()
         try:
-            self._connection.request(method, path, body=data, headers=self._headers)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise Unavailable(f"{self.url} cannot be reached: {error}; is `octavo up` running?") from error
+            connection.request(method, path, body=data, headers=self._headers)
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except OSError:
+            # A server that refuses a body closes before it has read it all: `receive` finds its answer, or the loss.
+            return
 
     def receive(self) -> Any:
         """The answer to the last request, decoded.
 
         Raises
         ------
+        ConnectionLost
+            If there will be none.
+        Unavailable
+            If there was none in time.
         OctavoError
-            The one that the server's problem details tell of.
+            The one that the server answered with.
         """
+        assert self._connection is not None, "receive follows send"
         try:
             response = self._connection.getresponse()
             data = response.read()
+        except TimeoutError as error:
+            raise self._timed_out() from error
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise Unavailable(f"{self.url} did not answer: {error or type(error).__name__}") from error
+            self.close()
+            raise ConnectionLost(
+                f"{self._url} closed the connection before it answered; whether the request was done is not "
+                "known: look before you send it again"
+            ) from error
         if response.status >= 400:
-            raise _error(response.status, data)
+            raise error_of(response.status, data)
         return msgspec.json.decode(data) if data else None
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """Send a request and wait for its answer."""
+    def call(self, method: str, path: str, body: object = None, *, repeatable: bool = False) -> Any:
+        """Send a request and wait for its answer.
+
+        Parameters
+        ----------
+        repeatable : bool
+            Whether doing it twice comes to the same, so that it may be sent again where the connection was lost.
+
+        Raises
+        ------
+        OctavoError
+            As `send` and `receive`.
+        """
+        self.send(method, path, body)
+        try:
+            return self.receive()
+        except ConnectionLost:
+            if not repeatable:
+                raise
         self.send(method, path, body)
         return self.receive()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connection; the next request opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> http.client.HTTPConnection:
+        if self._connection is not None and _was_closed(self._connection):
+            self.close()
+        if self._connection is None:
+            self._url = self._address()
+            connection = _unconnected(self._url, timeout_s=self._timeout_s)
+            try:
+                connection.connect()
+            except OSError as error:
+                connection.close()
+                raise Unavailable(f"{self._url} cannot be reached: {error}; is `octavo up` running?") from error
+            self._connection = connection
+        return self._connection
+
+    def _timed_out(self) -> Unavailable:
+        self.close()
+        return Unavailable(f"{self._url} did not answer within {self._timeout_s:g} s; see .octavo/logs")
 
 
-def _error(status: int, data: bytes) -> OctavoError:
-    try:
-        problem = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError:
-        problem = {"detail": data.decode("utf-8", "replace")[:200]}
-    detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
-    if status == 404:
-        error: OctavoError = NotFound("page or thing", detail)
-        error.message, error.args = detail, (detail,)
-        return error
-    kind = _ERRORS.get(status)
-    if kind is None or issubclass(kind, InvalidRequest):
-        kind = kind or InvalidRequest
-        return kind(detail, field=problem.get("field"), fix=problem.get("fix"))  # type: ignore[call-arg]
-    return kind(detail)
+def _unconnected(url: str, *, timeout_s: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidRequest(f"{url!r} is no HTTP address", field="url", fix="give one like http://127.0.0.1:8080")
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout_s)
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
+
+
+def _was_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed an idle connection: it has become readable though no answer is due."""
+    if connection.sock is None:
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -20,6 +20,13 @@ def number(value: float | None, *, unit: str = "", figures: int = _FIGURES) -> s
     return f"{text}{_THIN}{unit}" if unit else text
 
 
+def decimal(value: float | None, places: int = 3) -> str:
+    """A number to so many places, for columns in which sizes are compared."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    return f"{value:,.{places}f}".replace(",", _THIN).replace("-", "−")
+
+
 def whole(value: int | None) -> str:
     """A whole number with its thousands apart."""
     return MISSING if value is None else f"{value:,}".replace(",", _THIN).replace("-", "−")
@@ -31,7 +38,9 @@ def percent(share: float | None) -> str:
         return MISSING
     if 0 < share < 0.0005:
         return f"<{_THIN}0.1{_THIN}%"
-    text = f"{share * 100:.0f}" if share in (0, 1) or share >= 0.9995 or share >= 0.0995 else f"{share * 100:.1f}"
+    if 0.9995 <= share < 1:
+        return f">{_THIN}99.9{_THIN}%"
+    text = f"{share * 100:.0f}" if share == 0 or 0.0995 <= share < 0.99 or share >= 1 else f"{share * 100:.1f}"
     return f"{text}{_THIN}%"
 
 
@@ -39,6 +48,16 @@ def signed(value: float | None, *, unit: str = "") -> str:
     """A difference with its sign."""
     text = number(value, unit=unit)
     return text if value is None or math.isnan(value) or value <= 0 else f"+{text}"
+
+
+def size(size_bytes: int | None) -> str:
+    """Bytes in the unit in which they are easily read."""
+    if size_bytes is None:
+        return MISSING
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if size_bytes >= 1000**power:
+            return number(size_bytes / 1000**power, unit=unit)
+    return number(size_bytes, unit="B")
 
 
 def duration(seconds: float | None) -> str:

@@ -61,7 +61,8 @@ class Monitor:
     drift : float
         Population stability index, weighted by importance over the inputs, from which drift is an incident.
     degradation : float
-        Growth of the error over matured outcomes against the held-out rows, from which it is an incident: 0.25 is a quarter.
+        Growth of the error over matured outcomes against the held-out rows, from which it is an incident: 0.25 is a
+        quarter.
     missing : float
         Share of missing or default values of one input, above that of training, from which it is a quality incident.
     min_rows : int

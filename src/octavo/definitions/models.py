@@ -60,7 +60,7 @@ class Label:
 
 
 class GateKind(StrEnum):
-    """How a gate judges a metric of the held-out rows. All metrics are losses or are compared as such (see `Metric`)."""
+    """How a gate judges a metric of the held-out rows."""
 
     AT_MOST = "at_most"
     AT_LEAST = "at_least"
@@ -191,9 +191,9 @@ class Model:
             raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is not one of its inputs")
         columns = set(self.label.source.columns)
         needed = requested | {view.entity.key for view in self.views}
-        if needed - columns:
+        if lacking := sorted(needed - columns):
             raise InvalidDefinition(
-                f"model {self.name!r}: label source {self.label.source.name!r} lacks {', '.join(sorted(needed - columns))}; "
+                f"model {self.name!r}: label source {self.label.source.name!r} lacks {', '.join(lacking)}; "
                 "its rows must hold the request fields and entity keys"
             )
         if self.label.column in requested:

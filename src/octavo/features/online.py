@@ -53,6 +53,11 @@ class OnlineReader:
         self._widths = [len(view.features) for view in views]
         self._n_features = sum(self._widths)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last read found the states of all views, be they of entities that nothing is known about."""
+        return None not in self._lookups
+
     def read(self, rows: Sequence[Mapping[str, object]], *, at_us: int) -> OnlineValues:
         """The values as known at a moment: the present, or a few seconds before at most.
 
@@ -139,7 +144,7 @@ class OnlineReader:
         return OnlineValues(values=numbers[0], status=status, ages_s=numbers[1])
 
 
-def float32(values: Sequence[float]) -> npt.NDArray[np.float32]:
+def float32(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Values as a model takes them: one beyond the range of float32 is infinite."""
     with np.errstate(over="ignore"):
         return np.array(values, np.float32)

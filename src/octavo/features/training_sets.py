@@ -16,6 +16,7 @@ from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
 from octavo.features.functions import compute
 from octavo.features.historical import historical_features
+from octavo.features.online import float32
 from octavo.features.payloads import EVENT_ID, table_of
 from octavo.features.sql import quoted
 from octavo.stores.ports import Tables
@@ -119,11 +120,10 @@ def _matrix(model: Model, rows: pa.Table) -> npt.NDArray[np.float64]:
     """The model's inputs in their order, rounded to the float32 that a predictor has."""
     fields = {f.name: _array(rows.column(f.name)) for f in model.request_fields}
     computed: Mapping[str, npt.NDArray[Any]] = {**fields, **compute(model.on_demand, fields, rows.num_rows)}
-    matrix = np.empty((rows.num_rows, len(model.input_names)), np.float32)
-    with np.errstate(over="ignore"):
-        for place, name in enumerate(model.input_names):
-            matrix[:, place] = computed[name] if name in computed else _array(rows.column(name))
-    return matrix.astype(np.float64)
+    matrix = np.empty((rows.num_rows, len(model.input_names)), np.float64)
+    for place, name in enumerate(model.input_names):
+        matrix[:, place] = computed[name] if name in computed else _array(rows.column(name))
+    return float32(matrix).astype(np.float64)
 
 
 def _array(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -1,8 +1,9 @@
-"""What can be asked about who did what."""
+"""What can be asked about who did what, and about the platform itself."""
 
 from dataclasses import dataclass
 
 from octavo.errors import InvalidRequest
+from octavo.governance.system import SystemDetails, describe_system
 from octavo.operations import Context, Operations
 from octavo.stores.ports import AuditEvent
 
@@ -17,6 +18,11 @@ class ListAudit:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSystem:
+    """Ask where each thing is kept and what runs."""
+
+
 @operations.operation("audit.list", request=ListAudit, permission="audit:read")
 def list_audit(request: ListAudit, context: Context) -> tuple[AuditEvent, ...]:
     """List who changed what, newest first."""
@@ -25,3 +31,9 @@ def list_audit(request: ListAudit, context: Context) -> tuple[AuditEvent, ...]:
             f"limit {request.limit} is out of range", field="limit", fix=f"send a whole number from 1 to {MOST_EVENTS}"
         )
     return tuple(context.transacted.audit(limit=request.limit))
+
+
+@operations.operation("system.show", request=ShowSystem, permission="system:read", long=True)
+def show_system(request: ShowSystem, context: Context) -> SystemDetails:
+    """Show where each thing is kept and which processes run."""
+    return describe_system(context.config, context.clock)

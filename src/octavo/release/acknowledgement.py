@@ -1,19 +1,10 @@
 """Whether the predictor has applied a manifest, as it says itself in its status file."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import msgspec
 
 from octavo.config import Config
-
-_POLL_S = 0.002
-
-
-class PredictorProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of ``.octavo/run/predictor.json`` that matters here."""
-
-    pid: int
 
 
 class AppliedManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,18 +14,18 @@ class AppliedManifest(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     sequence : int
         Of the manifest that it serves by.
-    error : str
-        Why it does not serve by the newest one; empty if it does.
+    error : str or None
+        Why it does not serve by the newest one; None if it does.
     """
 
     sequence: int = 0
     error: str | None = None
 
 
-class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
+class PredictorSays(msgspec.Struct, frozen=True, kw_only=True):
     """The part of ``.octavo/predictor/status.json`` that matters here."""
 
-    deployments: dict[str, AppliedManifest] = field(default_factory=dict)
+    deployments: dict[str, AppliedManifest] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +37,25 @@ class Acknowledgement:
     is_applied : bool
         Whether it serves by the manifest, or a later one.
     complaint : str
-        Why it refuses it; empty if it does not.
+        Why it does not serve by the newest one that it has seen, be it this one or one before; empty if it does. It
+        tries again by itself, so only a complaint that lasts is a refusal.
     """
 
     is_applied: bool
     complaint: str = ""
 
 
-def predictor_is_running(config: Config) -> bool:
-    """Whether the process that called itself the predictor is alive."""
-    process = _read(config.home / "run" / "predictor.json", PredictorProcess)
-    return (
-        process is not None and (Path("/proc") / str(process.pid)).exists()
-        if Path("/proc").is_dir()
-        else _alive(process)
-    )
-
-
 def acknowledgement(config: Config, deployment: str, *, sequence: int) -> Acknowledgement:
-    """What the predictor says of a manifest now."""
+    """What the predictor says now of the manifest of a deployment with that sequence.
+
+    A predictor that is not running has applied what it had applied: it starts with that again.
+    """
+    path = config.home / "predictor" / "status.json"
+    try:
+        status = msgspec.json.decode(path.read_bytes(), type=PredictorSays)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Acknowledgement(is_applied=False)
+    applied = status.deployments.get(deployment, AppliedManifest())
+    if applied.sequence >= sequence:
+        return Acknowledgement(is_applied=True)
+    return Acknowledgement(is_applied=False, complaint=applied.error or "")

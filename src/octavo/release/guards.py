@@ -85,7 +85,7 @@ def measure(
 ) -> dict[int, ArmStatistics]:
     """Statistics of each version's predictions in [since, until), by version.
 
-    Counted from the candidate's first prediction on, so that what came before the predictors had it is not held against it.
+    Counted from the candidate's first prediction on: what came before the predictors had it is not held against it.
     """
     try:
         found = tables.query(

@@ -11,10 +11,8 @@ from octavo.identifiers import new_id
 from octavo.operations import Context
 from octavo.registry.versions import ModelVersion
 from octavo.release.releases import DeploymentState, Release, ReleaseState
-from octavo.release.rollout import Evidence, moved, step
+from octavo.release.rollout import Evidence, moved, served, step
 from octavo.stores.ports import Transaction
-
-_WITH_TRAFFIC = (ReleaseState.SHADOW, ReleaseState.CANARY, ReleaseState.LIVE)
 
 
 def deployment_state(tx: Transaction, deployment: str) -> DeploymentState:
@@ -118,20 +116,32 @@ def approve(context: Context, release_id: str) -> Release:
     return after
 
 
-def end(context: Context, release_id: str, *, reason: str) -> Release:
-    """End a release that is in progress: rejected if it had no traffic yet, rolled back if it had.
+def note_served(context: Context, release: Release) -> Release:
+    """Note that predictors have taken up a release's state, unless it has left that state meanwhile."""
+    with context.transaction() as tx:
+        before = _release(tx, release.id)
+        if (before.state, before.percent) != (release.state, release.percent):
+            return before
+        after = served(before, at=context.clock.now())
+        if after is not before:
+            tx.replace(before, after)
+    return after
 
-    One that has ended or is live stays as it is.
+
+def refuse(context: Context, release_id: str, *, reason: str) -> Release:
+    """End a release that predictors cannot take up: rejected if it had no traffic yet, rolled back if it had.
+
+    One that is live, but was never served, gives way to the version that it replaced, if there was one. A release that
+    has ended or is served stays as it is.
     """
     now = context.clock.now()
     with context.transaction() as tx:
         before = _release(tx, release_id)
-        if not before.state.in_progress:
-            return before
-        state = ReleaseState.ROLLED_BACK if before.state in _WITH_TRAFFIC else ReleaseState.REJECTED
-        after = moved(before, state, at=now, reason=reason)
-        _record(tx, before, after, now=now)
-    return after
+        if before.state.in_progress:
+            _record(tx, before, _ended(before, at=now, reason=reason), now=now)
+        elif before.state is ReleaseState.LIVE and before.served_at is None:
+            _withdraw(context, tx, before, reason=reason, now=now)
+        return _release(tx, release_id)
 
 
 def roll_back(context: Context, deployment: str, *, reason: str) -> DeploymentState:
@@ -148,8 +158,23 @@ def roll_back(context: Context, deployment: str, *, reason: str) -> DeploymentSt
         if state.release is None:
             return _return_to_previous(context, tx, state, reason=reason, now=now)
         before = _release(tx, state.release)
-        ended = ReleaseState.ROLLED_BACK if before.state in _WITH_TRAFFIC else ReleaseState.REJECTED
-        return _record(tx, before, moved(before, ended, at=now, reason=reason), now=now)
+        return _record(tx, before, _ended(before, at=now, reason=reason), now=now)
+
+
+def _ended(release: Release, *, at: datetime, reason: str) -> Release:
+    state = ReleaseState.ROLLED_BACK if release.state.has_traffic else ReleaseState.REJECTED
+    return moved(release, state, at=at, reason=reason)
+
+
+def _withdraw(context: Context, tx: Transaction, live: Release, *, reason: str, now: datetime) -> None:
+    state = deployment_state(tx, live.deployment)
+    if state.live != live.version:
+        return
+    if state.previous is not None:
+        _return_to_previous(context, tx, state, reason=reason, now=now)
+        return
+    tx.replace(live, _ended(live, at=now, reason=reason))
+    tx.replace(state, replace(state, live=None, sequence=state.sequence + 1))
 
 
 def _return_to_previous(
@@ -187,7 +212,7 @@ def _record(tx: Transaction, before: Release, after: Release, *, now: datetime) 
     """Write a transition and what follows from it for the deployment, at most one version staying live."""
     state = deployment_state(tx, after.deployment)
     settled = state
-    if after.state in _WITH_TRAFFIC or before.state in _WITH_TRAFFIC:
+    if after.state.has_traffic or before.state.has_traffic:
         settled = replace(settled, sequence=state.sequence + 1)
     if after.state is ReleaseState.LIVE:
         for replaced in tx.find(Release, deployment=after.deployment, state=ReleaseState.LIVE):

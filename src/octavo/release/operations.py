@@ -109,7 +109,7 @@ def approve(request: ApproveRelease, context: Context) -> Release:
     return lifecycle.approve(context, request.release)
 
 
-# A long operation, because the manifest is published after the records are committed: a rollback works without a worker.
+# A long operation: the manifest is published after the records are committed, so that it works without a worker.
 @operations.operation("releases.rollback", request=RollBack, permission="releases:write", changes=True, long=True)
 def roll_back(request: RollBack, context: Context) -> DeploymentSummary:
     """Roll a deployment back."""

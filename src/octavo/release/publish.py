@@ -1,7 +1,7 @@
 """From what the metadata says to what predictors apply: the signed manifest of each deployment.
 
-Metadata is the truth and a manifest follows from it, so publishing is idempotent: whoever finds the published one behind
-publishes the current one, be it after a change, a crash or a restored backup.
+Metadata is the truth and a manifest follows from it, so publishing is idempotent: whoever finds the published one
+behind publishes the current one, be it after a change, a crash or a restored backup.
 """
 
 import msgspec
@@ -24,19 +24,23 @@ def publish_current(context: Context, deployment: str) -> int:
     Returns
     -------
     int
-        The sequence that is now published; 0 if the deployment has never served.
+        The sequence that is now published; 0 if the deployment has never served. While nothing is live there is no
+        manifest of that: predictors go on as they are.
     """
     unit = context.project.deployment(deployment).unit
     with context.transaction() as tx:
         # Inside the transaction, so that of two processes that publish the later state wins.
         state = deployment_state(tx, deployment)
+        arms = _arms(tx, state)
+        if not arms:
+            return published_sequence(context.stores.artifacts, deployment)
         if state.sequence > published_sequence(context.stores.artifacts, deployment):
             manifest = DeploymentManifest(
                 project=context.project.name,
                 deployment=deployment,
                 sequence=state.sequence,
                 unit=unit,
-                arms=_arms(tx, state),
+                arms=arms,
                 published_at_us=context.clock.now_us(),
             )
             context.stores.artifacts.publish(document_name(deployment), _signed(context, manifest))

@@ -28,6 +28,11 @@ class ReleaseState(StrEnum):
     def in_progress(self) -> bool:
         return not self.is_final and self is not ReleaseState.LIVE
 
+    @property
+    def has_traffic(self) -> bool:
+        """Whether predictors are to run the version."""
+        return self in (ReleaseState.SHADOW, ReleaseState.CANARY, ReleaseState.LIVE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
@@ -51,6 +56,8 @@ class Release:
         Share of traffic that it answers now.
     cause : str
         Why it was released: ``user``, or the trigger of the retraining.
+    served_at : datetime or None
+        When predictors took up the state (and percentage) that it is in; None before that, and without traffic.
     """
 
     kind: ClassVar[str] = "release"
@@ -63,6 +70,7 @@ class Release:
     cause: str
     requested_at: datetime
     percent: int = 0
+    served_at: datetime | None = None
     history: tuple[Transition, ...] = ()
 
     @property

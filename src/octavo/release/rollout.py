@@ -3,6 +3,8 @@
 requested → verified → approved → shadow → canary (each percentage) → live → retired
                      ↘ waiting_for_approval ↗
 rejected: before any traffic.  rolled_back: after it.
+
+A stage is as long as it was served: its time runs from the moment at which predictors have taken it up.
 """
 
 from dataclasses import dataclass, replace
@@ -45,7 +47,14 @@ def entered_at(release: Release) -> datetime:
 def moved(release: Release, state: ReleaseState, *, at: datetime, reason: str, percent: int = 0) -> Release:
     """The release in another state, with the transition in its history."""
     transition = Transition(at=at, state=state, percent=percent, reason=reason)
-    return replace(release, state=state, percent=percent, history=(*release.history, transition))
+    return replace(release, state=state, percent=percent, served_at=None, history=(*release.history, transition))
+
+
+def served(release: Release, *, at: datetime) -> Release:
+    """The release once predictors have taken up the state that it is in; the same object if that was known."""
+    if release.served_at is not None or not release.state.has_traffic:
+        return release
+    return replace(release, served_at=at)
 
 
 def step(release: Release, rollout: Rollout, *, now: datetime, evidence: Evidence) -> Release:
@@ -71,7 +80,7 @@ def step(release: Release, rollout: Rollout, *, now: datetime, evidence: Evidenc
             return _next_percentage(release, rollout, now=now, reason="no shadow time is declared")
         case ReleaseState.SHADOW | ReleaseState.CANARY if evidence.complaint:
             return moved(release, ReleaseState.ROLLED_BACK, at=now, reason=evidence.complaint)
-        case ReleaseState.SHADOW | ReleaseState.CANARY if now >= _stage_end(release, rollout):
+        case ReleaseState.SHADOW | ReleaseState.CANARY if (end := stage_end(release, rollout)) and now >= end:
             return _next_percentage(release, rollout, now=now, reason=evidence.summary or "nothing spoke against it")
         case _:
             return release
@@ -83,17 +92,22 @@ def look_again_at(release: Release, rollout: Rollout, *, now: datetime) -> datet
     A stage with traffic is looked at four times, so that a bad version does not answer for the whole of it.
     """
     if release.state in (ReleaseState.SHADOW, ReleaseState.CANARY):
-        end = _stage_end(release, rollout)
-        pause = max((end - entered_at(release)) / _LOOKS_PER_STAGE, _SHORTEST_LOOK)
+        end = stage_end(release, rollout)
+        if end is None or release.served_at is None:
+            return now
+        pause = max((end - release.served_at) / _LOOKS_PER_STAGE, _SHORTEST_LOOK)
         return max(now, min(end, now + pause))
     if release.state in (ReleaseState.REQUESTED, ReleaseState.VERIFIED, ReleaseState.APPROVED):
         return now
     return None
 
 
-def _stage_end(release: Release, rollout: Rollout) -> datetime:
+def stage_end(release: Release, rollout: Rollout) -> datetime | None:
+    """When the shadow time or the percentage that a release is at ends; None until predictors have taken it up."""
+    if release.served_at is None:
+        return None
     length_s = rollout.shadow_s if release.state is ReleaseState.SHADOW else rollout.bake_s
-    return entered_at(release) + timedelta(seconds=length_s)
+    return release.served_at + timedelta(seconds=length_s)
 
 
 def _next_percentage(release: Release, rollout: Rollout, *, now: datetime, reason: str) -> Release:

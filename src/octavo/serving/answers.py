@@ -38,7 +38,8 @@ class DeploymentAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     Attributes
     ----------
     degraded : bool
-        Whether the online store or the record of predictions could not be reached; left out if not.
+        Whether the online store or the record of predictions could not be reached, or the store lacks a view; left
+        out if not.
     """
 
     deployment: str

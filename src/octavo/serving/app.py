@@ -20,7 +20,7 @@ from octavo.serving.limits import Admission, ClientGone, Receive, read_body
 from octavo.serving.lineup import Lineup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Answered, Call, Predictor
-from octavo.serving.problems import Answer, HttpError, problem_of
+from octavo.serving.problems import Answer, HttpError, answer_of
 from octavo.serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ def _check_encoding(headers: Headers) -> None:
 def _problem(error: Exception, headers: Headers) -> Answer:
     sent = headers.get(b"x-request-id", b"")
     request_id = sent.decode("ascii") if _REQUEST_ID.match(sent) else new_id(SystemClock())
-    answer = problem_of(error, request_id=request_id)
+    answer = answer_of(error, request_id=request_id)
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed", exc_info=error, extra={"request": request_id})
     return answer

@@ -14,8 +14,8 @@ from octavo.registry.bundles import Bundle
 def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
     """The on-demand features of the plan, in its order, and the digest of the code that holds them.
 
-    The module is loaded under a name of its own, so that versions with different code stand side by side. A plan without
-    on-demand features loads no code.
+    The module is loaded under a name of its own, so that versions with different code stand side by side. A plan
+    without on-demand features loads no code.
 
     Raises
     ------

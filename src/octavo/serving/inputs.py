@@ -14,7 +14,7 @@ from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import DType
 from octavo.errors import OctavoError
 from octavo.features.functions import compute
-from octavo.features.online import OnlineReader, OnlineValues
+from octavo.features.online import OnlineReader, OnlineValues, float32
 from octavo.features.values import FeatureStatus
 from octavo.serving.answers import StatusWords
 from octavo.serving.requests import Row
@@ -37,7 +37,7 @@ class Inputs:
     ages_s : ndarray, shape (n_rows, n_inputs), float32
         NaN for what has no age.
     degraded : bool
-        Whether the online store could not be read, so that values stand in.
+        Whether the online store could not be read, or lacks a view, so that values stand in.
     """
 
     matrix: npt.NDArray[np.float32]
@@ -105,16 +105,16 @@ class InputBuilder:
             columns = {name: _column([row[place] for row in rows], dtype) for name, place, dtype in self._taken}
             values = compute(self._functions, columns, n_rows=len(rows))
             for column, function in enumerate(self._functions, start=first):
-                matrix[:, column] = values[function.name]
+                matrix[:, column] = float32(values[function.name])
         for column, place in self._sent:
-            matrix[:, column] = [row[place] for row in rows]
+            matrix[:, column] = np.array([row[place] for row in rows], np.float64)
         status[:, first:] = np.isnan(matrix[:, first:]) * _MISSING
         ages_s[:, first:] = np.nan
         return Inputs(matrix=matrix, status=status, ages_s=ages_s, degraded=degraded)
 
     def _look_up(self, entities: Sequence[Mapping[str, object]], *, at_us: int) -> tuple[OnlineValues, bool]:
         try:
-            return self._reader.read(entities, at_us=at_us), False
+            return self._reader.read(entities, at_us=at_us), not self._reader.is_complete
         except OctavoError as error:
             log.warning("features could not be looked up", extra={"model": self.plan.model, "reason": error.message})
             return self._reader.unread(len(entities)), True

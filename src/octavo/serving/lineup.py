@@ -90,12 +90,13 @@ class Lineup:
         """Answers when a canary fails."""
 
     def places(self, ids: Sequence[str], rows: Sequence[tuple[object, ...]]) -> list[int]:
-        """For each row the place, among `answering`, of the arm that answers it."""
+        """For each row the place, among `answering`, of the arm that answers it; a row without a unit is its own."""
         if self.router.only is not None:
             return [self.router.only] * len(rows)
         if self._unit is None:
             return [self.router.place(prediction) for prediction in ids]
-        return [self.router.place(str(row[self._unit])) for row in rows]
+        units = [row[self._unit] for row in rows]
+        return [self.router.place(one if unit is None else str(unit)) for one, unit in zip(ids, units, strict=True)]
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:

@@ -14,6 +14,10 @@ class _Constant:
         self.name = name
 
 
+class _Members(list[tuple[str, Any]]):
+    """An object as it stands, with keys that it may hold twice."""
+
+
 class _Repeated(Exception):
     """A key that an object holds twice, and which of the document's objects that is, counted by where they end."""
 
@@ -21,12 +25,12 @@ class _Repeated(Exception):
         self.key, self.place = key, place
 
 
-def explain_malformed(body: bytes, error: ValueError) -> InvalidRequest:
+def explain_malformed(body: bytes, error: Exception) -> InvalidRequest:
     """An error for a body that the decoder could not read, with the offending field where it can be found."""
     if not body.strip():
         return InvalidRequest("the body is empty", fix='send {"rows": [{...}, ...]} as JSON')
     try:
-        found = _offence(json.loads(body, parse_constant=_Constant))
+        found = _offence(json.loads(body, parse_constant=_Constant, object_pairs_hook=_Members))
     except UnicodeDecodeError:
         return InvalidRequest("the body is not UTF-8", fix="encode the JSON as UTF-8")
     except (ValueError, RecursionError):
@@ -35,16 +39,17 @@ def explain_malformed(body: bytes, error: ValueError) -> InvalidRequest:
 
 
 def _offence(document: Any) -> InvalidRequest | None:
-    for path, value in _scalars(document):
+    for path, value in _parts(document):
+        where, field = path or "the body", path or None
         if isinstance(value, _Constant):
             return InvalidRequest(
-                f"{path} is {value.name}, which JSON does not have",
-                field=path,
+                f"{where} is {value.name}, which JSON does not have",
+                field=field,
                 fix="send a finite number; leave an optional field out or send null",
             )
-        if isinstance(value, str) and not value.isascii() and _has_lone_surrogate(value):
+        if isinstance(value, str) and _has_lone_surrogate(value):
             return InvalidRequest(
-                f"{path} holds half of a surrogate pair", field=path, fix="send whole Unicode characters"
+                f"{where} holds half of a surrogate pair", field=field, fix="send whole Unicode characters"
             )
     return None
 
@@ -81,16 +86,18 @@ def _refuse(repeated: _Repeated) -> NoReturn:
     ) from None
 
 
-def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _scalars(item, f"{path}.{key}" if path else key)
+def _parts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All keys and scalars in their order, each with its place; a key's is that of its object."""
+    if isinstance(value, _Members):
+        for key, item in value:
+            yield path, key
+            yield from _parts(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            yield from _scalars(item, f"{path}[{place}]")
+            yield from _parts(item, f"{path}[{place}]")
     else:
         yield path, value
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)

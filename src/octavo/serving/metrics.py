@@ -14,7 +14,7 @@ class PredictorMetrics:
     records_lost : int
         Prediction records that the log did not take.
     degraded : int
-        Requests answered while the online store could not be read.
+        Requests answered while the online store could not be read, or lacked a view.
     """
 
     def __init__(self) -> None:

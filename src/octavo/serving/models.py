@@ -67,14 +67,14 @@ def load_model(bundle: Bundle) -> LoadedModel:
     Raises
     ------
     IntegrityError
-        If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when it
-        was packed.
+        If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when
+        it was packed.
     """
     session = _session(bundle)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].shape[-1] not in (len(bundle.plan.inputs), None):
         raise IntegrityError(
-            f"bundle {bundle.digest}: its model does not take one matrix of the {len(bundle.plan.inputs)} planned inputs"
+            f"bundle {bundle.digest}: its model takes no single matrix of the {len(bundle.plan.inputs)} planned inputs"
         )
     functions, code = load_functions(bundle)
     model = LoadedModel(

@@ -1,7 +1,8 @@
 """The hot path: from the bytes of a request to the bytes of its answer, without knowing of HTTP.
 
-Rows are validated, routed, looked up in one batched read, turned into a matrix and scored per version; what was predicted
-is recorded; then the answer is encoded. A version that fails where another is live does not cost the caller an answer.
+Rows are validated, routed, looked up in one batched read, turned into a matrix and scored per version; what was
+predicted is recorded; then the answer is encoded. A version that fails where another is live does not cost the caller
+an answer.
 """
 
 import logging
@@ -131,7 +132,7 @@ class Predictor:
                 return answered
 
     def steps(self, lineup: Lineup, call: Call) -> Generator[None, None, Answered]:
-        """As `predict`, but pausing between batches of rows, so that a large request does not hold up its neighbours."""
+        """As `predict`, but pausing between batches of rows, so that a large request does not hold up others."""
         rows = lineup.decoder.decode(call.body)
         at_us = self._clock.now_us()
         attempts: list[_Attempt] = []
@@ -258,7 +259,7 @@ def _answers(attempts: Sequence[_Attempt], *, n_rows: int, with_values: bool) ->
     for row in range(n_rows):
         if row not in found:
             raise PredictionFailed(
-                f"rows[{row}]: no version of the model gave a finite number; nothing is wrong with the request as such, "
-                "and what happened is recorded"
+                f"rows[{row}]: no version of the model gave a finite number; "
+                "nothing is wrong with the request as such, and what happened is recorded"
             )
     return [found[row] for row in range(n_rows)]

@@ -1,37 +1,15 @@
-"""Errors as HTTP answers: problem details (RFC 9457)."""
+"""Problem details as answers of the predictor."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
 
-from octavo.errors import (
-    Conflict,
-    InvalidRequest,
-    LimitExceeded,
-    NotAllowed,
-    NotAuthenticated,
-    NotFound,
-    OctavoError,
-    Unavailable,
-)
+from octavo import problems
+from octavo.errors import OctavoError
+from octavo.problems import Problem
 
 Headers = tuple[tuple[bytes, bytes], ...]
-
-MEDIA_TYPE = b"application/problem+json"
-_STATUSES: tuple[tuple[type[OctavoError], HTTPStatus], ...] = (
-    (LimitExceeded, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
-    (NotAllowed, HTTPStatus.FORBIDDEN),
-    (NotFound, HTTPStatus.NOT_FOUND),
-    (Conflict, HTTPStatus.CONFLICT),
-    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-)
-_EXTRA_HEADERS: dict[HTTPStatus, Headers] = {
-    HTTPStatus.UNAUTHORIZED: ((b"www-authenticate", b'Bearer realm="octavo"'),),
-    HTTPStatus.SERVICE_UNAVAILABLE: ((b"retry-after", b"1"),),
-}
 
 
 class HttpError(Exception):
@@ -48,20 +26,7 @@ class HttpError(Exception):
 
     def __init__(self, status: HTTPStatus, detail: str, *, fix: str, headers: Headers = ()) -> None:
         super().__init__(detail)
-        self.status, self.fix, self.headers = status, fix, headers
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong, for programs and people."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    field: str | None = None
-    fix: str | None = None
+        self.status, self.detail, self.fix, self.headers = status, detail, fix, headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,33 +39,21 @@ class Answer:
     headers: Headers = ()
 
 
-def status_of(error: OctavoError) -> HTTPStatus:
-    """The status of an error; 500 for what is no caller's mistake."""
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def problem_of(error: Exception, *, request_id: str) -> Answer:
+def answer_of(error: Exception, *, request_id: str) -> Answer:
     """The answer to an error. One that nobody foresaw is answered without its text, which may hold anything."""
     if isinstance(error, HttpError):
-        code, status = error.status.name.lower(), error.status
-        return _answer(code, status=status, error=error, request_id=request_id, headers=error.headers)
+        problem = problems.refusal(error.status, error.detail, fix=error.fix, request_id=request_id)
+        return _answer(problem, error.headers)
     if isinstance(error, OctavoError):
-        status = status_of(error)
-        headers = _EXTRA_HEADERS.get(status, ())
-        return _answer(error.code, status=status, error=error, request_id=request_id, headers=headers)
-    foreseen = OctavoError(f"something failed here; the log of the predictor tells more under request {request_id}")
-    return _answer("internal", status=HTTPStatus.INTERNAL_SERVER_ERROR, error=foreseen, request_id=request_id)
+        return _answer(problems.problem_of(error, request_id=request_id))
+    return _answer(problems.unexpected(request_id, process="predictor"))
 
 
-def _answer(code: str, *, status: HTTPStatus, error: Exception, request_id: str, headers: Headers = ()) -> Answer:
-    document = Problem(
-        type=f"urn:octavo:problem:{code}",
-        title=status.phrase,
-        status=status.value,
-        detail=str(error),
-        code=code,
-        request_id=request_id,
-        field=getattr(error, "field", None),
-        fix=getattr(error, "fix", None),
+def _answer(problem: Problem, headers: Headers = ()) -> Answer:
+    own = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in problem.headers.items())
+    return Answer(
+        status=problem.status,
+        body=msgspec.json.encode(problem),
+        content_type=problems.MEDIA_TYPE.encode("ascii"),
+        headers=(*own, *headers),
     )
-    return Answer(status=status.value, body=msgspec.json.encode(document), content_type=MEDIA_TYPE, headers=headers)

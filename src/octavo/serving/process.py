@@ -6,7 +6,10 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,9 +27,9 @@ from octavo.serving.predict import Predictor
 from octavo.serving.recorder import Recorder
 from octavo.serving.status import write_atomically
 from octavo.serving.watcher import Watcher
-from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog
 from octavo.stores.objects import ObjectArtifacts
+from octavo.stores.online import online_adapter
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         host, port = self._listening.getsockname()[:2]
         write_atomically(self._address_file, msgspec.json.encode({"pid": os.getpid(), "host": host, "port": port}))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does, but without raising the signal again, which would end the process untidied."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 def main() -> int:
@@ -91,7 +101,7 @@ def serve(config: Config) -> None:
 def build(config: Config) -> tuple[PredictorApp, Watcher, LocalLog]:
     """Assemble a predictor."""
     metrics, clock = PredictorMetrics(), open_clock(config)
-    online = ReopeningStore(lambda: LmdbOnlineStore(config.path(config.stores.online), readonly=True))
+    online = ReopeningStore(partial(online_adapter(config), readonly=True))
     watcher = Watcher(
         config,
         ObjectArtifacts(config.path(config.stores.artifacts)),
@@ -128,8 +138,8 @@ def check_exposure(settings: PredictorSettings) -> None:
         is_local = False
     if not is_local and not settings.behind_proxy:
         raise ConfigurationError(
-            f"[predictor] host {settings.host!r} is reachable from other machines, and tokens would cross the network in the "
-            "clear; put a proxy with TLS in front and set behind_proxy = true, or listen on 127.0.0.1"
+            f"[predictor] host {settings.host!r} is reachable from other machines, and tokens would cross the network in "
+            "the clear; put a proxy with TLS in front and set behind_proxy = true, or listen on 127.0.0.1"
         )
 
 

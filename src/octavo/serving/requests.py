@@ -1,12 +1,12 @@
 """From the bytes of a request to typed rows, or to an error that names the field and the fix.
 
 The schema is the deployment's own: a msgspec decoder is made from its lookup plan, so that a row is checked while it is
-parsed. Nothing nests deeper than ``{"rows": [{field: scalar}]}``, whatever is sent, because the decoder refuses a container
-in a scalar's place as soon as it begins.
+parsed. Nothing nests deeper than ``{"rows": [{field: scalar}]}``, whatever is sent, because the decoder refuses a
+container in a scalar's place as soon as it begins.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import attrgetter
@@ -22,11 +22,13 @@ from octavo.serving.malformed import duplicate_key, explain_malformed
 
 LARGEST_FLOAT32 = 3.4028234663852886e38
 LONGEST_STRING = 1024
+"""Characters."""
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
+_LONGEST_NAME = 80
 _KEY = re.compile(rb'"\s*:')
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`\Z")
-_NAMED = re.compile(r"Object (missing required|contains unknown) field `([^`]*)`\Z")
+_NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 
 _TYPES: dict[DType, Any] = {
     DType.FLOAT64: Annotated[float, Meta(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32)],
@@ -74,11 +76,11 @@ class RequestDecoder:
             [("rows", Annotated[list[row], Meta(min_length=1, max_length=max_rows)])],  # type: ignore[valid-type]
             forbid_unknown_fields=True,
         )
-        self._decode = msgspec.json.Decoder(body).decode
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode
         self._values = _getter(self.names)
 
     def decode(self, body: bytes) -> list[Row]:
-        """The rows, each with one value per field in the order of `names`; None for null and for an absent optional field.
+        """The rows, each with one value per field in the order of `names`; None for null and for what is left out.
 
         Raises
         ------
@@ -94,8 +96,8 @@ class RequestDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise explain_malformed(body, error) from error
         absent = sum(row[place] is UNSET for place in self._optional for row in rows)
-        # Each key's closing quote stands before a colon, so a body with just as many of these as fields were read has no
-        # key twice. More of them is rare (a string with an escaped quote before a colon): then look closely.
+        # Each key's closing quote stands before a colon, so a body with just as many of these as fields were read has
+        # no key twice. More of them is rare (a string with an escaped quote before a colon): then look closely.
         if len(_KEY.findall(body)) != 1 + len(rows) * len(self.names) - absent:
             duplicate_key(body)
         if absent:
@@ -119,7 +121,7 @@ class RequestDecoder:
         what = message[: found.start()] if found else message
         named = _NAMED.match(what)
         if named:
-            return self._explain_name(named[2], path=path, unknown=named[1] == "contains unknown")
+            return self._explain_name(_clipped(named[2]), path=path, unknown=named[1] == "contains unknown")
         field = self._fields.get(path.rpartition(".")[2]) if "." in path else None
         if field is not None:
             return InvalidRequest(_sentence(path, what), field=path, fix=_fix(field))
@@ -168,6 +170,11 @@ def _getter(names: tuple[str, ...]) -> Any:
 
 def _fix(field: PlannedField) -> str:
     return f"send {_WANTED[field.dtype]}{'' if field.required else ', or null'}"
+
+
+def _clipped(name: str) -> str:
+    """A name that a caller made up, short enough to be repeated to him."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _sentence(path: str, what: str) -> str:

@@ -1,7 +1,7 @@
 """What a predictor says of itself: which manifests it serves by, and why not by newer ones.
 
-It stands in ``.octavo/predictor/status.json``, where the release machinery reads it as an acknowledgement, and is answered
-by ``GET /status``.
+It stands in ``.octavo/predictor/status.json``, where the release machinery reads it as an acknowledgement, and is
+answered by ``GET /status``.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Keeps a predictor's lineups up to date: finds manifests, verifies them, fetches bundles, swaps.
 
-A manifest counts only if the project's release key signed it, it is for this project and deployment, and its sequence is
-not below the one being served. Whatever fails, the last good lineup goes on. What was applied is kept on the predictor's
-own disk, so that it starts without the artifacts.
+A manifest counts only if the project's release key signed it, it is for this project and deployment, and its sequence
+is above that of the one being served. Whatever fails, the last good lineup goes on. What was applied is kept on the
+predictor's own disk, so that it starts without the artifacts.
 """
 
 import logging
@@ -176,7 +176,7 @@ class Watcher:
         serving = self.lineups[deployment].manifest if deployment in self.lineups else manifest
         if manifest.sequence <= serving.sequence and manifest != serving:
             raise IntegrityError(
-                f"manifest {manifest.sequence} of {deployment!r} is not newer than {serving.sequence}, which is served; "
+                f"manifest {manifest.sequence} of {deployment!r} is not newer than {serving.sequence}, now served; "
                 "publish it under a higher sequence"
             )
         return manifest

@@ -1,5 +1,6 @@
 """Online features in LMDB: other processes read them straight from shared memory, without asking anyone."""
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ class LmdbOnlineStore:
     path : Path
         The folder; a writer makes it.
     readonly : bool
-        Whether this process only reads. Where there is no store yet, its reader finds nothing.
+        Whether this process only reads. Where there is no store its reader finds nothing, and one that is removed or
+        put in another's place is noticed at the next read.
     map_bytes : int
         Address space set aside; doubled whenever the values outgrow it.
     """
@@ -37,6 +39,7 @@ class LmdbOnlineStore:
         self._map_bytes = map_bytes
         self._lock = threading.RLock()  # the map must not grow while a thread reads
         self._environment: lmdb.Environment | None = None
+        self._file: tuple[int, int] | None = None
         if not readonly:
             self._open()
 
@@ -87,6 +90,8 @@ class LmdbOnlineStore:
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         with self._lock, self._translated():
+            if self._readonly and self._environment is not None and self._standing() != self._file:
+                self.close()
             environment = self._environment or self._open()
             if environment is None:
                 return [None] * len(keys)
@@ -100,7 +105,7 @@ class LmdbOnlineStore:
         with self._lock, self._translated():
             if self._environment is not None:
                 return self._environment
-            if self._readonly and not (self._path / "data.mdb").exists():
+            if self._readonly and self._standing() is None:
                 return None
             self._path.parent.mkdir(parents=True, exist_ok=True)
             opened = lmdb.open(
@@ -113,8 +118,16 @@ class LmdbOnlineStore:
                 max_readers=_MAX_READERS,
             )
             opened.reader_check()  # readers that were killed would keep old pages from being reused
-            self._environment = opened
+            self._environment, self._file = opened, self._standing()
             return opened
+
+    def _standing(self) -> tuple[int, int] | None:
+        """Device and inode of the file that stands there now; None if there is none."""
+        try:
+            status = os.stat(f"{self._path}/data.mdb")  # noqa: PTH116 - in every request, and a Path is twice as slow
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_dev, status.st_ino
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,52 +1,65 @@
 """Which adapter a URL chooses."""
 
-import re
-from pathlib import Path
-
 from octavo.config import Config
-from octavo.errors import ConfigurationError
 from octavo.stores.delta import DeltaTables
-from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog
 from octavo.stores.notices import LogNotifier
 from octavo.stores.objects import ObjectArtifacts
-from octavo.stores.ports import Stores
+from octavo.stores.online import OpenOnline, online_adapter
+from octavo.stores.ownership import OwnedOnlineStore, own_online
+from octavo.stores.ports import EventStream, OnlineStore, Stores
 from octavo.stores.sql import SqlMetadata
+from octavo.stores.urls import local_path
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
-
-def open_stores(config: Config) -> Stores:
+def open_stores(config: Config, *, writes_online: bool) -> Stores:
     """Open every store of a project, making those that are absent.
+
+    Parameters
+    ----------
+    writes_online : bool
+        Whether this process may write online features, which one process at a time does. A reader makes no store.
 
     Raises
     ------
     ConfigurationError
         For a URL of a kind that no adapter takes, or metadata of a newer release.
+    Conflict
+        If this process is to write online features, and another does.
     Unavailable
         If a store cannot be reached.
     """
     urls = config.stores
-    metadata = _path(config, "metadata", urls.metadata, prefix="sqlite:///")
-    tables = _path(config, "tables", urls.tables, prefix="")
-    online = _path(config, "online", urls.online, prefix="lmdb:")
-    stream = _path(config, "stream", urls.stream, prefix="log:")
-    artifacts = _path(config, "artifacts", urls.artifacts, prefix="file:")
+    metadata = local_path(config, "metadata", urls.metadata, prefix="sqlite:///")
+    tables = local_path(config, "tables", urls.tables, prefix="")
+    open_online = online_adapter(config)
+    stream = open_stream(config)
+    artifacts = local_path(config, "artifacts", urls.artifacts, prefix="file:")
     return Stores(
         metadata=SqlMetadata(f"sqlite:///{metadata}"),
         tables=DeltaTables(tables),
-        online=LmdbOnlineStore(online),
-        stream=LocalLog(stream, sync=True),
+        online=_owned(config, open_online) if writes_online else open_online(readonly=True),
+        stream=stream,
         artifacts=ObjectArtifacts(artifacts),
         notifier=LogNotifier(),
     )
 
 
-def _path(config: Config, setting: str, url: str, *, prefix: str) -> Path:
-    """The local path in a store's URL, which must begin with the prefix of the one adapter there is."""
-    rest = url.removeprefix(prefix)
-    if not url.startswith(prefix) or not rest or _SCHEME.match(rest):
-        raise ConfigurationError(
-            f"stores.{setting} = {url!r}: there is no adapter for this; write {prefix}PATH", setting=f"stores.{setting}"
-        )
-    return (config.root / rest).resolve()
+def open_stream(config: Config) -> EventStream:
+    """Open the event stream alone, for who reads it at a place of its own.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that no adapter takes.
+    """
+    return LocalLog(local_path(config, "stream", config.stores.stream, prefix="log:"), sync=True)
+
+
+def _owned(config: Config, open_online: OpenOnline) -> OnlineStore:
+    lock = own_online(config)
+    try:
+        return OwnedOnlineStore(open_online(readonly=False), lock)
+    except BaseException:
+        lock.release()
+        raise

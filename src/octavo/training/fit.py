@@ -117,8 +117,8 @@ def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
 def _check_rows(model: Model, data: TrainingSet) -> None:
     if not len(data.train) or not len(data.holdout):
         raise TrainingFailed(
-            f"model {model.name!r} has {len(data.train)} rows to train on and {len(data.holdout)} to hold out; both are "
-            "needed. Ingest more labelled events, or declare a shorter holdout",
+            f"model {model.name!r} has {len(data.train)} rows to train on and {len(data.holdout)} to hold out; "
+            "both are needed. Ingest more labelled events, or declare a shorter holdout",
         )
 
 

@@ -1,5 +1,6 @@
 """The online store with several processes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,24 @@ def test_what_was_written_is_there_when_the_store_is_opened_again(tmp_path: Path
     again = LmdbOnlineStore(tmp_path / "online", readonly=True)
     assert (again.read([b"key"]), again.mark("applied/view")) == ([b"value"], 3)
     again.close()
+
+
+def test_a_reader_notices_that_its_store_is_gone_and_that_another_took_its_place(tmp_path: Path) -> None:
+    made(tmp_path / "online", number=1)
+    reader = LmdbOnlineStore(tmp_path / "online", readonly=True)
+    assert reader.read([b"key"]) == [b"1"]
+    shutil.rmtree(tmp_path / "online")
+    assert (reader.read([b"key"]), reader.mark("applied/view")) == ([None], -1)
+    made(tmp_path / "other", number=2)
+    (tmp_path / "other").rename(tmp_path / "online")
+    assert (reader.read([b"key"]), reader.mark("applied/view")) == ([b"2"], 2)
+    reader.close()
+
+
+def made(path: Path, *, number: int) -> None:
+    store = LmdbOnlineStore(path)
+    store.write({b"key": b"%d" % number}, marks={"applied/view": number})
+    store.close()
 
 
 def test_a_store_opened_to_be_read_cannot_be_written(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from octavo.config import Config, StoreSettings
-from octavo.errors import ConfigurationError
+from octavo.errors import ConfigurationError, Conflict
 from octavo.stores.open import open_stores
 
 
 def test_the_defaults_keep_everything_below_the_projects_folder(tmp_path: Path) -> None:
-    stores = open_stores(Config(root=tmp_path))
+    stores = open_stores(Config(root=tmp_path), writes_online=True)
     stores.artifacts.put(b"x")
     stores.stream.publish("outcomes", [b"x"])
     stores.online.write({b"x": b"x"}, marks={})
@@ -31,11 +31,23 @@ def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
         stream=f"log:{elsewhere}/stream",
         artifacts=f"file:{elsewhere}/artifacts",
     )
-    stores = open_stores(Config(root=tmp_path / "project", stores=settings))
+    stores = open_stores(Config(root=tmp_path / "project", stores=settings), writes_online=True)
     stores.metadata.close()
     stores.online.close()
     assert {path.name for path in elsewhere.iterdir()} >= {"m.db", "online", "artifacts"}
-    assert not (tmp_path / "project").exists()
+    assert [path.name for path in (tmp_path / "project" / ".octavo").rglob("*")] == ["run", "online.lock"]
+
+
+def test_a_process_that_does_not_write_online_features_only_reads_what_another_wrote(tmp_path: Path) -> None:
+    assert open_stores(Config(root=tmp_path), writes_online=False).online.read([b"x"]) == [None]
+    assert not (tmp_path / ".octavo" / "online").exists(), "a reader makes no store"
+    writer = open_stores(Config(root=tmp_path), writes_online=True)
+    writer.online.write({b"x": b"1"}, marks={"applied/view": 3})
+    writer.online.close()
+    reader = open_stores(Config(root=tmp_path), writes_online=False)
+    assert (reader.online.read([b"x"]), reader.online.mark("applied/view")) == ([b"1"], 3)
+    with pytest.raises(Conflict, match="opened to be read only"):
+        reader.online.write({b"x": b"2"}, marks={})
 
 
 @pytest.mark.parametrize(
@@ -53,5 +65,5 @@ def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_a_url_that_no_adapter_takes_is_named_with_the_fix(tmp_path: Path, setting: str, url: str, fix: str) -> None:
     settings = replace(StoreSettings(), **{setting: url})
     with pytest.raises(ConfigurationError, match=f"stores.{setting} = .* write {fix}$"):
-        open_stores(Config(root=tmp_path, stores=settings))
+        open_stores(Config(root=tmp_path, stores=settings), writes_online=True)
     assert list(tmp_path.iterdir()) == []

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from markupsafe import Markup
 
-from octavo.console.charts.scales import Scale, ticks, time_ticks
+from octavo.console.charts.scales import Scale, tick_label, ticks, time_ticks
 from octavo.console.charts.svg import element, figure
-from octavo.console.formatting import number, percent, whole
+from octavo.console.formatting import percent, whole
 
 WIDTH, HEIGHT = 880, 168
 LEFT, RIGHT, TOP, BOTTOM = 52, 96, 12, 24
@@ -42,7 +43,7 @@ def stacked_bars(name: str, buckets: Sequence[Bucket], *, styles: Mapping[str, s
     parts = []
     for mark in marks:
         parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y(mark), y2=y(mark)))
-        parts.append(element("text", number(mark), class_="tick end", x=LEFT - 8, y=y(mark) + 4))
+        parts.append(element("text", tick_label(mark), class_="tick end", x=LEFT - 8, y=y(mark) + 4))
     for at, label in time_ticks(buckets[0].start, buckets[-1].start):
         parts.append(element("text", label, class_="tick middle", x=x(at.timestamp()), y=HEIGHT - 6))
     for bucket in buckets:
@@ -78,7 +79,7 @@ def split_bar(parts: Sequence[tuple[str, int, str]], *, width: int = 320) -> Mar
 
 
 def _step_s(buckets: Sequence[Bucket]) -> float:
-    gaps = [(b.start - a.start).total_seconds() for a, b in zip(buckets, buckets[1:], strict=False)]
+    gaps = [(b.start - a.start).total_seconds() for a, b in pairwise(buckets)]
     return min((gap for gap in gaps if gap > 0), default=3_600)
 
 

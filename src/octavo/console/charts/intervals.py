@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from octavo.console.charts.scales import Scale, ticks
+from octavo.console.charts.scales import Scale, tick_label, ticks
 from octavo.console.charts.svg import element, figure, path
 from octavo.console.formatting import number
 from octavo.training.reports import CurvePoint, Interval
 
-WIDTH, ROW, LEFT, RIGHT = 520, 24, 132, 20
+WIDTH, ROW, LEFT, RIGHT = 520, 24, 96, 20
+_CHARACTER = 5.6
 
 
 def interval_chart(name: str, rows: Sequence[tuple[str, Interval, str]]) -> Markup:
@@ -18,15 +19,16 @@ def interval_chart(name: str, rows: Sequence[tuple[str, Interval, str]]) -> Mark
         return Markup("")
     marks = ticks(min(i.low for _, i, _ in rows), max(i.high for _, i, _ in rows))
     height = ROW * len(rows) + 24
-    x = Scale(low=marks[0], high=marks[-1], start=LEFT, end=WIDTH - RIGHT)
+    left = min(max(LEFT, 12 + _CHARACTER * max(len(label) for label, _, _ in rows)), WIDTH / 2)
+    x = Scale(low=marks[0], high=marks[-1], start=left, end=WIDTH - RIGHT)
     parts = []
     for mark in marks:
         parts.append(element("line", class_="grid", x1=x(mark), x2=x(mark), y1=0, y2=height - 20))
-        parts.append(element("text", number(mark), class_="tick middle", x=x(mark), y=height - 6))
+        parts.append(element("text", tick_label(mark), class_="tick middle", x=x(mark), y=height - 6))
     for row, (label, interval, style) in enumerate(rows):
         y = row * ROW + ROW / 2
         text = f"{label}: {number(interval.value)}, 95 % interval {number(interval.low)} to {number(interval.high)}"
-        parts.append(element("text", label, class_="tick end name", x=LEFT - 12, y=y + 4))
+        parts.append(element("text", label, class_="tick end name", x=left - 12, y=y + 4))
         parts.append(element("line", class_=f"whisker {style}", x1=x(interval.low), x2=x(interval.high), y1=y, y2=y))
         parts.append(
             element("circle", element("title", text), class_=f"dot {style}", cx=x(interval.value), cy=y, r=4.5)
@@ -46,8 +48,8 @@ def calibration_chart(name: str, curve: Sequence[CurvePoint]) -> Markup:
     parts = []
     for mark in marks:
         parts.append(element("line", class_="grid", x1=left, x2=size - 8, y1=y(mark), y2=y(mark)))
-        parts.append(element("text", number(mark), class_="tick end", x=left - 6, y=y(mark) + 4))
-        parts.append(element("text", number(mark), class_="tick middle", x=x(mark), y=size - bottom + 15))
+        parts.append(element("text", tick_label(mark), class_="tick end", x=left - 6, y=y(mark) + 4))
+        parts.append(element("text", tick_label(mark), class_="tick middle", x=x(mark), y=size - bottom + 15))
     diagonal = [(x(marks[0]), y(marks[0])), (x(marks[-1]), y(marks[-1]))]
     parts.append(path(diagonal, class_="line reference"))
     for point in curve:

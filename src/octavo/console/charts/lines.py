@@ -6,13 +6,14 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from octavo.console.charts.scales import Scale, finite, ticks, time_ticks
+from octavo.console.charts.scales import Scale, finite, tick_label, ticks, time_ticks
 from octavo.console.charts.svg import element, figure, path
 from octavo.console.formatting import number
 
 WIDTH, HEIGHT = 880, 232
 LEFT, RIGHT, TOP, BOTTOM = 52, 96, 26, 24
 _LABEL_GAP = 13
+_MOST_DOTS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def _grid(frame: Frame, unit: str) -> list[Markup]:
     for mark in marks:
         y = frame.y(mark)
         parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
-        text = number(mark, unit=unit if mark == marks[-1] else "")
+        text = f"{tick_label(mark)} {unit}".rstrip() if mark == marks[-1] else tick_label(mark)
         parts.append(element("text", text, class_="tick end", x=LEFT - 8, y=y + 4))
     for at, label in time_ticks(frame.start, frame.end):
         parts.append(element("text", label, class_="tick middle", x=frame.at(at), y=HEIGHT - 6))
@@ -184,12 +185,13 @@ def _line(frame: Frame, line: Series, unit: str) -> list[Markup]:
         outline = [pixel(p, high) for p, _, high in band] + [pixel(p, low) for p, low, _ in reversed(band)]
         parts.append(path(outline, class_=f"band {line.style}"))
     parts.append(path([pixel(p, p.value) for p in line.points], class_=f"line {line.style}"))
+    small = " small" if len(line.points) > _MOST_DOTS else ""
     for point in line.points:
         place = pixel(point, point.value)
-        if place is not None:
+        if place is not None and line.style != "reference":
             text = f"{line.name}: {number(point.value, unit=unit)}, {point.at:%Y-%m-%d %H:%M}"
             dot = element("title", text)
-            parts.append(element("circle", dot, class_=f"dot {line.style}", cx=place[0], cy=place[1], r=3))
+            parts.append(element("circle", dot, class_=f"dot {line.style}{small}", cx=place[0], cy=place[1], r=3))
     return parts
 
 

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-_STEPS_S = (60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000)
+from octavo.console.formatting import number, whole
+
+_DAY_S = 86_400
+_STEPS_S = (60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, *(days * _DAY_S for days in (1, 2, 3, 5, 7, 14, 30)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +45,17 @@ def ticks(low: float, high: float, *, count: int = 4) -> list[float]:
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
+def tick_label(mark: float) -> str:
+    """A round value as it stands on an axis: without zeros that say nothing."""
+    if abs(mark) >= 1e6:
+        return number(mark)
+    return whole(int(mark)) if mark == int(mark) else f"{mark:g}".replace("-", "−")
+
+
 def time_ticks(start: datetime, end: datetime, *, count: int = 7) -> list[tuple[datetime, str]]:
     """At most about `count` round moments within [start, end] with their labels, in UTC."""
     span = max((end - start).total_seconds(), 1)
-    step = next((s for s in _STEPS_S if span / s <= count), math.ceil(span / count / 86_400) * 86_400)
+    step = next((s for s in _STEPS_S if span / s <= count), math.ceil(span / count / _DAY_S) * _DAY_S)
     base = datetime(start.year, start.month, start.day, tzinfo=UTC)
     first = math.ceil((start - base).total_seconds() / step)
     moments = []
@@ -58,6 +68,6 @@ def time_ticks(start: datetime, end: datetime, *, count: int = 7) -> list[tuple[
 
 def _label(at: datetime, step: int) -> str:
     day = f"{at.day} {at:%b}"
-    if step >= 86_400 or (at.hour, at.minute) == (0, 0):
+    if step >= _DAY_S or (at.hour, at.minute) == (0, 0):
         return day
     return f"{at:%H:%M}"

@@ -18,9 +18,9 @@ def format_of(estimator: Any) -> Format:
     TrainingFailed
         If no format knows it.
     """
-    for format in FORMATS:
-        if format.matches(estimator):
-            return format
+    for known in FORMATS:
+        if known.matches(estimator):
+            return known
     kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-    known = ", ".join(format.name for format in FORMATS)
-    raise TrainingFailed(f"a {kind} cannot be packed; return an estimator of one of: {known}")
+    names = ", ".join(known.name for known in FORMATS)
+    raise TrainingFailed(f"a {kind} cannot be packed; return an estimator of one of: {names}")

@@ -1,7 +1,8 @@
 """LightGBM: its own text form, and compilation to ONNX.
 
 The compiled trees decide every float32 row as LightGBM does: its thresholds are doubles, and each becomes the largest
-float32 that is not above it; where it reads a missing value as zero, so does the compiled node.
+float32 that is not above it; where it reads a missing value as zero, so does the compiled node; the fraction of a
+category is dropped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +13,15 @@ import numpy as np
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
-from octavo.registry.formats.trees import TreeEnsemble, compile_trees
+from octavo.registry.formats.trees import TreeEnsemble, compile_trees, float32_below
 
 _FILE = "model.txt"
+_ZERO = float(np.float32(1e-35))
 _IDENTITY = frozenset({"", "custom", "none", "regression", "regression_l1", "huber", "fair", "quantile", "mape"})
 _EXPONENTIAL = frozenset({"poisson", "gamma", "tweedie"})
 _LOGISTIC = frozenset({"binary", "cross_entropy"})
+_INFINITE = 1e300
+"""How a dumped model writes the infinite threshold of a split that only parts missing values from others."""
 
 
 class LightGBM:
@@ -60,7 +64,7 @@ class LightGBM:
         for tree in _booster(estimator).dump_model()["tree_info"]:
             for node in _splits(tree["tree_structure"]):
                 if node["decision_type"] == "<=":
-                    yield int(node["split_feature"]), float(node["threshold"])
+                    yield int(node["split_feature"]), _threshold(node)
 
 
 def _booster(estimator: Any) -> Any:
@@ -90,7 +94,7 @@ def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, share: float) -> int:
     threshold = float(node["threshold"])
     place = ensemble.at_most(
         column,
-        _float32_below(threshold),
+        _float32_bound(threshold),
         missing_is_true=bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0,
     )
     ensemble.branch(
@@ -101,8 +105,13 @@ def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, share: float) -> int:
     return place
 
 
+def _threshold(node: dict[str, Any]) -> float:
+    return float(node["threshold"])
+
+
 def _add_categories(ensemble: TreeEnsemble, node: dict[str, Any], *, column: int, share: float) -> int:
     """A set of categories becomes a chain of equalities whose true branches meet in one node."""
+    ensemble.truncated.add(column)
     chain = [ensemble.equals(column, float(category)) for category in str(node["threshold"]).split("||")]
     true = _add(ensemble, node["left_child"], share=share)
     false = _add(ensemble, node["right_child"], share=share)
@@ -111,11 +120,13 @@ def _add_categories(ensemble: TreeEnsemble, node: dict[str, Any], *, column: int
     return chain[0]
 
 
-def _float32_below(threshold: float) -> float:
-    """The largest float32 that is at most `threshold`."""
-    with np.errstate(over="ignore"):
-        near = np.float32(threshold)
-    return float(near) if float(near) <= threshold else float(np.nextafter(near, np.float32(-np.inf)))
+def _float32_bound(threshold: float) -> float:
+    """The largest float32 that LightGBM finds to be at most `threshold`; what is smaller than 1e-35 is zero to it."""
+    if 0 <= threshold < _ZERO:
+        return _ZERO
+    if -_ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-_ZERO), np.float32(-np.inf)))
+    return float32_below(threshold)
 
 
 def _transform(objective: str) -> tuple[str, float]:

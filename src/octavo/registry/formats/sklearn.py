@@ -1,4 +1,4 @@
-"""scikit-learn: compilation to ONNX by skl2onnx. It has no form of its own without code, so ONNX is all that is kept."""
+"""scikit-learn: compiled to ONNX by skl2onnx. It has no form of its own without code, so ONNX is all that is kept."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

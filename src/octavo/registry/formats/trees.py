@@ -9,11 +9,18 @@ from octavo.errors import MissingExtra
 
 INPUT, OUTPUT = "inputs", "output"
 _OPSET, _ML_OPSET, _IR_VERSION = 18, 3, 10
+_WHOLE = "whole"
 
 
 @dataclass(slots=True)
 class TreeEnsemble:
-    """Trees under construction. Nodes are numbered within the tree that was begun last; its first node is its root."""
+    """Trees under construction. Nodes are numbered within the tree that was begun last; its first node is its root.
+
+    Attributes
+    ----------
+    truncated : set of int
+        Columns whose values lose their fraction before any node sees them.
+    """
 
     attributes: dict[str, list[Any]] = field(
         default_factory=lambda: {
@@ -31,6 +38,7 @@ class TreeEnsemble:
             "target_weights": [],
         }
     )
+    truncated: set[int] = field(default_factory=set)
     trees: int = 0
     _start: int = 0
 
@@ -74,17 +82,18 @@ class TreeEnsemble:
 
 
 def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, scale: float = 1.0) -> bytes:
-    """An ONNX model: the sum of the leaves, times `scale`, through an operator such as ``Sigmoid``; the same each time."""
+    """An ONNX model, always the same: the sum of the leaves, times `scale`, through an operator such as ``Sigmoid``."""
     try:
         from onnx import TensorProto, helper
     except ImportError as error:
         raise MissingExtra("lightgbm", "compiling trees to ONNX") from error
-    attributes = dict(ensemble.attributes)
+    attributes: dict[str, Any] = dict(ensemble.attributes)
     attributes["target_weights"] = [float(np.float32(weight * scale)) for weight in attributes["target_weights"]]
     nodes = [
+        *_truncating(ensemble.truncated, n_inputs=n_inputs),
         helper.make_node(
             "TreeEnsembleRegressor",
-            [INPUT],
+            [_WHOLE if ensemble.truncated else INPUT],
             ["sum"],
             domain="ai.onnx.ml",
             n_targets=1,
@@ -103,3 +112,28 @@ def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, scal
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, producer_name="octavo", ir_version=_IR_VERSION)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def float32_below(threshold: float) -> float:
+    """The largest float32 that is at most `threshold`: a float32 is at most the one exactly if it is at most the other."""
+    with np.errstate(over="ignore"):
+        near = np.float32(threshold)
+    return float(near) if float(near) <= threshold else float(np.nextafter(near, np.float32(-np.inf)))
+
+
+def _truncating(columns: set[int], *, n_inputs: int) -> list[Any]:
+    """Nodes that round the values of some columns towards zero."""
+    from onnx import TensorProto, helper
+
+    if not columns:
+        return []
+    chosen = helper.make_tensor("chosen", TensorProto.BOOL, [n_inputs], [c in columns for c in range(n_inputs)])
+    return [
+        helper.make_node("Constant", [], ["chosen"], value=chosen),
+        helper.make_node("Floor", [INPUT], ["floor"]),
+        helper.make_node("Ceil", [INPUT], ["ceil"]),
+        helper.make_node("Constant", [], ["zero"], value=helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0])),
+        helper.make_node("Less", [INPUT, "zero"], ["negative"]),
+        helper.make_node("Where", ["negative", "ceil", "floor"], ["truncated"]),
+        helper.make_node("Where", ["chosen", "truncated", INPUT], [_WHOLE]),
+    ]

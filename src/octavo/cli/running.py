@@ -1,0 +1,182 @@
+"""up, serve, status, login: the processes of a project."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import typer
+
+from octavo.access import ensure_admin, issue_login
+from octavo.cli.options import Json
+from octavo.cli.output import emit_json, note, plain, say, show_table
+from octavo.cli.session import open_session
+from octavo.config import Config
+from octavo.errors import Unavailable
+from octavo.features.pump import Backlog, backlog
+from octavo.loop.supervisor import RunningProject, run_project
+from octavo.operations import Context
+from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running
+from octavo.serving.process import serve as serve_predictions
+from octavo.wiring import config_here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStatus:
+    """A process of the project; without a pid it does not run."""
+
+    name: str
+    pid: int | None
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What runs for a project, what time it is there, and how much waits to be brought on.
+
+    Attributes
+    ----------
+    sources : dict of source to Backlog
+        In payloads, each of which holds up to some thousand events.
+    """
+
+    project: str
+    processes: tuple[ProcessStatus, ...]
+    now: datetime
+    replay: bool
+    sources: dict[str, Backlog]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (up, status, login, serve):
+        app.command()(command)
+
+
+def up(json: Json = False) -> None:
+    """Run the project: console and API, worker, predictor.
+
+    One that dies is started again. It runs until Ctrl-C; then all of it is stopped in good order. Each process logs to
+    .octavo/logs. It may be killed and started again at any time: what was accepted is not lost.
+
+    \b
+    Example:
+      octavo up
+
+    \b
+    Next, from another terminal:
+      octavo status
+      octavo train MODEL --release
+      octavo predict DEPLOYMENT ROWS
+    """
+    config = config_here()
+
+    def ready(running: RunningProject) -> None:
+        if json:
+            addresses = {"control": running.control.url, "predictor": running.predictor.url}
+            emit_json({**addresses, "console": _console_link(config, running.control.url)})
+            return
+        say(f"Console and API  {running.control.url}")
+        say(f"Predictions      {running.predictor.url}/predict/DEPLOYMENT")
+        say(f"Open once        {_console_link(config, running.control.url)}")
+        note("[dim]Ctrl-C stops it.[/]")
+
+    run_project(config, on_ready=ready)
+
+
+def serve() -> None:
+    """Run the predictor alone, here in the foreground.
+
+    It serves what was released last from its own copies, and needs neither worker nor database for it. It logs to the
+    error stream and runs until Ctrl-C; requests under way are answered first.
+
+    \b
+    Example:
+      octavo serve
+
+    \b
+    Next, from another terminal:
+      octavo predict DEPLOYMENT ROWS
+    """
+    config = config_here()
+    ensure_admin(config.home)
+    note(f"Predictions on {config.predictor.host}:{config.predictor.port}. Ctrl-C stops it.")
+    serve_predictions(config)
+
+
+def status(json: Json = False) -> None:
+    """Show what runs, what time it is there, and what waits to be done.
+
+    \b
+    Example:
+      octavo status
+
+    \b
+    Next:
+      octavo up
+      octavo monitor
+    """
+    with open_session() as session:
+        found = _status(session.context)
+    if json:
+        emit_json(found)
+        return
+    say(f"Project [bold]{plain(found.project)}[/]. It is {found.now:%Y-%m-%d %H:%M} UTC{_replayed(found)}.")
+    say("")
+    show_table(
+        ["process", ">pid", "address"],
+        ([p.name, p.pid or "not running", p.address] for p in found.processes),
+        empty="",
+    )
+    say("")
+    show_table(
+        ["source", ">sent", ">not applied", ">not in the table"],
+        ([name, b.published, b.unapplied, b.unshipped] for name, b in sorted(found.sources.items())),
+        empty="No source yet. Declare one with oc.Source in the project's module.",
+    )
+
+
+def login(json: Json = False) -> None:
+    """Print a link that opens the console.
+
+    The link works once, and within a day. It logs in the local administrator.
+
+    \b
+    Example:
+      octavo login
+
+    \b
+    Next:
+      open the link in a browser
+    """
+    config = config_here()
+    running = find_running(config.home, CONTROL)
+    if running is None:
+        raise Unavailable("the console does not run; start it with: octavo up")
+    link = _console_link(config, running.url)
+    if json:
+        emit_json({"console": link})
+    else:
+        say(plain(link))
+
+
+def _console_link(config: Config, url: str) -> str:
+    return f"{url}/login?token={issue_login(config.home)}"
+
+
+def _status(context: Context) -> Status:
+    home = context.config.home
+    processes = []
+    for name in (CONTROL, WORKER, PREDICTOR):
+        running = find_running(home, name)
+        address = running.url if running is not None and running.port else ""
+        processes.append(ProcessStatus(name=name, pid=running.pid if running else None, address=address))
+    return Status(
+        project=context.project.name,
+        processes=tuple(processes),
+        now=context.clock.now(),
+        replay=context.clock.is_replay,
+        sources={name: backlog(context.stores, context.project, name) for name in context.project.sources},
+    )
+
+
+def _replayed(status: Status) -> str:
+    return ", by a replayed clock" if status.replay else ""

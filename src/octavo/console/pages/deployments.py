@@ -1,0 +1,166 @@
+"""Deployments: who gets which traffic, and the release in progress with what can be done about it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+from octavo.console.charts.bars import split_bar
+from octavo.console.formatting import duration
+from octavo.console.releases import Step, history_of, next_step_at, steps_of
+from octavo.console.rendering import render
+from octavo.console.status import Status, healthy, release_status, running, unknown, watch
+from octavo.console.traffic import (
+    Volume,
+    latency_chart,
+    live_markers,
+    requests_chart,
+    since,
+    version_styles,
+    volume,
+)
+from octavo.console.visits import Page, Reply, Visit
+from octavo.errors import OctavoError
+from octavo.monitoring.traffic import Traffic
+from octavo.release.operations import ArmView, DeploymentDetails, DeploymentSummary
+from octavo.release.releases import ReleaseState
+
+ARM_STYLES = {"live": "one", "canary": "two", "shadow": "three"}
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """A version's part of the traffic, and what it did in the last day."""
+
+    arm: ArmView
+    style: str
+    day: Volume
+
+
+def deployments(visit: Visit) -> Reply:
+    """All deployments."""
+    found: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
+    rows = [(summary, summary_status(summary), split(summary.arms)) for summary in found]
+    return render(visit, "deployments.html", title="Deployments", rows=rows)
+
+
+def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
+    """One deployment."""
+    name = visit.parameters["deployment"]
+    details: DeploymentDetails = visit.call("deployments.show", deployment=name)
+    traffic: Traffic = visit.call("monitoring.traffic", deployment=name)
+    state, release = details.summary.state, details.summary.release
+    styles = version_styles({hour.version for hour in traffic.hours}, live=state.live)
+    markers = live_markers(details.releases)
+    return render(
+        visit,
+        "deployment.html",
+        title=name,
+        status=status,
+        problem=problem,
+        details=details,
+        state=state,
+        release=release,
+        verdict=_verdict(details, visit.now),
+        split=split(details.summary.arms, width=480),
+        arms=[_arm_row(arm, traffic, visit.now) for arm in details.summary.arms],
+        day=volume(since(traffic, visit.now - _DAY)),
+        steps=_steps(details),
+        requests=requests_chart(traffic, styles),
+        latency=latency_chart(traffic, styles, markers),
+        history=history_of(details.releases),
+        versions=_releasable(visit, details),
+        can_release=visit.principal.may("releases:write"),
+        can_approve=visit.principal.may("releases:approve"),
+    )
+
+
+def release(visit: Visit) -> Reply:
+    """A form was sent to release a version."""
+    name, version = visit.parameters["deployment"], visit.form.get("version", "")
+    return _act(visit, name, "releases.start", deployment=name, version=int(version) if version.isdecimal() else None)
+
+
+def approve(visit: Visit) -> Reply:
+    """A form was sent to approve the release in progress."""
+    return _act(visit, visit.parameters["deployment"], "releases.approve", release=visit.form.get("release", ""))
+
+
+def roll_back(visit: Visit) -> Reply:
+    """A form was sent to end the release in progress, or to return to the version before."""
+    name = visit.parameters["deployment"]
+    return _act(visit, name, "releases.rollback", deployment=name, reason=visit.form.get("reason", "").strip())
+
+
+def summary_status(summary: DeploymentSummary) -> Status:
+    """How a deployment stands."""
+    if summary.release is not None:
+        return release_status(summary.release.state)
+    return healthy("live") if summary.state.live is not None else unknown("nothing released")
+
+
+def split(arms: tuple[ArmView, ...], *, width: int = 160) -> str:
+    """The division of the traffic, drawn."""
+    parts = [(f"version {arm.version}", arm.percent, ARM_STYLES[arm.role]) for arm in arms if arm.role != "shadow"]
+    return split_bar(parts, width=width)
+
+
+def _act(visit: Visit, name: str, operation: str, **fields: object) -> Reply:
+    try:
+        visit.call(operation, **fields)
+    except OctavoError as error:
+        return deployment(visit, problem=error.message, status=409)
+    return Reply(location=f"/deployments/{quote(name)}")
+
+
+def _verdict(details: DeploymentDetails, now: datetime) -> tuple[Status, str]:
+    state, release = details.summary.state, details.summary.release
+    if release is None:
+        if state.live is None:
+            return unknown("nothing released"), f"Nothing answers under {state.deployment!r} yet."
+        return healthy("live"), f"Version {state.live} answers every request."
+    beside = f" beside version {state.live}" if state.live is not None else ""
+    match release.state:
+        case ReleaseState.WAITING_FOR_APPROVAL:
+            return watch("waiting"), f"Version {release.version} passed its gates and waits for someone's approval."
+        case ReleaseState.SHADOW:
+            text = f"Version {release.version} answers every request{beside}, and nobody sees what it says."
+        case ReleaseState.CANARY:
+            text = f"Version {release.version} answers {release.percent} % of the requests{beside}."
+        case _:
+            text = f"Version {release.version} is on its way: {release.state.replace('_', ' ')}."
+    until = next_step_at(details)
+    due = f" Its next step is due in {duration((until - now).total_seconds())}." if until and until > now else ""
+    return running(release.state), text + due
+
+
+def _arm_row(arm: ArmView, traffic: Traffic, now: datetime) -> ArmRow:
+    hours = [
+        hour
+        for hour in traffic.hours
+        if hour.version == arm.version and hour.hour >= now - _DAY and (hour.arm == "shadow") is (arm.role == "shadow")
+    ]
+    return ArmRow(arm=arm, style=ARM_STYLES[arm.role], day=volume(hours))
+
+
+def _steps(details: DeploymentDetails) -> list[Step]:
+    release = details.summary.release
+    return [] if release is None else steps_of(release, details)
+
+
+def _releasable(visit: Visit, details: DeploymentDetails) -> list[int]:
+    """Versions that may be released now, the newest first."""
+    state = details.summary.state
+    if details.summary.release is not None or not visit.principal.may("models:read"):
+        return []
+    known = visit.call("models.show", model=state.model).versions
+    return [version.version for version in known if version.passed and version.version != state.live]
+
+
+PAGES = (
+    Page(path="/deployments", permission="deployments:read", show=deployments),
+    Page(path="/deployments/{deployment}", permission="deployments:read", show=deployment),
+    Page(path="/deployments/{deployment}/release", permission="releases:write", show=release, method="POST"),
+    Page(path="/deployments/{deployment}/approve", permission="releases:approve", show=approve, method="POST"),
+    Page(path="/deployments/{deployment}/rollback", permission="releases:write", show=roll_back, method="POST"),
+)

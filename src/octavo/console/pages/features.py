@@ -1,0 +1,76 @@
+"""Sources of events, and the features that are made from them."""
+
+from dataclasses import dataclass
+
+from octavo.console.formatting import duration, number
+from octavo.console.rendering import render
+from octavo.console.visits import Page, Reply, Visit
+from octavo.definitions.aggregates import Operation
+from octavo.definitions.features import Feature
+from octavo.definitions.models import input_name
+from octavo.features.catalog import SourceSummary, ViewSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRow:
+    """A feature in words.
+
+    Attributes
+    ----------
+    input : str
+        What models call it.
+    """
+
+    feature: Feature
+    input: str
+    meaning: str
+    span: str
+
+
+def sources(visit: Visit) -> Reply:
+    """All sources."""
+    found: tuple[SourceSummary, ...] = visit.call("sources.list")
+    return render(visit, "sources.html", title="Sources", rows=found)
+
+
+def features(visit: Visit) -> Reply:
+    """All feature views."""
+    found: tuple[ViewSummary, ...] = visit.call("features.list")
+    total = sum(len(view.features) for view in found)
+    return render(visit, "features.html", title="Features", rows=found, total=total)
+
+
+def view(visit: Visit) -> Reply:
+    """One feature view."""
+    found: ViewSummary = visit.call("features.show", view=visit.parameters["view"])
+    rows = [
+        FeatureRow(feature=f, input=input_name(found.name, f.name), meaning=_meaning(f), span=_span(f))
+        for f in found.features
+    ]
+    return render(visit, "feature.html", title=found.name, view=found, rows=rows)
+
+
+def _meaning(feature: Feature) -> str:
+    column = feature.column or "events"
+    match feature.operation:
+        case Operation.COUNT:
+            return "number of events" if feature.column is None else f"number of {column} that are not null"
+        case Operation.QUANTILE:
+            return f"{number((feature.q or 0) * 100)} % of {column} are at most this"
+        case Operation.LATEST:
+            return f"newest {column}"
+        case _:
+            return f"{feature.operation} of {column}"
+
+
+def _span(feature: Feature) -> str:
+    if feature.window_s is not None:
+        return f"last {duration(feature.window_s)}, in tiles of {duration(feature.tile_s)}"
+    return f"stale from {duration(feature.ttl_s)} on"
+
+
+PAGES = (
+    Page(path="/sources", permission="features:read", show=sources),
+    Page(path="/features", permission="features:read", show=features),
+    Page(path="/features/{view}", permission="features:read", show=view),
+)

@@ -1,0 +1,92 @@
+"""A report as a page shows it: metrics beside the baselines, importance, calibration, the profile of every input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from octavo.console.charts.bars import share_bar
+from octavo.console.charts.histograms import distribution
+from octavo.console.charts.intervals import calibration_chart, interval_chart
+from octavo.console.formatting import number, whole
+from octavo.console.traffic import Drawing
+from octavo.training.evaluation import METRICS
+from octavo.training.reports import Interval, Profile, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricView:
+    """A metric on the held-out rows, beside the baselines on the same rows."""
+
+    name: str
+    higher_is_better: bool
+    interval: Interval
+    drawing: Drawing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRow:
+    """An input of the training rows."""
+
+    name: str
+    importance: float
+    bar: Markup
+    profile: Profile
+    spread: Markup
+
+
+def metric_views(report: Report) -> list[MetricView]:
+    """Each metric of a report."""
+    return [
+        MetricView(
+            name=name,
+            higher_is_better=name in METRICS and METRICS[name].higher_is_better,
+            interval=interval,
+            drawing=_beside_baselines(name, interval, report.baselines),
+        )
+        for name, interval in report.metrics.items()
+    ]
+
+
+def calibration(report: Report) -> Drawing:
+    """Predicted against observed."""
+    rows = tuple(
+        (
+            number(point.predicted),
+            number(point.observed.value),
+            f"{number(point.observed.low)} to {number(point.observed.high)}",
+            whole(point.rows),
+        )
+        for point in report.curve
+    )
+    svg = calibration_chart("Predicted against observed on the held-out rows", report.curve)
+    return Drawing(svg=svg, columns=("Predicted", "Observed", "95 % interval", "Rows"), rows=rows)
+
+
+def profile_rows(report: Report) -> list[ProfileRow]:
+    """The inputs, the most important first."""
+    greatest = max(report.importance.values(), default=0.0) or 1.0
+    rows = [
+        ProfileRow(
+            name=name,
+            importance=report.importance.get(name, 0.0),
+            bar=share_bar(report.importance.get(name, 0.0) / greatest, name=f"Importance of {name}"),
+            profile=profile,
+            spread=spread(f"{name} in training", profile),
+        )
+        for name, profile in report.profiles.items()
+    ]
+    return sorted(rows, key=lambda row: row.importance, reverse=True)
+
+
+def spread(name: str, profile: Profile, *, width: int = 132, height: int = 30) -> Markup:
+    """A distribution, drawn."""
+    return distribution(name, profile.shares, edges=profile.edges, width=width, height=height)
+
+
+def _beside_baselines(name: str, interval: Interval, baselines: Mapping[str, Mapping[str, Interval]]) -> Drawing:
+    rows = [("this version", interval, "one")]
+    rows += [(label, found[name], "reference") for label, found in baselines.items() if name in found]
+    svg = interval_chart(f"{name} on the held-out rows, with 95 % intervals", rows)
+    table = tuple((label, number(i.value), number(i.low), number(i.high)) for label, i, _ in rows)
+    return Drawing(svg=svg, columns=("", name, "Low", "High"), rows=table)

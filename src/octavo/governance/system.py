@@ -1,0 +1,84 @@
+"""Where each thing is kept and which processes run: what whoever is on call, and an auditor, asks first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import octavo
+from octavo.clock import Clock
+from octavo.config import Config, StoreSettings
+from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running
+
+PROCESSES = (CONTROL, WORKER, PREDICTOR)
+_SETTINGS = tuple(setting.name for setting in fields(StoreSettings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessState:
+    """A process of the project on this machine.
+
+    Attributes
+    ----------
+    address : str
+        Where it listens; empty if it does not, or does not run.
+    """
+
+    name: str
+    is_running: bool
+    pid: int | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemDetails:
+    """The platform itself.
+
+    Attributes
+    ----------
+    stores : mapping of what is kept to its URL
+        Without passwords.
+    clock : str
+        ``system`` or ``replay``.
+    """
+
+    project: str
+    root: str
+    version: str
+    clock: str
+    now: datetime
+    stores: Mapping[str, str]
+    processes: tuple[ProcessState, ...]
+
+
+def describe_system(config: Config, clock: Clock) -> SystemDetails:
+    """Look at the settings and at what the processes say of themselves."""
+    return SystemDetails(
+        project=config.project.name,
+        root=str(config.root),
+        version=octavo.__version__,
+        clock="replay" if clock.is_replay else "system",
+        now=clock.now(),
+        stores={
+            setting.name: without_password(getattr(config.stores, setting.name)) for setting in fields(config.stores)
+        },
+        processes=tuple(process_state(config.home, name) for name in PROCESSES),
+    )
+
+
+def process_state(home: Path, name: str) -> ProcessState:
+    """What a process says of itself, if it is alive."""
+    found = find_running(home, name)
+    if found is None:
+        return ProcessState(name=name, is_running=False)
+    return ProcessState(name=name, is_running=True, pid=found.pid, address=found.url if found.port else "")
+
+
+def without_password(url: str) -> str:
+    """A store's URL, fit to be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{place}"))

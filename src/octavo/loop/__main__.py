@@ -1,0 +1,76 @@
+"""``python -m octavo.loop`` runs the worker, which runs ``python -m octavo.loop train RUN`` for each training."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+from octavo.errors import OctavoError
+from octavo.loop.trainings import held, train_version
+from octavo.loop.worker import Worker
+from octavo.processes import follow_supervisor, log_to_stderr
+from octavo.training.runs import Run
+from octavo.wiring import config_here, open_context
+
+log = logging.getLogger("octavo.loop")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the worker of the project here, or one training for it."""
+    log_to_stderr()
+    os.umask(0o077)
+    try:
+        match arguments:
+            case []:
+                work()
+            case ["train", run_id]:
+                end_with_parent()
+                train(run_id)
+            case _:
+                sys.stderr.write("usage: python -m octavo.loop [train RUN]\n")
+                return 2
+    except OctavoError as error:
+        log.error("%s", error.message)
+        return 1
+    return 0
+
+
+def work() -> None:
+    """Work until SIGTERM or SIGINT."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    follow_supervisor()
+    context = open_context(config_here(), writes_online=True)
+    try:
+        Worker(context).run(told.is_set)
+    finally:
+        for store in (context.stores.metadata, context.stores.online, context.stores.stream):
+            store.close()
+
+
+def train(run_id: str) -> None:
+    """Take a training that is recorded as requested, or as interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides
+    context = open_context(config_here())
+    with context.transaction() as tx:
+        run = tx.get(Run, run_id)
+    assert run is not None
+    with held(context.config.home, run_id):
+        train_version(replace(context, progress=lambda fraction, message: log.info("%s: %s", run_id, message)), run)
+
+
+def end_with_parent() -> None:
+    """End this process at once when the one that started it has ended: its end of the input closes."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""Carries what is accepted to where it is used: events into online states at once, and all records into tables.
+
+Events are applied within a millisecond or so, because predictions and a replay's clock wait for them. Tables are
+written less often, in larger pieces; whoever needs them to hold all that was accepted up to now asks for it by
+`ship_all`.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from octavo.errors import Conflict, OctavoError, Unavailable
+from octavo.features.payloads import topic_of
+from octavo.features.pump import Pump
+from octavo.monitoring.outcomes import TOPIC as OUTCOMES
+from octavo.monitoring.outcomes import ship_outcomes
+from octavo.monitoring.prediction_log import ship_predictions
+from octavo.operations import Context
+from octavo.serving.recorder import TOPIC as PREDICTIONS
+from octavo.stores.ownership import online_lock
+from octavo.stores.ports import EventStream
+
+log = logging.getLogger(__name__)
+
+SHIP_EVERY_S = 0.5
+_LIVELY_S, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 0.001, 0.02
+_PAUSE_AFTER_FAILURE_S = 1.0
+_WAIT_FOR_WORKER_S, _WAIT_POLL_S = 60.0, 0.05
+
+
+class Carrier:
+    """Carries the events, predictions and outcomes of a project. One process at a time may have one.
+
+    Parameters
+    ----------
+    context : Context
+        Its online store is open for writing.
+    shipping : EventStream
+        The same stream as the context's, opened again: each reads on from its own place.
+    records : EventStream
+        The predictor's log.
+    """
+
+    def __init__(self, context: Context, *, shipping: EventStream, records: EventStream) -> None:
+        self._stream, self._shipping, self._records = context.stores.stream, shipping, records
+        self._tables = context.stores.tables
+        self._sources = tuple(context.project.sources)
+        self._applier = Pump(context.stores, context.project, context.clock)
+        self._shipper = Pump(replace(context.stores, stream=shipping), context.project, context.clock)
+        self._applied: dict[str, int] = {}
+        self._shipped: dict[str, int] = {}
+        self._apply_turn, self._ship_turn = threading.Lock(), threading.Lock()
+        self._stop = threading.Event()
+        self._threads = (
+            threading.Thread(target=self._repeat, args=("apply", self._apply_steadily), name="apply", daemon=True),
+            threading.Thread(target=self._repeat, args=("ship", self._ship_steadily), name="ship", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Carry from now on, in threads of its own, until `stop`."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop carrying once what is under way is done."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def apply_all(self) -> int:
+        """Bring all events that were published before this call into the online states; how many there were."""
+        with self._apply_turn:
+            return sum(self._apply(source) for source in self._sources)
+
+    def ship_all(self) -> None:
+        """Bring all that was accepted before this call into the tables."""
+        self.apply_all()
+        with self._ship_turn:
+            for source in self._sources:
+                self._ship(topic_of(source), self._shipping, partial(self._shipper.ship, source))
+            self._ship(PREDICTIONS, self._records, partial(ship_predictions, self._records, self._tables))
+            self._ship(OUTCOMES, self._shipping, partial(ship_outcomes, self._shipping, self._tables))
+
+    def _apply(self, source: str) -> int:
+        end = self._stream.end(topic_of(source))
+        if end == self._applied.get(source):
+            return 0
+        applied = 0
+        while events := self._applier.apply(source):
+            applied += events
+        self._applied[source] = end
+        return applied
+
+    def _ship(self, topic: str, stream: EventStream, ship: Callable[[], int]) -> None:
+        end = stream.end(topic)
+        if end == self._shipped.get(topic):
+            return
+        while ship():
+            pass
+        self._shipped[topic] = end
+
+    def _apply_steadily(self) -> None:
+        pause_s, busy_until = _SHORTEST_PAUSE_S, time.monotonic()
+        while not self._stop.wait(pause_s):
+            now = time.monotonic()
+            if self.apply_all():
+                busy_until = now + _LIVELY_S
+            pause_s = _SHORTEST_PAUSE_S if now < busy_until else min(pause_s * 1.2, _LONGEST_PAUSE_S)
+
+    def _ship_steadily(self) -> None:
+        while not self._stop.wait(SHIP_EVERY_S):
+            self.ship_all()
+
+    def _repeat(self, what: str, run: Callable[[], None]) -> None:
+        """Run until stopped, through whatever fails: a store that is away comes back."""
+        while not self._stop.is_set():
+            try:
+                run()
+            except OctavoError as error:
+                log.error("cannot %s now: %s", what, error.message)
+            except Exception:  # the edge of a thread that must not die
+                log.exception("cannot %s now", what)
+            self._stop.wait(_PAUSE_AFTER_FAILURE_S)
+
+
+def bring_events_into_tables(context: Context) -> None:
+    """See to it that the tables hold all events that were accepted before this call: here, or by the worker.
+
+    Raises
+    ------
+    Conflict
+        If no worker runs, and this process may not do it itself.
+    Unavailable
+        If the worker has not done so within a minute.
+    """
+    pump = Pump(context.stores, context.project, context.clock)
+    wanted = {source: context.stores.stream.end(topic_of(source)) for source in context.project.sources}
+    deadline = time.monotonic() + _WAIT_FOR_WORKER_S
+    while behind := [source for source, state in pump.backlog().items() if state.shipped < wanted[source]]:
+        try:
+            _pump_all(pump, behind)
+        except Conflict as error:
+            if not online_lock(context.config).is_taken():
+                raise Conflict("events wait to be brought into tables; start what does that: octavo up") from error
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the worker has not brought all events of {behind[0]!r} into their table within "
+                    f"{_WAIT_FOR_WORKER_S:g} s; see .octavo/logs/worker.log"
+                ) from error
+            time.sleep(_WAIT_POLL_S)
+
+
+def _pump_all(pump: Pump, sources: list[str]) -> None:
+    for source in sources:
+        while pump.apply(source):
+            pass
+        while pump.ship(source):
+            pass

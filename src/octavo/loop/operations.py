@@ -1,0 +1,77 @@
+"""What people and programs can have the loop do: put definitions into force, train."""
+
+from dataclasses import dataclass
+
+from octavo.loop.carrier import bring_events_into_tables
+from octavo.loop.definitions import operations as definition_operations
+from octavo.loop.trainings import held, new_run, request_releases, request_training, train_version
+from octavo.operations import Context, Operations
+from octavo.registry.versions import ModelVersion
+from octavo.training.runs import Run
+
+operations = Operations()
+operations.include(definition_operations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainModel:
+    """Train a model here and now.
+
+    Attributes
+    ----------
+    release : bool
+        Whether to ask for the version's release to every deployment of the model, if it passes its gates.
+    """
+
+    model: str
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTraining:
+    """Have the worker train a model and, if it passes its gates, release it to every deployment of the model.
+
+    Attributes
+    ----------
+    trigger : str
+        What started it, for the record.
+    """
+
+    model: str
+    trigger: str = "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedVersion:
+    """What a training made.
+
+    Attributes
+    ----------
+    release : str or None
+        Id of the release that was asked for, the first of several; None if there is none.
+    """
+
+    version: ModelVersion
+    run: Run
+    release: str | None
+
+
+@operations.operation("models.train", request=TrainModel, permission="models:write", changes=True, long=True)
+def train(request: TrainModel, context: Context) -> TrainedVersion:
+    """Train a model on what is known now, and register what comes of it."""
+    model = context.project.model(request.model)
+    bring_events_into_tables(context)
+    run = new_run(context, model.name, trigger="user")
+    with held(context.config.home, run.id):
+        version = train_version(context, run)
+    releases = request_releases(context, version, cause="user") if request.release else ()
+    with context.transaction() as tx:
+        done = tx.get(Run, run.id)
+    assert done is not None
+    return TrainedVersion(version=version, run=done, release=releases[0].id if releases else None)
+
+
+@operations.operation("runs.request", request=RequestTraining, permission="models:write", changes=True)
+def request_run(request: RequestTraining, context: Context) -> Run:
+    """Ask the worker to train a model and to release what passes its gates."""
+    return request_training(context, context.project.model(request.model).name, trigger=request.trigger)

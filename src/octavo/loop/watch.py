@@ -1,0 +1,126 @@
+"""What happens at its times as long as the worker runs: looks at deployments, and trainings by the calendar."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+from octavo.clock import EPOCH
+from octavo.definitions.deployments import Deployment
+from octavo.definitions.models import Model, Trigger, TriggerKind
+from octavo.errors import OctavoError
+from octavo.loop.agenda import Agenda, Stopping
+from octavo.loop.triggers import after_look, by_calendar
+from octavo.monitoring.looks import look
+from octavo.operations import Context
+from octavo.training.runs import Run
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks at each deployment at the times of its monitor, and retrains by the calendar; each in a thread of its own.
+
+    Parameters
+    ----------
+    ship : callable
+        Brings all that was recorded up to now into the tables.
+    requested : callable
+        Told of the ids of runs that were requested; returns when the clock may go on.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        agenda: Agenda,
+        *,
+        ship: Callable[[], None],
+        requested: Callable[[Collection[str]], None],
+    ) -> None:
+        self._context = context
+        self._agenda = agenda
+        self._ship = ship
+        self._requested = requested
+        deployments = context.project.deployments.items()
+        self._threads = [
+            *(self._thread(f"monitor {name}", self._watch_deployment, d) for name, d in deployments),
+            *(self._thread(f"calendar {m.name}", self._follow_calendar, m, t) for m, t in _schedules(context)),
+        ]
+
+    def start(self) -> None:
+        """Begin, with the looks that were due last: the process before may have died over one."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, *, timeout_s: float) -> None:
+        """Wait for what is under way, once the agenda is stopped."""
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_s)
+
+    def look(self, deployment: Deployment, *, at: datetime) -> list[Run]:
+        """Look at a deployment, and request the retrainings that follow."""
+        self._ship()
+        look(self._context, deployment, at=at)
+        return after_look(self._context, deployment, at=at)
+
+    def _watch_deployment(self, deployment: Deployment) -> None:
+        every = timedelta(seconds=deployment.monitor.every_s)
+        moment = on_grid(self._context.clock.now(), every)
+        with self._agenda.appointment(f"monitor {deployment.name}") as appointment:
+            while True:
+                appointment.wait_until(moment)
+                self._do(f"look at {deployment.name}", partial(self.look, deployment, at=moment))
+                moment = max(moment + every, on_grid(self._context.clock.now(), every))
+
+    def _follow_calendar(self, model: Model, trigger: Trigger) -> None:
+        moment = next_time(trigger, after=self._context.clock.now() - timedelta(microseconds=1))
+        with self._agenda.appointment(f"calendar {model.name}") as appointment:
+            while True:
+                appointment.wait_until(moment)
+                self._do(f"train {model.name} by the calendar", partial(self._by_calendar, model, trigger))
+                moment = next_time(trigger, after=self._context.clock.now())
+
+    def _by_calendar(self, model: Model, trigger: Trigger) -> list[Run]:
+        run = by_calendar(self._context, model, trigger)
+        return [run] if run else []
+
+    def _do(self, what: str, action: Callable[[], list[Run]]) -> None:
+        """Do what is due; whatever fails, the next time comes."""
+        try:
+            self._requested([run.id for run in action()])
+        except OctavoError as error:
+            log.error("cannot %s: %s", what, error.message)
+        except Exception:  # the edge of a thread that must not die
+            log.exception("cannot %s", what)
+
+    def _thread(self, name: str, run: Callable[..., None], *arguments: object) -> threading.Thread:
+        def until_stopped() -> None:
+            try:
+                run(*arguments)
+            except Stopping:
+                pass
+            except Exception:  # a calendar that cannot be read stops nothing else
+                log.exception("%s has ended", name)
+
+        return threading.Thread(target=until_stopped, name=name, daemon=True)
+
+
+def on_grid(moment: datetime, every: timedelta) -> datetime:
+    """The last multiple of an interval since 1970 that is not after a moment."""
+    return moment - (moment - EPOCH) % every
+
+
+def next_time(trigger: Trigger, *, after: datetime) -> datetime:
+    """The first time of a calendar trigger after a moment."""
+    found: datetime = croniter(trigger.cron, after.astimezone(ZoneInfo(trigger.zone))).get_next(datetime)
+    return found.astimezone(after.tzinfo)
+
+
+def _schedules(context: Context) -> list[tuple[Model, Trigger]]:
+    models = context.project.models.values()
+    return [(model, trigger) for model in models for trigger in model.retrain if trigger.kind is TriggerKind.CRON]

@@ -1,0 +1,151 @@
+"""The worker: everything of the loop that happens by itself, in one process."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+
+from octavo.errors import OctavoError
+from octavo.features.materialize import materialize, pending_views
+from octavo.loop.agenda import Agenda
+from octavo.loop.carrier import Carrier
+from octavo.loop.durable import DurableWorkflows
+from octavo.loop.release_workflow import ReleaseWorkflow
+from octavo.loop.training_workflow import TrainingWorkflow
+from octavo.loop.trainings import is_held, record_interrupted
+from octavo.loop.watch import Watch
+from octavo.operations import Context
+from octavo.processes import WORKER, announce, run_file, withdraw
+from octavo.release.publish import publish_current
+from octavo.release.releases import DeploymentState, Release, ReleaseState
+from octavo.stores.log import LocalLog
+from octavo.stores.open import open_stream
+from octavo.stores.urls import local_path
+from octavo.training.runs import Run, RunStatus
+
+log = logging.getLogger(__name__)
+
+TRAIN, RELEASE = "train", "release"
+_RECONCILE_EVERY_S = 0.1
+_HEARTBEAT_EVERY_S = 1.0
+_RESUME_TIMEOUT_S = 15.0
+_JOIN_S = 1.0
+
+
+class Worker:
+    """Carries, watches, trains and releases, as the metadata and the definitions say.
+
+    Parameters
+    ----------
+    context : Context
+        Its online store is open for writing.
+    """
+
+    def __init__(self, context: Context) -> None:
+        config = context.config
+        self._context = context
+        self._agenda = Agenda(context.clock)
+        self._shipping = open_stream(config)
+        self._records = LocalLog(config.home / "predictor" / "log", sync=False)
+        self._carrier = Carrier(context, shipping=self._shipping, records=self._records)
+        ship = self._carrier.ship_all
+        releases = ReleaseWorkflow(context, self._agenda, ship=ship)
+        trainings = TrainingWorkflow(context, self._agenda, ship=ship, released=self._see_begun)
+        self._workflows = DurableWorkflows(
+            local_path(config, "workflows", config.stores.workflows, prefix="sqlite:///"),
+            {TRAIN: trainings.run, RELEASE: releases.run},
+            agenda=self._agenda,
+        )
+        self._watch = Watch(context, self._agenda, ship=ship, requested=self._see_begun)
+        self._news = threading.Event()
+        self._published: dict[str, int] = {}
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Work until `stop` says so; then nothing of it goes on."""
+        with ExitStack() as ending:
+            ending.callback(self._end)
+            self._begin()
+            log.info("the worker is ready")
+            heartbeat_s = 0.0
+            while not stop():
+                self._reconcile_patiently()
+                if time.monotonic() > heartbeat_s:
+                    os.utime(run_file(self._context.config.home, WORKER))
+                    heartbeat_s = time.monotonic() + _HEARTBEAT_EVERY_S
+                self._news.wait(_RECONCILE_EVERY_S)
+                self._news.clear()
+
+    def _begin(self) -> None:
+        """Begin where the last worker ended; until all is under way again, a replay's clock stands."""
+        context = self._context
+        with self._agenda.appointment("beginning"):
+            pending = pending_views(context.stores.online, context.project)
+            if pending:
+                log.info("materializing %s", ", ".join(view.name for view in pending))
+                materialize(context.stores, pending, clock=context.clock)
+            self._carrier.start()
+            self._workflows.start()
+            self._reconcile()
+            resumed = [record_id for _, record_id in self._open_work()]
+            if not self._workflows.wait_until_begun(resumed, timeout_s=_RESUME_TIMEOUT_S):
+                log.error("not all workflows go on after %g s; they are begun again", _RESUME_TIMEOUT_S)
+            self._watch.start()
+            announce(context.config.home, WORKER)
+
+    def _end(self) -> None:
+        withdraw(self._context.config.home, WORKER)
+        self._agenda.stop()
+        self._watch.join(timeout_s=_JOIN_S)
+        self._workflows.stop()
+        self._carrier.stop()
+        self._records.close()
+        self._shipping.close()
+
+    def _see_begun(self, record_ids: Collection[str]) -> None:
+        """Have work begun that was just recorded, and wait for that, so that its own appointment bounds the clock."""
+        if record_ids:
+            self._news.set()
+            self._workflows.wait_until_begun(record_ids, timeout_s=_RESUME_TIMEOUT_S)
+
+    def _reconcile_patiently(self) -> None:
+        try:
+            self._reconcile()
+        except OctavoError as error:
+            log.error("cannot see what is to be done: %s", error.message)
+            time.sleep(_RECONCILE_EVERY_S)
+
+    def _reconcile(self) -> None:
+        """Begin what the metadata ask for and nobody does, and publish what they say and is not published."""
+        for workflow, record_id in self._open_work():
+            if not self._workflows.is_live(record_id):
+                self._workflows.begin(workflow, record_id)
+        with self._context.transaction() as tx:
+            states = tx.find(DeploymentState)
+        for state in states:
+            declared = state.deployment in self._context.project.deployments
+            if declared and state.sequence > self._published.get(state.deployment, 0):
+                self._published[state.deployment] = publish_current(self._context, state.deployment)
+
+    def _open_work(self) -> list[tuple[str, str]]:
+        """Workflow and record of all that is to be under way here."""
+        with self._context.transaction() as tx:
+            requested = tx.find(Run, status=RunStatus.REQUESTED)
+            running = tx.find(Run, status=RunStatus.RUNNING)
+            in_progress = [tx.get(Release, state.release) for state in tx.find(DeploymentState) if state.release]
+        runs = [*requested, *(run for run in running if self._is_ours(run))]
+        releases = [r for r in in_progress if r and r.state is not ReleaseState.WAITING_FOR_APPROVAL]
+        known = self._context.project
+        return [
+            *((TRAIN, run.id) for run in runs if run.model in known.models),
+            *((RELEASE, release.id) for release in releases if release.deployment in known.deployments),
+        ]
+
+    def _is_ours(self, run: Run) -> bool:
+        """Whether a run that is under way is the worker's; one that nobody works on any more is recorded as failed."""
+        if self._workflows.is_live(run.id) or self._workflows.knows(run.id):
+            return True
+        if not is_held(self._context.config.home, run.id):
+            record_interrupted(self._context, run, error="its process ended before it was done; train again")
+        return False

@@ -1,0 +1,115 @@
+"""How far stretches of a training set lie from the whole of it: the drift that means nothing.
+
+Rows close in time are alike: three days have their own weather and their own days of the week, so even three days from
+the middle of the training set lie far from its average, and an index that expects rows drawn at random would never stop
+alarming. So when a version is trained, its rows are cut into stretches of several lengths, and of each input it is kept
+how far nine stretches of ten stay from the whole at most. Monitoring takes that off: only what lies beyond is drift.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.datasets import Dataset
+from octavo.monitoring.drift.psi import Counts, Floats, expected_shares, stability_index
+from octavo.operations import Context
+from octavo.training.fit import TrainedModel
+from octavo.training.reports import Profile
+
+_HOUR_S, _DAY_S = 3_600, 86_400
+LENGTHS_S = (_HOUR_S, 6 * _HOUR_S, 12 * _HOUR_S, *(days * _DAY_S for days in (1, 2, 3, 7, 14, 28)))
+FEWEST_STRETCHES, FEWEST_ROWS = 8, 100
+"""A length is measured by at least so many stretches, of at least so many rows each."""
+
+_MOST = 0.9
+_SAME = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """How far stretches of a training set lie from the whole.
+
+    Attributes
+    ----------
+    run : str
+        Of the training.
+    lengths_s : tuple of int
+        The lengths that were measured, rising; none if the training set is too short.
+    inputs : mapping of input to tuple of float
+        For each length the stability index below which nine of ten stretches lie, at least 0.
+    """
+
+    kind: ClassVar[str] = "variation"
+
+    run: str
+    model: str
+    lengths_s: tuple[int, ...]
+    inputs: Mapping[str, tuple[float, ...]]
+
+    @property
+    def key(self) -> str:
+        return self.run
+
+    def usual(self, input_name: str, *, length_s: int) -> float:
+        """How far a stretch of a length usually lies from the whole at most; between measured lengths, in between."""
+        measured = self.inputs.get(input_name, ())
+        if not measured:
+            return 0.0
+        return float(np.interp(math.log(length_s), np.log(self.lengths_s), measured))
+
+
+def record_variation(context: Context, trained: TrainedModel) -> Variation:
+    """Measure and keep the variation of what a model was trained on, for the looks at the version that it becomes."""
+    variation = measure(
+        trained.training_set.train, trained.report.profiles, run=trained.run.id, model=trained.model.name
+    )
+    with context.transaction() as tx:
+        tx.put(variation)
+    return variation
+
+
+def measure(train: Dataset, profiles: Mapping[str, Profile], *, run: str, model: str) -> Variation:
+    """The variation of a training set.
+
+    Parameters
+    ----------
+    profiles : mapping of input to Profile
+        Of the same rows. An input whose values have been changed since is left out: its drift is corrected for chance
+        alone.
+    """
+    stretches = {length_s: found for length_s in LENGTHS_S if (found := _stretches(train, length_s)) is not None}
+    inputs: dict[str, tuple[float, ...]] = {}
+    for place, name in enumerate(train.columns):
+        bins = _bins(profiles[name], train.X[:, place])
+        expected = expected_shares(profiles[name])
+        if stretches and np.allclose(np.bincount(bins, minlength=len(expected)) / len(train), expected, atol=_SAME):
+            inputs[name] = tuple(_usual(expected, bins, stretch, rows=len(train)) for stretch in stretches.values())
+    return Variation(run=run, model=model, lengths_s=tuple(stretches), inputs=inputs)
+
+
+def _stretches(train: Dataset, length_s: int) -> npt.NDArray[np.int64] | None:
+    """The stretch that each row is in; None if there are too few with enough rows."""
+    if not len(train):
+        return None
+    since = (train.times - train.times[0]).astype("timedelta64[s]").astype(np.int64)
+    stretch: npt.NDArray[np.int64] = np.unique(since // length_s, return_inverse=True)[1].astype(np.int64)
+    full = np.bincount(stretch) >= FEWEST_ROWS
+    return stretch if full.sum() >= FEWEST_STRETCHES else None
+
+
+def _bins(profile: Profile, values: Floats) -> npt.NDArray[np.int64]:
+    missing = np.isnan(values)
+    bins = np.searchsorted(profile.edges, values, side="right")
+    return np.where(missing, len(profile.shares), bins).astype(np.int64)
+
+
+def _usual(expected: Floats, bins: npt.NDArray[np.int64], stretch: npt.NDArray[np.int64], *, rows: int) -> float:
+    n_bins, n_stretches = len(expected), int(stretch[-1]) + 1
+    counts: Counts = np.bincount(stretch * n_bins + bins, minlength=n_stretches * n_bins).reshape(n_stretches, n_bins)
+    full = counts[counts.sum(axis=1) >= FEWEST_ROWS]
+    indices = stability_index(expected, full, baseline_rows=rows)
+    return max(float(np.quantile(indices, _MOST)), 0.0)

@@ -1,0 +1,151 @@
+"""What the processes of a project have in common: where they listen, how others find them, by which clock they go.
+
+A process that can be reached says so in ``.octavo/run/<name>.json``: its pid, host and port. The file goes with the
+process; one that was left behind by a sudden death names a pid that no longer runs.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from octavo.access import write_private
+from octavo.clock import Clock, ReplayClock, SystemClock
+from octavo.config import Config
+from octavo.errors import ConfigurationError
+
+CONTROL, WORKER, PREDICTOR = "control", "worker", "predictor"
+SUPERVISOR_VARIABLE = "OCTAVO_SUPERVISOR_PID"
+_ORPHAN_CHECK_S = 0.25
+
+
+class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of this project that runs now.
+
+    Attributes
+    ----------
+    host, port : str, int
+        Where it listens; empty and 0 for one that does not.
+    """
+
+    pid: int
+    host: str = ""
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Such as ``http://127.0.0.1:8080``."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+def announce(home: Path, name: str, *, host: str = "", port: int = 0) -> None:
+    """Tell the other processes of the project that this one is there."""
+    running = RunningProcess(pid=os.getpid(), host=host, port=port)
+    write_private(run_file(home, name), msgspec.json.encode(running))
+
+
+def withdraw(home: Path, name: str) -> None:
+    """Take this process's announcement back, unless it is another's by now."""
+    found = _read(run_file(home, name))
+    if found is not None and found.pid == os.getpid():
+        run_file(home, name).unlink(missing_ok=True)
+
+
+def find_running(home: Path, name: str) -> RunningProcess | None:
+    """The process of that name; None if it does not run."""
+    found = _read(run_file(home, name))
+    return found if found is not None and is_alive(found.pid) else None
+
+
+def run_file(home: Path, name: str) -> Path:
+    """Where a process announces itself."""
+    return home / "run" / f"{name}.json"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def listen(section: str, *, host: str, port: int) -> socket.socket:
+    """Take an address, so that it is known before anything is announced.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"[{section}] {host}:{port} cannot be listened on: {error.strerror}. Stop what does, or choose another "
+            f"port in octavo.toml or with OCTAVO_{section.upper()}_PORT (0 takes a free one)"
+        ) from error
+    return listening
+
+
+def open_clock(config: Config) -> Clock:
+    """The clock that the settings choose.
+
+    Raises
+    ------
+    ConfigurationError
+        For a mode other than ``system`` and ``replay``, or a start that is no RFC 3339 time with an offset.
+    """
+    if config.clock.mode == "system":
+        return SystemClock()
+    if config.clock.mode != "replay":
+        raise ConfigurationError(f"[clock] mode {config.clock.mode!r} is neither 'system' nor 'replay'")
+    return ReplayClock(config.home / "clock", start=_start(config.clock.start) if config.clock.start else None)
+
+
+def log_to_stderr() -> None:
+    """Set up the log of a process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def follow_supervisor() -> None:
+    """Stop this process, by SIGTERM, when the supervisor that started it is no longer there; without one do nothing."""
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE, "")
+    if not supervisor.isdecimal():
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(supervisor):
+            threading.Event().wait(_ORPHAN_CHECK_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="follow supervisor", daemon=True).start()
+
+
+def _start(text: str) -> datetime:
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"[clock] start {text!r} is no RFC 3339 time") from error
+    if start.tzinfo is None:
+        raise ConfigurationError(f"[clock] start {text!r} lacks an offset; write Z or +00:00 behind it")
+    return start
+
+
+def _read(path: Path) -> RunningProcess | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunningProcess)
+    except (OSError, msgspec.DecodeError):
+        return None

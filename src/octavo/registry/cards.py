@@ -1,0 +1,70 @@
+"""The model card of a version: what it is for, what it learned from, how well it does and where it ends."""
+
+from octavo.definitions.models import Model, Task
+from octavo.registry.provenance import Provenance
+from octavo.training.reports import DataWindow, Interval, Report
+
+_INPUTS = 15
+
+
+def model_card(model: Model, report: Report, provenance: Provenance) -> str:
+    """The card, as Markdown."""
+    sections = (
+        f"# {model.name}",
+        model.description or "No description was declared.",
+        _bullets(
+            f"Owner: {model.owner or 'not declared'}",
+            f"Predicts: {_target(model)}",
+            f"Knows what was known before {provenance.as_of:%Y-%m-%d %H:%M} UTC",
+            f"Made by run {provenance.run}, started by: {provenance.trigger}",
+        ),
+        "## Data",
+        _bullets(
+            f"Learned from {_window(report.training)}",
+            f"Judged on {_window(report.holdout)}, which it did not see",
+            f"Training set {provenance.dataset}",
+        ),
+        "## How well it does",
+        _table(report),
+        "## What it looks at",
+        _importance(report),
+        "## Where it ends",
+        _bullets(
+            "It was judged on the newest stretch of labelled rows. The world may differ later; monitoring says when.",
+            "A missing input is given to it as missing: what it then answers was learned from rows that lacked it too.",
+            *(["Its answer is a probability, not a decision."] if model.task is Task.BINARY else []),
+        ),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _target(model: Model) -> str:
+    label = model.label
+    column = f"`{label.column}` of `{label.source.name}`"
+    return column if label.above is None else f"the probability that {column} is above {label.above:g}"
+
+
+def _window(window: DataWindow) -> str:
+    return f"{window.rows:,} rows, decided from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
+
+
+def _table(report: Report) -> str:
+    names = list(report.metrics)
+    rows = [("this version", report.metrics), *report.baselines.items()]
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for name, found in rows:
+        lines.append(f"| {name} | " + " | ".join(_interval(found.get(metric)) for metric in names) + " |")
+    return "\n".join(lines)
+
+
+def _interval(found: Interval | None) -> str:
+    return "-" if found is None else f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
+
+
+def _importance(report: Report) -> str:
+    ranked = sorted(report.importance.items(), key=lambda item: -item[1])[:_INPUTS]
+    return _bullets(*(f"`{name}` {share:.1%}" for name, share in ranked if share > 0))
+
+
+def _bullets(*lines: str) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,64 @@
+"""A compiled model over a matrix, in batches: what the registry judges and compares versions by."""
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from octavo.errors import IntegrityError
+
+Floats = npt.NDArray[np.float64]
+_BATCH_ROWS = 8_192
+
+
+class CompiledModel:
+    """An ONNX model with one float32 input, shape (n_rows, n_inputs), and one number per row as its first output.
+
+    Parameters
+    ----------
+    onnx : bytes
+
+    Raises
+    ------
+    IntegrityError
+        If the runtime cannot load it.
+    """
+
+    def __init__(self, onnx: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own exceptions share no base below it
+            raise IntegrityError(f"the compiled model cannot be loaded: {error}") from error
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+
+    def predict(self, matrix: npt.ArrayLike) -> Floats:
+        """Predictions for rows.
+
+        Parameters
+        ----------
+        matrix : array-like, shape (n_rows, n_inputs); rounded to float32
+
+        Returns
+        -------
+        ndarray, shape (n_rows,), float64
+
+        Raises
+        ------
+        IntegrityError
+            If the runtime fails, as for a matrix of another width.
+        """
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(matrix, dtype=np.float32)
+        parts = [self._run(rows[start : start + _BATCH_ROWS]) for start in range(0, len(rows), _BATCH_ROWS)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _run(self, rows: npt.NDArray[np.float32]) -> Floats:
+        try:
+            (output,) = self._session.run([self._output], {self._input: rows})
+        except Exception as error:  # the runtime's own exceptions share no base below it
+            raise IntegrityError(f"the compiled model does not answer: {error}") from error
+        values: Floats = np.asarray(output, dtype=np.float64).reshape(-1)
+        return values

@@ -1,0 +1,123 @@
+"""Packing: a trained model, its compiled form and all that must travel with them, as a bundle among the artifacts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.plans import plan_lookup
+from octavo.errors import TrainingFailed
+from octavo.operations import Context
+from octavo.registry.bundles import (
+    CARD,
+    ENVIRONMENT,
+    GOLDEN,
+    ONNX,
+    PLAN,
+    PROVENANCE,
+    REPORT,
+    BundleFile,
+    BundleManifest,
+    Golden,
+    digest_of,
+    is_safe_name,
+)
+from octavo.registry.cards import model_card
+from octavo.registry.compiled import CompiledModel
+from octavo.registry.formats.choice import format_of
+from octavo.registry.golden import choose_rows, encode_golden
+from octavo.registry.parity import TOLERANCE, adversarial_rows, check_parity
+from octavo.registry.provenance import encode_provenance, environment_lock, provenance_of
+from octavo.stores.ports import Artifacts
+from octavo.training.estimators import predict
+from octavo.training.fit import TrainedModel
+from octavo.training.reports import encode_report
+
+Floats = npt.NDArray[np.float64]
+_LAYOUT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A bundle that is kept.
+
+    Attributes
+    ----------
+    digest, report : str
+        Of the bundle, and of the report in it.
+    """
+
+    digest: str
+    report: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Forms:
+    """A model in both its forms, proven equal."""
+
+    native: Mapping[str, bytes]
+    onnx: bytes
+    golden: Golden
+    parity: float
+
+
+def pack(context: Context, trained: TrainedModel) -> Packed:
+    """Compile, prove parity, and keep the bundle; packing the same again keeps the same bytes once.
+
+    Raises
+    ------
+    TrainingFailed
+        If the model cannot be compiled, or the compiled form answers otherwise than the native one.
+    Unavailable
+        If the artifacts cannot be reached.
+    """
+    forms = _forms(trained)
+    provenance = provenance_of(trained, folder=context.config.root, parity=forms.parity)
+    report = encode_report(trained.report)
+    files = {
+        ONNX: forms.onnx,
+        **{f"model/{name}": data for name, data in forms.native.items()},
+        PLAN: msgspec.json.encode(plan_lookup(trained.model), order="deterministic"),
+        GOLDEN: encode_golden(forms.golden),
+        REPORT: report,
+        PROVENANCE: encode_provenance(provenance),
+        CARD: model_card(trained.model, trained.report, provenance).encode(),
+        ENVIRONMENT: environment_lock().encode(),
+        **{f"code/{name}": text.encode() for name, text in context.project.code.items()},
+    }
+    digest = _keep(
+        context.stores.artifacts,
+        files,
+        project=context.project.name,
+        model=trained.model.name,
+        library=format_of(trained.estimator).name,
+    )
+    return Packed(digest=digest, report=digest_of(report))
+
+
+def _forms(trained: TrainedModel) -> _Forms:
+    estimator, task, real = trained.estimator, trained.model.task, trained.training_set.holdout.X
+    library = format_of(estimator)
+    native = partial(predict, estimator, task=task)
+    onnx = library.to_onnx(estimator, n_inputs=real.shape[1], task=task)
+    hard = adversarial_rows(real, thresholds=library.thresholds(estimator))
+    parity = check_parity(np.vstack([real, hard]), native=native, compiled=CompiledModel(onnx).predict)
+    kept = library.save(estimator)
+    rows = choose_rows(real, hard)
+    golden = Golden(rows=rows.astype(np.float32), expected=native(rows), tolerance=TOLERANCE)
+    if (reloaded := library.load(kept)) is not None:
+        check_parity(rows, native=native, compiled=reloaded)
+    return _Forms(native=kept, onnx=onnx, golden=golden, parity=parity)
+
+
+def _keep(artifacts: Artifacts, files: Mapping[str, bytes], *, project: str, model: str, library: str) -> str:
+    """Keep all files, and last the manifest, whose digest is the bundle's."""
+    for name in files:
+        if not is_safe_name(name):
+            raise TrainingFailed(f"{name!r} cannot stand in a bundle; name the project's module with plain letters")
+    entries = {name: BundleFile(digest=artifacts.put(data), size_bytes=len(data)) for name, data in files.items()}
+    manifest = BundleManifest(layout=_LAYOUT, project=project, model=model, format=library, files=entries)
+    return artifacts.put(msgspec.json.encode(manifest, order="deterministic"))

@@ -1,0 +1,139 @@
+"""A whole predictor in this process, over stores in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from tests.serving.asgi import Caller
+from tests.serving.projects import DEPLOYMENT, ServingProject, make_project, manifest
+
+import octavo as oc
+from octavo.access import project_access
+from octavo.clock import ManualClock
+from octavo.definitions.features import FeatureView
+from octavo.definitions.project import collect
+from octavo.errors import Unavailable
+from octavo.features.ingest import ingest_rows
+from octavo.features.online import OnlineReader
+from octavo.features.pump import Pump
+from octavo.serving.app import PredictorApp
+from octavo.serving.metrics import PredictorMetrics
+from octavo.serving.predict import Predictor
+from octavo.serving.recorder import TOPIC, Recorder
+from octavo.serving.records import PredictionRecord
+from octavo.serving.watcher import Watcher
+from octavo.stores.memory import (
+    MemoryArtifacts,
+    MemoryEventStream,
+    MemoryMetadata,
+    MemoryNotifier,
+    MemoryOnlineStore,
+    MemoryTables,
+)
+from octavo.stores.ports import OnlineStore, Stores
+
+NOW = datetime(2013, 7, 1, 12, 0, tzinfo=UTC)
+PATH = f"/predict/{DEPLOYMENT}"
+
+flights = oc.Source(
+    "flights", event_time="at", schema={"at": oc.Timestamp, "origin": oc.String, "dep_delay": oc.Float64}
+)
+origins = FeatureView(
+    "origin_delays",
+    entity=oc.Entity("origin", key="origin"),
+    source=flights,
+    features=[oc.mean("dep_delay", over="1h"), oc.count(over="1h")],
+)
+
+
+class FullDisk(MemoryEventStream):
+    """A log on a disk that may be full."""
+
+    is_full = False
+
+    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
+        if self.is_full:
+            raise Unavailable("the disk is full")
+        return super().publish(topic, payloads)
+
+
+class Unplugged(MemoryOnlineStore):
+    """An online store that may be out of reach."""
+
+    is_gone = False
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if self.is_gone:
+            raise Unavailable("the store is out of reach")
+        return super().read(keys)
+
+
+@dataclass
+class Bench:
+    """A predictor and all that it stands on."""
+
+    project: ServingProject
+    online: OnlineStore = field(default_factory=Unplugged)
+    log: FullDisk = field(default_factory=FullDisk)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+    metrics: PredictorMetrics = field(default_factory=PredictorMetrics)
+
+    def __post_init__(self) -> None:
+        config = self.project.config
+        self.watcher = Watcher(
+            config,
+            self.project.artifacts,
+            clock=self.clock,
+            reader_of=lambda plan: OnlineReader(self.online, plan.views),
+        )
+        recorder = Recorder(self.log, self.metrics)
+        self.app = PredictorApp(
+            config.predictor,
+            access=project_access(config.home),
+            watcher=self.watcher,
+            predictor=Predictor(clock=self.clock, recorder=recorder, metrics=self.metrics),
+            metrics=self.metrics,
+        )
+        self.caller = Caller(app=self.app, token=self.project.token)
+
+    @property
+    def records(self) -> list[PredictionRecord]:
+        payloads = self.log.read(TOPIC, start=0)
+        return [msgspec.msgpack.decode(payload, type=PredictionRecord) for _, payload in payloads]
+
+    def publish(self, *arms: Any, **changes: Any) -> None:
+        """Publish a manifest and have it applied."""
+        self.project.publish(manifest(*arms, **changes))
+        self.watcher.look()
+
+    def predict(self, *rows: dict[str, Any], **more: Any) -> Any:
+        """The answer to rows, which must be a good one."""
+        reply = self.caller.post(PATH, {"rows": rows}, **more)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    def delays(self, *delays: float, origin: str = "JFK") -> None:
+        """Let flights depart with delays, a second ago."""
+        module = ModuleType("flights")
+        vars(module).update(origins=origins, flights=flights)
+        stores = Stores(
+            metadata=MemoryMetadata(),
+            tables=MemoryTables(),
+            online=self.online,
+            stream=MemoryEventStream(),
+            artifacts=MemoryArtifacts(),
+            notifier=MemoryNotifier(),
+        )
+        at = datetime.fromtimestamp(self.clock.now().timestamp() - 1, UTC).isoformat()
+        rows = [{"at": at, "origin": origin, "dep_delay": delay} for delay in delays]
+        ingest_rows(rows, flights, stream=stores.stream, clock=self.clock)
+        Pump(stores, collect(module, name="flights", code={}), self.clock).apply("flights")
+
+
+def make_bench(folder: Path, **parts: Any) -> Bench:
+    """A predictor that serves nothing yet."""
+    return Bench(make_project(folder, artifacts=MemoryArtifacts()), **parts)

@@ -1,0 +1,126 @@
+"""From a trained model to a version that can be trusted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.workshop import Workshop, boosted, declare, in_transaction, open_workshop
+
+import octavo as oc
+from octavo.errors import NotFound
+from octavo.registry.bundles import fetch_bundle
+from octavo.registry.operations import ListModels, ShowModel, ShowVersion, list_models, show_model, show_version
+from octavo.registry.registration import register, verify_version
+from octavo.registry.versions import ModelVersion
+from octavo.serving.models import load_model
+from octavo.training.fit import train
+from octavo.training.runs import Run
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    gates = [oc.better_than_baseline("mae"), oc.better_than_champion("mae"), oc.at_most("mae", 100)]
+    return open_workshop(tmp_path, declare(boosted, gates=gates))
+
+
+def made(workshop: Workshop, *, champion: ModelVersion | None = None) -> ModelVersion:
+    trained = train(workshop.context, workshop.model, as_of=workshop.now)
+    return register(workshop.context, trained, champion=champion)
+
+
+def test_versions_are_numbered_and_pass_their_gates(workshop: Workshop) -> None:
+    first, second = made(workshop), made(workshop)
+    assert (first.version, second.version) == (1, 2)
+    assert first.passed
+    assert [gate.gate for gate in first.gates] == [
+        "better_than_baseline(mae)",
+        "better_than_champion(mae)",
+        "at_most(mae, 100)",
+    ]
+
+
+def test_a_run_makes_one_version_however_often_it_is_registered(workshop: Workshop) -> None:
+    trained = train(workshop.context, workshop.model, as_of=workshop.now)
+    first, again = (register(workshop.context, trained, champion=None) for _ in range(2))
+    assert first == again
+    with workshop.context.stores.metadata.transaction() as tx:
+        assert [run.version for run in tx.find(Run)] == [1]
+
+
+def test_a_predictor_loads_the_bundle_and_answers_its_golden_rows(workshop: Workshop, tmp_path: Path) -> None:
+    version = made(workshop)
+    bundle = fetch_bundle(workshop.context.stores.artifacts, version.digest, into=tmp_path / "bundles")
+    model = load_model(bundle)  # replays the golden rows
+    assert model.plan.inputs == workshop.model.input_names
+    assert bundle.report.metrics["mae"].value == version.metrics["mae"]
+    assert set(bundle.code) == {"project.py"}
+
+
+def test_the_same_rows_decide_between_a_version_and_the_live_one(workshop: Workshop) -> None:
+    champion = made(workshop)
+    equal = made(workshop, champion=champion)
+    gate = next(gate for gate in equal.gates if gate.gate == "better_than_champion(mae)")
+    assert "on the same" in gate.evidence
+    assert "version 1 has" in gate.evidence
+
+
+def test_a_champion_that_takes_other_inputs_is_compared_by_its_own_rows(tmp_path: Path) -> None:
+    wide = open_workshop(tmp_path, declare(boosted, gates=[oc.better_than_champion("mae")]))
+    champion = replace(made(wide), metrics={"mae": 0.0})
+    narrow_model = declare(boosted, features=[oc.request("items", oc.Float64)], baseline=None, gates=wide.model.gates)
+    narrow = Workshop(wide.context, narrow_model)
+    version = made(narrow, champion=champion)
+    assert not version.passed
+    assert "which these rows lack" in version.gates[0].evidence
+
+
+def test_a_version_below_its_bound_is_kept_with_the_evidence(tmp_path: Path) -> None:
+    workshop = open_workshop(tmp_path, declare(boosted, gates=[oc.at_most("mae", 0.001), oc.at_least("mae", 0.001)]))
+    version = made(workshop)
+    assert [gate.passed for gate in version.gates] == [False, True]
+    assert "the bound is 0.001" in version.gates[0].evidence
+
+
+def test_a_sound_version_may_be_released(workshop: Workshop) -> None:
+    assert verify_version(workshop.context, made(workshop)) == ""
+
+
+@pytest.mark.parametrize("change", [{"version": 7}, {"model": "another"}, {"digest": f"sha256:{'0' * 64}"}])
+def test_a_signature_does_not_fit_another_name_number_or_digest(workshop: Workshop, change: dict) -> None:
+    forged = replace(made(workshop), **change)
+    assert "signature does not fit" in verify_version(workshop.context, forged)
+
+
+def test_a_version_of_another_key_is_refused(workshop: Workshop) -> None:
+    version = made(workshop)
+    keys = workshop.context.config.home / "keys"
+    for file in keys.iterdir():
+        file.unlink()
+    assert "is trusted" in verify_version(workshop.context, version)
+
+
+def test_a_version_whose_bytes_are_gone_is_refused(workshop: Workshop) -> None:
+    version = made(workshop)
+    artifacts = workshop.context.stores.artifacts
+    artifacts._bytes.pop(version.report)  # type: ignore[attr-defined]  # as a damaged disk would
+    assert "no artifact" in verify_version(workshop.context, version)
+
+
+def test_what_can_be_asked_about_models(workshop: Workshop) -> None:
+    assert in_transaction(workshop, list_models, ListModels())[0].newest is None
+    version = made(workshop)
+    details = in_transaction(workshop, show_model, ShowModel(model=workshop.model.name))
+    assert details.summary.newest == version
+    assert details.label == "visits.spent"
+    shown = in_transaction(workshop, show_version, ShowVersion(model=workshop.model.name, version=1))
+    assert shown.format == "lightgbm"
+    assert shown.card.startswith("# boosted")
+    assert "lightgbm==" in shown.environment
+    assert shown.provenance.run == version.run
+    assert shown.size_bytes == sum(shown.files.values())
+
+
+def test_an_unknown_version_names_the_known_ones(workshop: Workshop) -> None:
+    made(workshop)
+    with pytest.raises(NotFound, match="there are: 1"):
+        in_transaction(workshop, show_version, ShowVersion(model=workshop.model.name, version=9))
