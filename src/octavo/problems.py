@@ -62,15 +62,9 @@ def status_of(error: OctavoError) -> HTTPStatus:
 
 def problem_of(error: OctavoError, *, request_id: str) -> Problem:
     """The problem details of an error."""
-    is_callers = isinstance(error, InvalidRequest)
-    return refusal(
-        status_of(error),
-        error.message,
-        code=error.code,
-        request_id=request_id,
-        field=error.field if is_callers else None,
-        fix=error.fix if is_callers else None,
-    )
+    field, fix = (error.field, error.fix) if isinstance(error, InvalidRequest) else (None, None)
+    status = status_of(error)
+    return refusal(status, error.message, code=error.code, request_id=request_id, field=field, fix=fix)
 
 
 def refusal(

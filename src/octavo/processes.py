@@ -7,7 +7,6 @@ process; one that was left behind by a sudden death names a pid that no longer r
 import logging
 import os
 import signal
-import socket
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -76,28 +75,6 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def listen(section: str, *, host: str, port: int) -> socket.socket:
-    """Take an address, so that it is known before anything is announced.
-
-    Raises
-    ------
-    ConfigurationError
-        If it cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise ConfigurationError(
-            f"[{section}] {host}:{port} cannot be listened on: {error.strerror}. Stop what does, or choose another "
-            f"port in octavo.toml or with OCTAVO_{section.upper()}_PORT (0 takes a free one)"
-        ) from error
-    return listening
 
 
 def open_clock(config: Config) -> Clock:

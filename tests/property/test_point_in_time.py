@@ -21,20 +21,17 @@ Point = tuple[str | None, int]
 START = 1_388_448_000 * SECOND  # 2013-12-31, a multiple of every tile
 MOMENT = pa.timestamp("us", tz="UTC")
 
-readings = oc.Source(
-    "readings",
-    event_time="order",
-    available_at="until",
-    schema={
-        "order": oc.Timestamp,
-        "until": oc.Timestamp,
-        "group": oc.String,
-        "amount": oc.Float64,
-        "pieces": oc.Int64,
-        "passed": oc.Bool,
-        "remark": oc.String,
-    },
-)
+COLUMNS = {
+    "order": oc.Timestamp,
+    "until": oc.Timestamp,
+    "group": oc.String,
+    "amount": oc.Float64,
+    "pieces": oc.Int64,
+    "passed": oc.Bool,
+    "remark": oc.String,
+}
+readings = oc.Source("readings", event_time="order", available_at="until", schema=COLUMNS)
+punctual = oc.Source("readings", event_time="order", schema=COLUMNS)
 EVENTS = pa.schema(
     {
         "_event_id": pa.binary(),
@@ -50,7 +47,7 @@ EVENTS = pa.schema(
 machine = oc.Entity("machine", key="machine_id")
 
 
-def view_over(name: str, windows: list[str]) -> FeatureView:
+def view_over(name: str, windows: list[str], source: oc.Source = readings) -> FeatureView:
     """Every operation over some windows."""
     features = [
         oc.count(over=windows),
@@ -68,9 +65,10 @@ def view_over(name: str, windows: list[str]) -> FeatureView:
         oc.latest("amount", ttl="2h"),
         oc.latest("passed", ttl="7d"),
     ]
-    return FeatureView(name, entity=machine, key="group", source=readings, features=features)
+    return FeatureView(name, entity=machine, key="group", source=source, features=features)
 
 
+KNOWN_AT_ONCE = view_over("known_at_once", ["5h"], punctual)
 VIEWS = [
     view_over("of_minutes", ["12m", "750s"]),
     view_over("of_hours", ["5h", "26h"]),
@@ -136,6 +134,15 @@ def cases(draw: st.DrawFn) -> tuple[list[Event], list[Point]]:
 def test_features_equal_those_of_the_oracle(view: FeatureView, case: tuple[list[Event], list[Point]]) -> None:
     events, points = case
     check_against_oracle(view, events=events, points=points)
+
+
+@given(case=cases())
+@settings(max_examples=50, deadline=None)
+def test_features_of_events_that_are_known_at_once_equal_those_of_the_oracle(
+    case: tuple[list[Event], list[Point]],
+) -> None:
+    events, points = case
+    check_against_oracle(KNOWN_AT_ONCE, events=events, points=points)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Collection
 from http import HTTPStatus
-from ipaddress import ip_address
 
 import msgspec
 from starlette.applications import Starlette
@@ -24,10 +23,12 @@ from octavo.api.openapi import describe
 from octavo.api.operations_door import operation_endpoints
 from octavo.api.problems import problem_response
 from octavo.api.shield import Shield
+from octavo.clock import ReplayClock
 from octavo.config import Config
-from octavo.errors import ConfigurationError, NotFound, OctavoError
+from octavo.errors import NotFound, OctavoError
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.problems import Problem, problem_of, refusal, unexpected
+from octavo.servers import check_exposure
 
 log = logging.getLogger(__name__)
 
@@ -91,23 +92,9 @@ def allowed_hosts(config: Config) -> Collection[str] | None:
     """
     if config.control.behind_proxy:
         return None
+    check_exposure("control", config.control)
     host = config.control.host
-    if not is_loopback(host):
-        raise ConfigurationError(
-            f"[control] host {host!r} can be reached from other machines, and without TLS tokens could be read on the "
-            "way; put a proxy with TLS in front and set [control] behind_proxy = true, or use 127.0.0.1"
-        )
     return {"localhost", "127.0.0.1", "[::1]", host.lower(), f"[{host.lower()}]"}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _endpoints(
@@ -117,7 +104,7 @@ def _endpoints(
         return access.authenticate(request.headers.get("authorization"))
 
     document = msgspec.json.encode(
-        describe(dispatcher.operations, version=octavo.__version__, replay=context.clock.is_replay)
+        describe(dispatcher.operations, version=octavo.__version__, replay=isinstance(context.clock, ReplayClock))
     )
 
     async def openapi(_: Request) -> Response:

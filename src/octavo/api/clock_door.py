@@ -14,6 +14,8 @@ from octavo.api.bodies import decode_object, read_body, to_request
 from octavo.api.endpoints import Endpoint, Identify
 from octavo.clock import ReplayClock
 from octavo.errors import InvalidRequest, Unavailable
+from octavo.features.payloads import topic_of
+from octavo.features.pump import applied_end
 from octavo.operations import Context
 
 PATH = "/api/clock"
@@ -38,61 +40,90 @@ class ClockReading:
 
 def clock_endpoints(context: Context, *, identify: Identify) -> list[Endpoint]:
     """``GET /api/clock``, and under a replay ``POST /api/clock``."""
-    clock, driving = context.clock, Lock()
+    clock = context.clock
 
     async def read(_: Request) -> Response:
         return _reading(ClockReading(now=clock.now(), replay=clock.is_replay))
 
-    async def advance(request: Request) -> Response:
-        asked = to_request(decode_object(await read_body(request, max_bytes=_MAX_BYTES)), AdvanceClock)
-
-        def run() -> None:
-            with driving:
-                _advance(context, asked.to)
-
-        await run_in_threadpool(run)
-        return await read(request)
-
     endpoints = [Endpoint(method="GET", path=PATH, permission="clock:read", handle=read, identify=identify)]
     if isinstance(clock, ReplayClock):
+        driver = ClockDriver(clock, context)
+
+        async def advance(request: Request) -> Response:
+            asked = to_request(decode_object(await read_body(request, max_bytes=_MAX_BYTES)), AdvanceClock)
+            await run_in_threadpool(driver.advance, asked.to)
+            return await read(request)
+
         endpoints.append(
             Endpoint(method="POST", path=PATH, permission="clock:write", handle=advance, identify=identify)
         )
     return endpoints
 
 
-def wait_for_backlog(context: Context, *, timeout_s: float = _BACKLOG_TIMEOUT_S) -> None:
-    """Wait until every feature view has applied all events that were published before this call.
+class ClockDriver:
+    """Moves a replay on, one caller at a time.
 
-    Raises
-    ------
-    Unavailable
-        If the worker has not done so within `timeout_s`.
+    Parameters
+    ----------
+    clock : ReplayClock
+    context : Context
+        Of the control process, which reads what the worker has applied.
     """
-    stores, deadline = context.stores, time.monotonic() + timeout_s
-    views = context.project.views.values()
-    wanted = {f"applied/{view.name}": stores.stream.end(f"events.{view.source.name}") for view in views}
-    while behind := [mark for mark, end in wanted.items() if stores.online.mark(mark) < end > 0]:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"the worker has not applied all events to {behind[0].partition('/')[2]} within {timeout_s:g} s; "
-                "see whether it runs: octavo up, .octavo/logs/worker.log"
+
+    def __init__(self, clock: ReplayClock, context: Context) -> None:
+        self._clock = clock
+        self._context = context
+        self._turn = Lock()
+        self._applied: dict[str, int] = {}
+
+    def advance(self, to: datetime) -> None:
+        """Move to a moment once all events that were sent before are applied; stops at what the worker has to do first.
+
+        Raises
+        ------
+        InvalidRequest
+            For a moment before the present one.
+        Unavailable
+            If the worker has not applied the events, or not done what is due, within a minute.
+        """
+        if to.tzinfo is None:
+            raise InvalidRequest(
+                f"{to.isoformat()} is a time without an offset", field="to", fix="send 2013-07-01T12:00:00Z"
             )
-        time.sleep(_POLL_S)
+        with self._turn:
+            now = self._clock.now()
+            if to < now:
+                raise InvalidRequest(
+                    f"the clock stands at {now.isoformat()} and never goes back", field="to", fix="send a later time"
+                )
+            self.wait_for_events()
+            if not self._clock.advance(to):
+                raise Unavailable(
+                    f"the worker does not let the clock pass {self._clock.now().isoformat()}: "
+                    "something due then is not done; see .octavo/logs/worker.log"
+                )
 
+    def wait_for_events(self, *, timeout_s: float = _BACKLOG_TIMEOUT_S) -> None:
+        """Wait until every feature view has applied all events that were published before this call.
 
-def _advance(context: Context, to: datetime) -> None:
-    clock = context.clock
-    if to < clock.now():
-        raise InvalidRequest(
-            f"the clock stands at {clock.now().isoformat()} and never goes back", field="to", fix="send a later time"
-        )
-    wait_for_backlog(context)
-    if isinstance(clock, ReplayClock) and not clock.advance(to):
-        raise Unavailable(
-            f"the worker does not let the clock pass {clock.now().isoformat()}: something due then is not done; "
-            "see .octavo/logs/worker.log"
-        )
+        Raises
+        ------
+        Unavailable
+            If the worker has not done so in time.
+        """
+        stores, project, deadline_s = self._context.stores, self._context.project, time.monotonic() + timeout_s
+        for source in project.sources:
+            end = stores.stream.end(topic_of(source))
+            while self._applied.get(source, 0) < end:
+                self._applied[source] = applied = applied_end(stores.online, project, source)
+                if applied >= end:
+                    break
+                if time.monotonic() > deadline_s:
+                    raise Unavailable(
+                        f"the worker has not applied all events of {source!r} within {timeout_s:g} s; "
+                        "see whether it runs: octavo status, .octavo/logs/worker.log"
+                    )
+                time.sleep(_POLL_S)
 
 
 def _reading(reading: ClockReading) -> Response:

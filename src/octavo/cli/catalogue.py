@@ -55,6 +55,7 @@ SECTIONS: tuple[Section, ...] = (
         ("apply", "projects", "Put the project's definitions into force."),
         ("up", "running", "Run the project: console and API, worker, predictor."),
         ("status", "running", "Show what runs, what time it is there, and what waits to be done."),
+        ("clock", "clock", "Show what time it is on the platform, and move a replayed clock."),
         ("login", "running", "Print a link that opens the console."),
     ),
     _section(

@@ -1,5 +1,6 @@
 """deployments: what serves, and how versions come and go."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -82,7 +83,7 @@ def show(deployment: Deployment, json: Json = False) -> None:
     say("")
     show_table(
         ["version", "state", "since", "why"],
-        ([r.version, r.state.replace("_", " "), t.at, t.reason] for r in details.releases for t in reversed(r.history)),
+        (row for release in details.releases for row in _history(release)),
         empty=f"Nothing was released yet. Release the newest version: octavo deployments release {deployment}",
     )
 
@@ -159,6 +160,14 @@ def rollback(
         emit_json(summary)
         return
     say(f"{deployment} serves {summary.state.model} {summary.state.live or '-'}.")
+
+
+def _history(release: Release) -> Iterator[list[object]]:
+    """What happened to a release, the newest first."""
+    for step in reversed(release.history):
+        state = step.state.replace("_", " ")
+        yield [release.version, f"{state} {step.percent} %" if step.percent else state, step.at, step.reason]
+    yield [release.version, "requested", release.requested_at, f"asked for because of {release.cause}"]
 
 
 def _traffic(summary: DeploymentSummary) -> str:

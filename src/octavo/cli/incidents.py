@@ -97,7 +97,7 @@ def resolve(
 
     \b
     Example:
-      octavo incidents resolve 0198a3f2-7c11-7d3a-9c55-1f0e2b7a6d40 --cause "a sensor was replaced"
+      octavo incidents resolve ID --cause "a sensor was replaced"
 
     \b
     Next:

@@ -41,14 +41,14 @@ def new(
     \b
     Next:
       cd my-project
-      octavo apply
+      octavo up
     """
     files = write_template(template, folder, name=folder.resolve().name)
     if json:
         emit_json({"template": template, "folder": str(folder), "files": files})
         return
     say(f"Wrote {', '.join(files)} to {plain(folder)}.")
-    say(f"Next: cd {plain(folder)} && octavo apply")
+    say(f"Next: cd {plain(folder)} && octavo up")
 
 
 def plan(json: Json = False) -> None:

@@ -1,11 +1,16 @@
 """up, serve, status, login: the processes of a project."""
 
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import typer
 
-from octavo.access import ensure_admin, issue_login
+from octavo.access import LOCAL_TOKEN_FILE, ensure_admin, issue_login
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, note, plain, say, show_table
 from octavo.cli.session import open_session
@@ -14,9 +19,11 @@ from octavo.errors import Unavailable
 from octavo.features.pump import Backlog, backlog
 from octavo.loop.supervisor import RunningProject, run_project
 from octavo.operations import Context
-from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running
+from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running
 from octavo.serving.process import serve as serve_predictions
 from octavo.wiring import config_here
+
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,9 @@ def register(app: typer.Typer) -> None:
 def up(json: Json = False) -> None:
     """Run the project: console and API, worker, predictor.
 
-    One that dies is started again. It runs until Ctrl-C; then all of it is stopped in good order. Each process logs to
-    .octavo/logs. It may be killed and started again at any time: what was accepted is not lost.
+    A process that dies is started again, which is told here. It runs until Ctrl-C; then all is stopped in good order.
+    Each process logs to .octavo/logs. All may be killed and started again at any time: what was accepted is not lost.
+    The first time it puts the project's definitions into force; later `octavo apply` does.
 
     \b
     Example:
@@ -68,6 +76,7 @@ def up(json: Json = False) -> None:
       octavo predict DEPLOYMENT ROWS
     """
     config = config_here()
+    logging.getLogger("octavo.loop").setLevel(logging.WARNING)
 
     def ready(running: RunningProject) -> None:
         if json:
@@ -79,14 +88,15 @@ def up(json: Json = False) -> None:
         say(f"Open once        {_console_link(config, running.control.url)}")
         note("[dim]Ctrl-C stops it.[/]")
 
+    note("[dim]Starting; this takes some seconds.[/]")
     run_project(config, on_ready=ready)
 
 
-def serve() -> None:
+def serve(json: Json = False) -> None:
     """Run the predictor alone, here in the foreground.
 
-    It serves what was released last from its own copies, and needs neither worker nor database for it. It logs to the
-    error stream and runs until Ctrl-C; requests under way are answered first.
+    It serves what was released last from its own copies, and needs neither worker nor database for it. It runs until
+    Ctrl-C; requests under way are answered first. Add --verbose before `serve` to see its log.
 
     \b
     Example:
@@ -97,9 +107,18 @@ def serve() -> None:
       octavo predict DEPLOYMENT ROWS
     """
     config = config_here()
-    ensure_admin(config.home)
-    note(f"Predictions on {config.predictor.host}:{config.predictor.port}. Ctrl-C stops it.")
-    serve_predictions(config)
+    if ensure_admin(config.home):
+        note(f"[dim]The administrator's token is in {plain(config.home / LOCAL_TOKEN_FILE)}[/]")
+
+    def tell() -> None:
+        while (running := find_running(config.home, PREDICTOR)) is None or running.pid != os.getpid():
+            time.sleep(_POLL_S)
+        _tell_serving(running, as_json=json)
+
+    threading.Thread(target=tell, daemon=True).start()
+    # uvicorn ends in good order on SIGINT, and then lets it through.
+    with suppress(KeyboardInterrupt):
+        serve_predictions(config)
 
 
 def status(json: Json = False) -> None:
@@ -156,6 +175,14 @@ def login(json: Json = False) -> None:
         emit_json({"console": link})
     else:
         say(plain(link))
+
+
+def _tell_serving(running: RunningProcess, *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"predictor": running.url})
+        return
+    say(f"Predictions      {running.url}/predict/DEPLOYMENT")
+    note("[dim]Ctrl-C stops it.[/]")
 
 
 def _console_link(config: Config, url: str) -> str:

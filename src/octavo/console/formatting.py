@@ -1,6 +1,7 @@
 """Numbers, times and names as people read them. A missing value is a dash, never a zero."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -113,6 +114,20 @@ def short(identifier: str) -> str:
 def words(name: str) -> str:
     """An identifier as words: ``waiting_for_approval`` is "waiting for approval"."""
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence; a name at its beginning stays as it is written."""
+    if not text:
+        return ""
+    first = text.split(maxsplit=1)[0]
+    begun = text[:1].upper() + text[1:] if first.rstrip(",;:").isalpha() else text
+    return begun if begun.endswith((".", "?", "!")) else f"{begun}."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list: ``a, b and c``."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def plural(count: int, noun: str, *, many: str | None = None) -> str:

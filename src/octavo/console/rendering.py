@@ -29,6 +29,7 @@ _FILTERS = (
     formatting.short,
     formatting.words,
     formatting.plural,
+    formatting.sentence,
     badge,
 )
 

@@ -38,6 +38,10 @@ class Visit:
     csrf: str = ""
     theme: str = "auto"
 
+    def call_if_allowed(self, permission: str, operation: str, **fields: Any) -> Any | None:
+        """What an operation answers; None to a visitor without its permission, for whom a page shows less."""
+        return self.call(operation, **fields) if self.principal.may(permission) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:

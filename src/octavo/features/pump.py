@@ -22,7 +22,7 @@ from octavo.features.keys import (
 )
 from octavo.features.payloads import EVENT_ID, OFFSET, decode_payload, table_of, table_schema, topic_of
 from octavo.features.updates import StateUpdater
-from octavo.stores.ports import Stores
+from octavo.stores.ports import OnlineStore, Stores
 
 WRITER = "pump"
 """Name of the pump among the writers of a table of events."""
@@ -213,17 +213,21 @@ class Pump:
 
 def backlog(stores: Stores, project: Project, source: str) -> Backlog:
     """How far a source is; may be asked by any process."""
-    online = stores.online
+    return Backlog(
+        published=stores.stream.end(topic_of(source)),
+        applied=applied_end(stores.online, project, source),
+        shipped=max(stores.tables.written(table_of(source), WRITER), 0),
+    )
+
+
+def applied_end(online: OnlineStore, project: Project, source: str) -> int:
+    """The stream offset up to which a source's events are in the online states of all views; quick to ask."""
     applied = [online.mark(seen_mark(source))]
     views = [view for view in project.views.values() if view.source.name == source]
     pointers = online.read([pointer_key(view.name) for view in views])
     live = [decode_generation(pointer) for pointer in pointers if pointer is not None]
     applied += [online.mark(generation.applied_mark) for generation in live if generation.source == source]
-    return Backlog(
-        published=stores.stream.end(topic_of(source)),
-        applied=max(min(applied), 0),
-        shipped=max(stores.tables.written(table_of(source), WRITER), 0),
-    )
+    return max(min(applied), 0)
 
 
 def _table_rows(events: pa.RecordBatch, offset: int, schema: pa.Schema) -> pa.Table:

@@ -76,9 +76,12 @@ def process_state(home: Path, name: str) -> ProcessState:
 
 
 def without_password(url: str) -> str:
-    """A store's URL, fit to be shown."""
+    """A store's URL, fit to be shown: without password and parameters."""
     parts = urlsplit(url)
-    if parts.password is None:
+    if parts.password is None and not parts.query:
         return url
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{place}"))
+    shown = parts._replace(query="***" if parts.query else "")
+    if parts.password is not None:
+        holder = f"{parts.username}:" if parts.username else ""
+        shown = shown._replace(netloc=f"{holder}***@{parts.netloc.rpartition('@')[2]}")
+    return urlunsplit(shown)

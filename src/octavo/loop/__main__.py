@@ -66,11 +66,15 @@ def end_with_parent() -> None:
     """End this process at once when the one that started it has ended: its end of the input closes."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not by sys.stdin, which cannot be closed while a thread reads it
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)  # at once: threads of ours and of libraries that still wait have nothing left to do

@@ -27,6 +27,8 @@ _EXECUTOR = "worker"
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _NAP_S = 0.1
+_AWAITED_FAILURES = 4
+"""So often a replay's clock stands until the workflow is under way again; then it goes on without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class DurableWorkflows:
         self._live: set[str] = set()
         self._seen: set[str] = set()
         self._failures: dict[str, tuple[int, float]] = {}
+        self._awaited: dict[str, Appointment] = {}
 
     def start(self) -> None:
         """Begin; what the last process left undone goes on by itself within a second or two."""
@@ -128,6 +131,8 @@ class DurableWorkflows:
     def _executing(self, name: str, workflow: Workflow) -> Callable[[str], None]:
         def execute(record_id: str) -> None:
             with self._agenda.appointment(f"{name} {record_id}") as appointment, self._under_way(name, record_id):
+                if awaited := self._awaited.pop(record_id, None):
+                    awaited.close()
                 workflow(Execution(id=record_id, appointment=appointment, step=_step))
 
         return execute
@@ -143,6 +148,8 @@ class DurableWorkflows:
         except Exception:  # DBOS notes it as the outcome
             self._failures[record_id] = failed = self._next_failure(record_id)
             log.exception("%s %s failed for the %d. time; it begins anew later", name, record_id, failed[0])
+            if failed[0] <= _AWAITED_FAILURES:
+                self._awaited[record_id] = self._agenda.appointment(f"{name} {record_id} again")
             raise
         finally:
             with self._changed:

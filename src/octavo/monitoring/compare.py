@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from octavo.monitoring.matured import labels_of, latest
 from octavo.monitoring.outcomes import TABLE as OUTCOMES
 from octavo.monitoring.performance import declared_metric
 from octavo.monitoring.prediction_log import TABLE as PREDICTIONS
-from octavo.monitoring.references import Reference, SameInputs, reference_of, version_of
+from octavo.monitoring.references import Reference, reference_of, same_inputs, version_of
 from octavo.monitoring.windows import COUNT, IN_PERIOD, matrix_of, sampling_step, with_inputs
 from octavo.operations import Context
 from octavo.registry.bundles import fetch_bundle
@@ -89,14 +90,14 @@ def compare(context: Context, deployment: Deployment, *, version: int, since: da
     NotFound
         If there is no such version.
     InvalidRequest
-        If the period is empty.
+        If the period ends before it begins.
     IntegrityError
         If the version's bundle is gone or damaged.
     Conflict
         If the version was trained for another task than the model now has, or the model declares no metric of it.
     """
-    if since >= until:
-        raise InvalidRequest("the period ends before it begins", field="until", fix="send a moment after `since`")
+    if since > until:
+        raise InvalidRequest("the period ends before it begins", field="until", fix="send a moment not before `since`")
     model = deployment.model
     reference = reference_of(context, version_of(context, model.name, version))
     name = declared_metric(model, reference.report)
@@ -106,7 +107,7 @@ def compare(context: Context, deployment: Deployment, *, version: int, since: da
     fitting = with_inputs(
         judged,
         n_inputs=len(reference.inputs),
-        fits=SameInputs(context.stores.artifacts, reference.inputs),
+        fits=partial(same_inputs, reference, artifacts=context.stores.artifacts),
     )
     answers = _replayed(context, reference, fitting, model=model)
     errors = _errors(answers, metric=METRICS[name])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from octavo.monitoring.lifecycle import Subject, follow
 from octavo.monitoring.matured import read_matured
 from octavo.monitoring.performance import Performance, judge_performance, measure_performance
 from octavo.monitoring.quality import judge_quality
-from octavo.monitoring.references import Reference, SameInputs, reference_of, version_of
+from octavo.monitoring.references import Reference, reference_of, same_inputs, version_of
 from octavo.monitoring.staleness import judge_staleness
 from octavo.monitoring.windows import Window, read_window
 from octavo.operations import Context
@@ -126,7 +127,7 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
         since=begun.since,
         until=begun.at,
         n_inputs=len(reference.inputs),
-        fits=SameInputs(context.stores.artifacts, reference.inputs),
+        fits=partial(same_inputs, reference, artifacts=context.stores.artifacts),
     )
     matured = read_matured(tables, begun.deployment, since=begun.since, until=begun.at)
     own = matured.of(digest)

@@ -102,9 +102,11 @@ def _stretches(train: Dataset, length_s: int) -> npt.NDArray[np.int64] | None:
 
 
 def _bins(profile: Profile, values: Floats) -> npt.NDArray[np.int64]:
-    missing = np.isnan(values)
-    bins = np.searchsorted(profile.edges, values, side="right")
-    return np.where(missing, len(profile.shares), bins).astype(np.int64)
+    """The bin that each value falls into, counted as in `octavo.monitoring.drift.psi.bin_counts`."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float32).astype(np.float64)
+    bins = np.searchsorted(profile.edges, rounded, side="right")
+    return np.where(np.isnan(rounded), len(profile.shares), bins).astype(np.int64)
 
 
 def _usual(expected: Floats, bins: npt.NDArray[np.int64], stretch: npt.NDArray[np.int64], *, rows: int) -> float:

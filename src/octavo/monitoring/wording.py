@@ -39,6 +39,8 @@ def _difference(mean: float, trained: float, *, std: float) -> str:
     direction = "higher" if shift > 0 else "lower"
     if std and abs(trained) < std / 2:  # a percentage of what is almost nothing says nothing
         return f"{abs(shift) / std:.1f} standard deviations {direction}"
+    if trained == 0:
+        return direction
     if mean / trained >= _TIMES:
         return f"{mean / trained:.1f} times as {'high' if mean > 0 else 'low'}"
     return f"{percent(abs(shift / trained))} {direction}"

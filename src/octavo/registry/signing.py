@@ -8,6 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from octavo.access import write_private
 from octavo.errors import ConfigurationError, IntegrityError
 
 
@@ -89,7 +90,10 @@ class Signer:
         if not path.exists():
             _create_key(path)
         self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
-        self.verifier = Verifier(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        if not path.with_suffix(".pub").exists():
+            write_private(path.with_suffix(".pub"), f"{public.hex()}\n".encode("ascii"))
+        self.verifier = Verifier(public)
 
     def sign(self, purpose: str, payload: bytes) -> Signature:
         """Sign bytes for one purpose."""
@@ -97,10 +101,13 @@ class Signer:
 
 
 def _create_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    path.with_suffix(".pub").write_text(public.hex() + "\n", encoding="ascii")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()).hex() + "\n")
+    """Make the private key; of several processes that do so at once one succeeds, and all sign with the same."""
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    write_private(scratch, f"{key.hex()}\n".encode("ascii"))
+    try:
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()

@@ -72,9 +72,9 @@ SELECT version, count(*) AS n, count(*) FILTER (NOT isfinite(output)) AS failed,
        coalesce(stddev_pop(output) FILTER (isfinite(output)), 0.0) AS std,
        coalesce(quantile_cont(latency_us, 0.95), 0.0) AS p95
 FROM predictions
-WHERE deployment = $deployment AND at < $until AND at >= greatest($since, coalesce((
-    SELECT min(at) FROM predictions
-    WHERE deployment = $deployment AND version = $candidate AND at >= $since AND at < $until
+WHERE deployment = $deployment AND "at" < $until AND "at" >= greatest($since, coalesce((
+    SELECT min("at") FROM predictions
+    WHERE deployment = $deployment AND version = $candidate AND "at" >= $since AND "at" < $until
 ), $since))
 GROUP BY version
 """

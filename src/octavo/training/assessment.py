@@ -17,7 +17,7 @@ from octavo.training.estimators import predict
 from octavo.training.evaluation import evaluate, metric
 from octavo.training.importance import permutation_importance
 from octavo.training.profiling import calibration, profile
-from octavo.training.reports import DataWindow, Interval, Profile, Report
+from octavo.training.reports import DataWindow, Interval, Report
 
 Floats = npt.NDArray[np.float64]
 Judged = tuple[Mapping[str, Interval], Mapping[str, Mapping[str, Interval]]]
@@ -37,14 +37,7 @@ def metrics_of(model: Model) -> tuple[str, ...]:
     return tuple(metric(name, task=model.task).name for name in names)
 
 
-def profile_inputs(train: Dataset) -> dict[str, Profile]:
-    """The profile of each input of the training rows."""
-    return {name: profile(train.X[:, place]) for place, name in enumerate(train.columns)}
-
-
-def assess(
-    model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[str, ...], profiles: Mapping[str, Profile]
-) -> tuple[Report, Floats]:
+def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[str, ...]) -> tuple[Report, Floats]:
     """Judge an estimator.
 
     Returns
@@ -74,7 +67,7 @@ def assess(
         metrics=judged,
         baselines=baselines,
         importance=importance,
-        profiles=profiles,
+        profiles={name: profile(data.train.X[:, place]) for place, name in enumerate(data.train.columns)},
         prediction=profile(predictions),
         label=profile(data.train.y),
         curve=calibration(data.holdout.y, predictions),

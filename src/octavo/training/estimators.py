@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.definitions.models import Task
-from octavo.errors import TrainingFailed
+from octavo.errors import OctavoError, TrainingFailed
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,9 +29,16 @@ def predict(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
     Raises
     ------
     TrainingFailed
-        If the estimator cannot answer so.
+        If the estimator cannot answer so, or raises.
     """
-    values = _answers(estimator, matrix, task=task)
+    try:
+        values = _answers(estimator, matrix, task=task)
+    except OctavoError:
+        raise
+    except Exception as error:  # a user's estimator may fail in any way; this is a process boundary
+        raise TrainingFailed(
+            f"the estimator raised {type(error).__name__} when it was asked for {len(matrix)} predictions: {error}"
+        ) from error
     if values.shape != (len(matrix),):
         raise TrainingFailed(f"the estimator answered shape {values.shape} for {len(matrix)} rows, not one number each")
     if not np.isfinite(values).all():
@@ -60,8 +67,17 @@ def check(estimator: Any, *, task: Task) -> None:
     classes = getattr(estimator, "classes_", None)
     if task is Task.REGRESSION and classes is not None:
         raise TrainingFailed(f"{kind} is a classifier, but the label is a number; return a regressor")
-    if task is Task.BINARY and classes is not None and [float(c) for c in classes] != [0.0, 1.0]:
+    if task is Task.BINARY and classes is not None and not _are_zero_and_one(classes):
         raise TrainingFailed(f"{kind} learned the classes {list(classes)} instead of 0 and 1; both must occur in y")
+    if task is Task.BINARY and classes is not None and not hasattr(estimator, "predict_proba"):
+        raise TrainingFailed(f"{kind} gives no probabilities; return a classifier with predict_proba")
+
+
+def _are_zero_and_one(classes: Any) -> bool:
+    try:
+        return [float(one) for one in classes] == [0.0, 1.0]
+    except (TypeError, ValueError):
+        return False
 
 
 def _answers(estimator: Any, matrix: Floats, *, task: Task) -> Floats:

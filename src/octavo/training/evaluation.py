@@ -182,18 +182,23 @@ def _hits(y: Floats, p: Floats) -> Floats:
 
 
 def _auc(labels: Floats, predictions: Floats, draws: Draws) -> Floats:
-    """Area under the ROC curve: the share of pairs in the right order, ties counting half."""
-    order = np.argsort(predictions, kind="stable")
-    starts = np.flatnonzero(np.diff(predictions[order], prepend=-np.inf))
-    positive, place = labels[order] > 0, draws.blocks[order]
-    areas = np.empty(len(draws.weights))
-    for draw, weight in enumerate(draws.weights):
-        w = weight[place]
-        ups = np.add.reduceat(np.where(positive, w, 0.0), starts)
-        downs = np.add.reduceat(np.where(positive, 0.0, w), starts)
-        pairs = ups.sum() * downs.sum()
-        areas[draw] = ups @ (np.cumsum(downs) - downs / 2) / pairs if pairs else np.nan
-    return areas
+    """Area under the ROC curve: the share of pairs in the right order, ties counting half.
+
+    Pairs are counted once by the blocks that they join; a draw then only weighs those counts.
+    """
+    n_blocks = draws.weights.shape[1]
+    rank = np.unique(predictions, return_inverse=True)[1]
+    positive = labels > 0
+    right_order = np.empty((n_blocks, n_blocks))
+    for block in range(n_blocks):
+        below = np.bincount(rank[~positive & (draws.blocks == block)], minlength=int(rank.max()) + 1)
+        passed = np.cumsum(below) - below / 2
+        right_order[:, block] = np.bincount(draws.blocks[positive], passed[rank[positive]], minlength=n_blocks)
+    ups = draws.weights @ np.bincount(draws.blocks[positive], minlength=n_blocks)
+    downs = draws.weights @ np.bincount(draws.blocks[~positive], minlength=n_blocks)
+    pairs = ups * downs
+    areas: Floats = np.einsum("db,bc,dc->d", draws.weights, right_order, draws.weights, optimize=True)
+    return np.where(pairs > 0, areas / np.where(pairs > 0, pairs, 1.0), np.nan)
 
 
 METRICS: Mapping[str, Metric] = {

@@ -17,12 +17,15 @@ from octavo.errors import OctavoError, TrainingFailed
 from octavo.features.training_sets import TrainingSet, build_training_set
 from octavo.identifiers import new_id
 from octavo.operations import Context
-from octavo.training.assessment import assess, metrics_of, profile_inputs
+from octavo.training.assessment import assess, metrics_of
 from octavo.training.estimators import check
 from octavo.training.reports import Report
 from octavo.training.runs import Run, RunStatus
 
 Floats = npt.NDArray[np.float64]
+TRAINED = 0.7
+"""How far a training is, as progress goes, when only its registration is left."""
+
 _TRACEBACK_LINES = 6
 
 
@@ -102,13 +105,12 @@ def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
     context.progress(0.0, "building the training set")
     data = build_training_set(context.stores.tables, model, as_of=run.as_of)
     _check_rows(model, data)
-    profiles = profile_inputs(data.train)  # before the user's function, which may change what it is given
-    context.progress(0.4, f"training {model.name} on {len(data.train):,} rows")
+    context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
     estimator = _fit(model, data.train)
-    context.progress(0.7, f"evaluating on {len(data.holdout):,} held-out rows")
-    report, predictions = assess(model, data, estimator=estimator, metrics=metrics, profiles=profiles)
+    context.progress(0.6, f"evaluating on {len(data.holdout):,} held-out rows")
+    report, predictions = assess(model, data, estimator=estimator, metrics=metrics)
     run = replace(run, rows=len(data.train) + len(data.holdout), dataset=data.digest)
-    context.progress(1.0, f"{model.name} trained")
+    context.progress(TRAINED, f"{model.name} trained")
     return TrainedModel(
         run=run, model=model, estimator=estimator, training_set=data, predictions=predictions, report=report
     )
@@ -123,8 +125,9 @@ def _check_rows(model: Model, data: TrainingSet) -> None:
 
 
 def _fit(model: Model, data: Dataset) -> Any:
+    given = replace(data, X=data.X.copy(), y=data.y.copy(), times=data.times.copy())  # it may change what it is given
     try:
-        estimator = model.train(data)
+        estimator = model.train(given)
     except OctavoError:
         raise
     except Exception as error:  # a user's function may fail in any way; this is a process boundary

@@ -7,6 +7,7 @@ from octavo.training.reports import CurvePoint, Interval, Profile
 
 Floats = npt.NDArray[np.float64]
 _BINS = 10
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def profile(values: npt.ArrayLike) -> Profile:
@@ -14,9 +15,9 @@ def profile(values: npt.ArrayLike) -> Profile:
 
     Parameters
     ----------
-    values : array-like, shape (n_rows,); NaN is missing
+    values : array-like, shape (n_rows,); NaN is missing, an infinity counts as the largest float32
     """
-    column = np.asarray(values, dtype=np.float32).astype(np.float64)
+    column = np.clip(np.asarray(values, dtype=np.float64), -_LARGEST, _LARGEST).astype(np.float32).astype(np.float64)
     present = column[~np.isnan(column)]
     missing = 1 - len(present) / len(column) if len(column) else 1.0
     if not len(present):

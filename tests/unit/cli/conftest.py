@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.unit.cli.shop import Shop, keep_prediction, write_project
 
 

@@ -26,7 +26,8 @@ from octavo.stores.log import LocalLog
 from octavo.wiring import config_here, open_context
 
 NOW = datetime(2030, 1, 21, tzinfo=UTC)
-PREDICTION = "01bdd3a0-0000-7000-8000-000000000001"
+_MS = f"{int(NOW.timestamp() * 1000):012x}"
+PREDICTION = f"{_MS[:8]}-{_MS[8:]}-7000-8000-000000000001"
 ROW = {"shop": "north", "items": 3.0}
 
 SETTINGS = """
@@ -153,7 +154,7 @@ def keep_prediction(shop: Shop) -> None:
             caller="admin/1f3a09c2", trace="",
         )  # fmt: skip
         log = LocalLog(context.config.home / "predictor" / "log", sync=False)
-        log.publish(TOPIC, [msgspec.msgpack.encode([record])])
+        log.publish(TOPIC, [msgspec.msgpack.encode(record)])
         while ship_predictions(log, context.stores.tables):
             pass
         log.close()

@@ -7,13 +7,12 @@ from markupsafe import Markup, escape
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
     """An element; `class_` is the attribute class, other underscores become hyphens, None is left out."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _plain(value))
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    inner = Markup("").join(escape(child) for child in children)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inner)
+    return Markup(f"<{name}{written}>{''.join(map(escape, children))}</{name}>")
 
 
 def figure(name: str, children: Iterable[str], *, width: int, height: int, kind: str = "chart") -> Markup:

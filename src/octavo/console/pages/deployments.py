@@ -21,6 +21,7 @@ from octavo.console.traffic import (
 from octavo.console.visits import Page, Reply, Visit
 from octavo.errors import OctavoError
 from octavo.monitoring.traffic import Traffic
+from octavo.registry.operations import ModelDetails
 from octavo.release.operations import ArmView, DeploymentDetails, DeploymentSummary
 from octavo.release.releases import ReleaseState
 
@@ -48,7 +49,7 @@ def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
     """One deployment."""
     name = visit.parameters["deployment"]
     details: DeploymentDetails = visit.call("deployments.show", deployment=name)
-    traffic: Traffic = visit.call("monitoring.traffic", deployment=name)
+    traffic = _traffic(visit, name)
     state, release = details.summary.state, details.summary.release
     styles = version_styles({hour.version for hour in traffic.hours}, live=state.live)
     markers = live_markers(details.releases)
@@ -134,6 +135,11 @@ def _verdict(details: DeploymentDetails, now: datetime) -> tuple[Status, str]:
     return running(release.state), text + due
 
 
+def _traffic(visit: Visit, name: str) -> Traffic:
+    seen: Traffic | None = visit.call_if_allowed("monitoring:read", "monitoring.traffic", deployment=name)
+    return seen or Traffic(deployment=name, since=visit.now, until=visit.now, hours=())
+
+
 def _arm_row(arm: ArmView, traffic: Traffic, now: datetime) -> ArmRow:
     hours = [
         hour
@@ -151,10 +157,10 @@ def _steps(details: DeploymentDetails) -> list[Step]:
 def _releasable(visit: Visit, details: DeploymentDetails) -> list[int]:
     """Versions that may be released now, the newest first."""
     state = details.summary.state
-    if details.summary.release is not None or not visit.principal.may("models:read"):
+    model: ModelDetails | None = visit.call_if_allowed("models:read", "models.show", model=state.model)
+    if model is None or details.summary.release is not None:
         return []
-    known = visit.call("models.show", model=state.model).versions
-    return [version.version for version in known if version.passed and version.version != state.live]
+    return [version.version for version in model.versions if version.passed and version.version != state.live]
 
 
 PAGES = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from octavo.console.formatting import plural
+from octavo.console.formatting import listed, plural
 from octavo.console.looks import Respect, respects_of
 from octavo.console.pages.audit import event_status
 from octavo.console.pages.deployments import split, summary_status
@@ -54,33 +54,31 @@ class DeploymentRow:
     look: Look | None
     respects: list[Respect]
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything is known of how well it does."""
+        return any(respect.status.state is State.HEALTHY for respect in self.respects)
+
 
 def home(visit: Visit) -> Reply:
     """The first page."""
     summaries: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
-    incidents = _allowed(visit, "incidents:read", "incidents.list", open=True, limit=_MOST_INCIDENTS)
-    runs = _allowed(visit, "models:read", "runs.list", limit=_MOST_RUNS)
+    incidents = visit.call_if_allowed("incidents:read", "incidents.list", open=True, limit=_MOST_INCIDENTS) or ()
+    runs = visit.call_if_allowed("models:read", "runs.list", limit=_MOST_RUNS) or ()
     needs = [*_incident_needs(incidents), *_release_needs(summaries), *_run_needs(runs)]
     needs.sort(key=lambda need: _URGENCY.index(need.status.state))
-    changes = _allowed(visit, "audit:read", "audit.list", limit=_LAST_CHANGES)
+    rows = [_deployment_row(visit, summary) for summary in summaries]
+    changes = visit.call_if_allowed("audit:read", "audit.list", limit=_LAST_CHANGES) or ()
     return render(
         visit,
         "home.html",
         title="Home",
-        verdict=_verdict(needs, summaries),
+        verdict=_verdict(needs, rows),
         needs=needs,
-        deployments=[_deployment_row(visit, summary) for summary in summaries],
+        deployments=rows,
         changes=[(event, event_status(event)) for event in changes],
         has_models=bool(runs),
     )
-
-
-def _allowed(visit: Visit, permission: str, operation: str, **fields: object) -> Sequence[object]:
-    """What an operation answers; nothing to a visitor who may not ask."""
-    if not visit.principal.may(permission):
-        return ()
-    found: Sequence[object] = visit.call(operation, **fields)
-    return found
 
 
 def _incident_needs(incidents: Sequence[Incident]) -> list[Need]:
@@ -129,7 +127,7 @@ def _run_needs(runs: Sequence[Run]) -> list[Need]:
     return needs
 
 
-def _verdict(needs: Sequence[Need], summaries: Sequence[DeploymentSummary]) -> tuple[Status, str]:
+def _verdict(needs: Sequence[Need], rows: Sequence[DeploymentRow]) -> tuple[Status, str]:
     counted = {word: sum(need.status.word == word for need in needs) for word in ("incident", "approval", "release")}
     failed = sum(need.status == failing("run") for need in needs)
     words = [
@@ -139,26 +137,24 @@ def _verdict(needs: Sequence[Need], summaries: Sequence[DeploymentSummary]) -> t
     ]
     if words:
         state = failing if counted["incident"] or failed else watch
-        text = _listed(words)
+        text = listed(words)
         return state("needs you"), f"{text[:1].upper()}{text[1:]}."
     if counted["release"]:
         return running("in progress"), f"{plural(counted['release'], 'release')} in progress; nothing needs you."
-    live = [summary for summary in summaries if summary.state.live is not None]
+    live = [row for row in rows if row.summary.state.live is not None]
     if not live:
         return unknown("nothing live"), "No model answers yet."
+    unjudged = [row.summary.state.deployment for row in live if not row.is_judged]
+    if unjudged:
+        text = f"Nothing needs you; how well {listed(unjudged)} answers cannot be told yet."
+        return unknown("not judged yet"), text
     return healthy("all is well"), f"Nothing needs you: {plural(len(live), 'deployment')} answering as expected."
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _deployment_row(visit: Visit, summary: DeploymentSummary) -> DeploymentRow:
     name = summary.state.deployment
-    monitoring = traffic = None
-    if visit.principal.may("monitoring:read"):
-        monitoring = visit.call("monitoring.show", deployment=name, limit=1)
-        traffic = visit.call("monitoring.traffic", deployment=name, since=visit.now - _DAY)
+    monitoring = visit.call_if_allowed("monitoring:read", "monitoring.show", deployment=name, limit=1)
+    traffic = visit.call_if_allowed("monitoring:read", "monitoring.traffic", deployment=name, since=visit.now - _DAY)
     look = monitoring.looks[-1] if monitoring and monitoring.looks else None
     return DeploymentRow(
         summary=summary,

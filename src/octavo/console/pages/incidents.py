@@ -125,20 +125,18 @@ def _measured(found: Incident) -> str:
 
 def _course(found: Incident, visit: Visit) -> Drawing | None:
     """The measure that opened the incident, from somewhat before it to somewhat after."""
-    if found.incident_kind not in (IncidentKind.PERFORMANCE, IncidentKind.DRIFT) or not _may_see_course(visit):
+    details: MonitoringDetails | None = visit.call_if_allowed(
+        "monitoring:read", "monitoring.show", deployment=found.deployment, limit=_MOST_LOOKS
+    )
+    if details is None or found.incident_kind not in (IncidentKind.PERFORMANCE, IncidentKind.DRIFT):
         return None
-    details: MonitoringDetails = visit.call("monitoring.show", deployment=found.deployment, limit=_MOST_LOOKS)
     margin = timedelta(seconds=2 * details.window_s)
     start, end = found.opened_at - margin, (found.resolved_at or visit.now) + margin
     looks = [look for look in details.looks if start <= look.at <= end]
-    markers = live_markers(visit.call("releases.list", deployment=found.deployment))
+    markers = live_markers(visit.call_if_allowed("releases:read", "releases.list", deployment=found.deployment) or ())
     if found.incident_kind is IncidentKind.DRIFT:
         return drift_chart(looks, threshold=found.threshold, markers=markers, incidents=[found])
     return performance_chart(looks, degradation=details.thresholds.degradation, markers=markers, incidents=[found])
-
-
-def _may_see_course(visit: Visit) -> bool:
-    return visit.principal.may("monitoring:read") and visit.principal.may("releases:read")
 
 
 PAGES = (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from octavo.console.formatting import plural
+from octavo.console.formatting import listed, plural, sentence
 from octavo.console.pages.runs import metric_words
 from octavo.console.rendering import render
 from octavo.console.status import Status, failing, healthy, run_status, unknown
@@ -77,9 +77,7 @@ def train(visit: Visit) -> Reply:
 
 def serving_of(visit: Visit, name: str) -> list[Serving]:
     """Where versions of a model answer."""
-    if not visit.principal.may("deployments:read"):
-        return []
-    summaries: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
+    summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
     return [
         Serving(version=arm.version, deployment=summary.state.deployment, role=arm.role, percent=arm.percent)
         for summary in summaries
@@ -110,8 +108,8 @@ def _version_row(version: ModelVersion, serving: list[Serving]) -> VersionRow:
 def _verdict(details: ModelDetails, serving: list[Serving]) -> tuple[Status, str]:
     live = [place for place in serving if place.role == "live"]
     if live:
-        words = " and ".join(f"version {place.version} in {place.deployment}" for place in live)
-        return healthy("live"), f"{words[:1].upper()}{words[1:]}."
+        words = [f"version {place.version} answers in {place.deployment}" for place in live]
+        return healthy("live"), sentence(listed(words))
     if details.versions:
         return unknown("not live"), f"{plural(len(details.versions), 'version')}, none of which is live."
     return unknown("no version"), "It has not been trained yet."

@@ -30,7 +30,7 @@ _SHOWN_INCIDENTS = 10
 
 def overview(visit: Visit) -> Reply:
     """All deployments, each in every respect."""
-    summaries: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
+    summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
     rows = []
     for summary in summaries:
         details: MonitoringDetails = visit.call("monitoring.show", deployment=summary.state.deployment, limit=1)
@@ -43,8 +43,8 @@ def monitoring(visit: Visit) -> Reply:
     """One deployment."""
     name = visit.parameters["deployment"]
     details: MonitoringDetails = visit.call("monitoring.show", deployment=name, limit=_MOST_LOOKS)
-    incidents = visit.call("incidents.list", deployment=name, limit=_MOST_LOOKS)
-    markers = live_markers(visit.call("releases.list", deployment=name))
+    incidents = visit.call_if_allowed("incidents:read", "incidents.list", deployment=name, limit=_MOST_LOOKS) or ()
+    markers = live_markers(visit.call_if_allowed("releases:read", "releases.list", deployment=name) or ())
     look = details.looks[-1] if details.looks else None
     inputs = input_rows(look, _profiles(visit, details)) if look else []
     shows_all = visit.query.get("inputs") == "all"
@@ -108,13 +108,15 @@ def _healthy_words(details: MonitoringDetails, look: Look) -> str:
 
 
 def _profiles(visit: Visit, details: MonitoringDetails) -> Mapping[str, Profile]:
-    if details.version is None or not visit.principal.may("models:read"):
+    if details.version is None:
         return {}
     try:
-        found: VersionDetails = visit.call("models.version", model=details.model, version=details.version)
+        found: VersionDetails | None = visit.call_if_allowed(
+            "models:read", "models.version", model=details.model, version=details.version
+        )
     except OctavoError:
         return {}
-    return found.report.profiles
+    return found.report.profiles if found else {}
 
 
 PAGES = (

@@ -42,7 +42,8 @@ def predictions(visit: Visit) -> Reply:
     wanted = visit.query.get("id", "").strip()
     if wanted:
         return Reply(location=f"/predictions/{quote(wanted, safe='')}")
-    known = [s.state.deployment for s in _deployments(visit)]
+    summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
+    known = [summary.state.deployment for summary in summaries]
     deployment = visit.query.get("deployment") or (known[0] if known else "")
     entity, before = visit.query.get("entity", "").strip(), visit.query.get("before") or None
     found, problem = _find(visit, deployment, entity=entity, before=before)
@@ -79,13 +80,6 @@ def prediction(visit: Visit) -> Reply:
     )
 
 
-def _deployments(visit: Visit) -> tuple[DeploymentSummary, ...]:
-    if not visit.principal.may("deployments:read"):
-        return ()
-    found: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
-    return found
-
-
 def _find(
     visit: Visit, deployment: str, *, entity: str, before: str | None
 ) -> tuple[tuple[PredictionSummary, ...], str]:
@@ -108,13 +102,13 @@ def _older(deployment: str, entity: str, found: tuple[PredictionSummary, ...]) -
 
 
 def _report(visit: Visit, summary: PredictionSummary) -> Report | None:
-    if not visit.principal.may("models:read"):
-        return None
     try:
-        found: VersionDetails = visit.call("models.version", model=summary.model, version=summary.version)
+        found: VersionDetails | None = visit.call_if_allowed(
+            "models:read", "models.version", model=summary.model, version=summary.version
+        )
     except OctavoError:
         return None
-    return found.report
+    return found.report if found else None
 
 
 def _verdict(found: PredictionDetails) -> tuple[Status, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from octavo.console.formatting import duration, number, plural
+from octavo.console.formatting import duration, listed, number, plural
 from octavo.console.rendering import render
 from octavo.console.status import Status, failing, healthy, run_status, running, unknown
 from octavo.console.visits import Page, Reply, Visit
@@ -42,9 +42,9 @@ def _verdict_of_all(found: tuple[Run, ...]) -> tuple[Status, str]:
     failed = [run.model for run in newest.values() if run.status is RunStatus.FAILED]
     under_way = [run.model for run in newest.values() if run.status in (RunStatus.REQUESTED, RunStatus.RUNNING)]
     if failed:
-        return failing("failed"), f"The newest run of {' and of '.join(failed)} failed."
+        return failing("failed"), f"The newest run of {listed(failed)} failed."
     if under_way:
-        return running("running"), f"A training of {' and one of '.join(under_way)} is under way."
+        return running("running"), f"A training of {listed(under_way)} is under way."
     if not found:
         return unknown("none yet"), "Nothing has been trained yet."
     return healthy("succeeded"), "The newest run of each model succeeded."

@@ -1,5 +1,6 @@
 """The platform itself: its processes, its clock, and where each thing is kept."""
 
+from octavo.console.formatting import listed
 from octavo.console.rendering import render
 from octavo.console.status import Status, failing, healthy
 from octavo.console.visits import Page, Reply, Visit
@@ -40,9 +41,8 @@ def _status(process: ProcessState) -> Status:
 def _verdict(down: list[str]) -> tuple[Status, str]:
     if not down:
         return healthy("running"), "Control, worker and predictor run on this machine."
-    return failing(
-        "not running"
-    ), f"The {' and the '.join(down)} does not run on this machine; octavo up starts all three."
+    verb = "does" if len(down) == 1 else "do"
+    return failing("not running"), f"The {listed(down)} {verb} not run on this machine; octavo up starts all three."
 
 
 PAGES = (Page(path="/system", permission="system:read", show=system),)

@@ -1,6 +1,6 @@
 """A model version with its report: may it go live, on what evidence, and where has it been?"""
 
-from octavo.console.formatting import percent, size
+from octavo.console.formatting import listed, percent, size
 from octavo.console.pages.models import Serving, serving_of
 from octavo.console.prose import prose
 from octavo.console.releases import history_of
@@ -64,9 +64,7 @@ def _provenance(found: Provenance) -> list[tuple[str, str, bool]]:
 
 
 def _releases(visit: Visit, version: ModelVersion) -> list[Release]:
-    if not visit.principal.may("releases:read"):
-        return []
-    found: tuple[Release, ...] = visit.call("releases.list", limit=_MOST_RELEASES)
+    found: tuple[Release, ...] = visit.call_if_allowed("releases:read", "releases.list", limit=_MOST_RELEASES) or ()
     return [r for r in found if (r.model, r.version) == (version.model, version.version)]
 
 
@@ -77,11 +75,10 @@ def _verdict(version: ModelVersion, serving: list[Serving]) -> tuple[Status, str
     earned = "It passed its gates" if version.gates else "It has no gates to pass"
     live = [place for place in serving if place.role == "live"]
     if live:
-        where = " and ".join(place.deployment for place in live)
-        return healthy("live"), f"{earned} and is live in {where}."
+        return healthy("live"), f"{earned} and is live in {listed([place.deployment for place in live])}."
     beside = [f"{place.role} in {place.deployment}" for place in serving]
     if beside:
-        return running("on its way"), f"{earned} and is {' and '.join(beside)}."
+        return running("on its way"), f"{earned} and is {listed(beside)}."
     return unknown("not serving"), f"{earned} and serves nowhere now."
 
 

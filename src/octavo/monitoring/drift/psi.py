@@ -33,8 +33,9 @@ def expected_shares(profile: Profile) -> Floats:
 
 
 def bin_counts(profile: Profile, values: npt.ArrayLike) -> Counts:
-    """How many values fall into a profile's bins, the missing one last; shape (n_bins,)."""
-    counts, missing = profile.counts(values)
+    """How many values, rounded to the float32 of the edges, fall into a profile's bins; the missing one last."""
+    with np.errstate(over="ignore"):
+        counts, missing = profile.counts(np.asarray(values, dtype=np.float32))
     return np.append(counts, missing)
 
 

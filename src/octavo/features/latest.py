@@ -1,0 +1,84 @@
+"""Latest values as they stood before each point, as steps of a query.
+
+The newest event known at a point is found by the time at which it became known, in one ASOF join, and then among the
+events that became known at that time. Events that were older than others when they became known never stand, and are
+left out before. Where the newest event has no value in a column, the same is done again with the events that have one,
+for the points concerned; where columns have few nulls, as they mostly do, each costs next to nothing more.
+"""
+
+from dataclasses import dataclass
+
+from octavo.definitions.features import Feature
+from octavo.features.sql import step, used
+
+_MICROS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatestValues:
+    """The latest values of a view.
+
+    The steps read ``points`` (point, key, t) and ``happenings`` (key, happened, known, id and the columns used).
+
+    Attributes
+    ----------
+    may_be_late : bool
+        Whether an event can become known after a newer one.
+    """
+
+    features: tuple[Feature, ...]
+    may_be_late: bool
+
+    def steps(self) -> list[str]:
+        """The steps of the query that find the values."""
+        steps = self._found("latest", columns=self._columns, source="happenings", points="points")
+        for column in self._columns:
+            x = used(column)
+            lacking = f"SELECT points.* FROM latest JOIN points ON points.point = latest.point WHERE latest.{x} IS NULL"
+            having = f"{x} IS NOT NULL AND key IN (SELECT key FROM lacking_{column})"
+            steps += [
+                step(f"lacking_{column}", lacking),
+                step(f"having_{column}", f"SELECT key, happened, known, id, {x} FROM happenings WHERE {having}"),
+                *self._found(
+                    f"latest_{column}", columns=[column], source=f"having_{column}", points=f"lacking_{column}"
+                ),
+            ]
+        return steps
+
+    def joins(self) -> list[str]:
+        """Joins of those steps to ``points``."""
+        names = ["latest", *(f"latest_{column}" for column in self._columns)]
+        return [f"LEFT JOIN {name} ON {name}.point = points.point" for name in names]
+
+    def value(self, feature: Feature) -> str:
+        """The value of one of the features, after the joins."""
+        x, earlier = used(feature.column), f"latest_{feature.column}"
+        happened = f"CASE WHEN latest.{x} IS NULL THEN {earlier}.happened ELSE latest.happened END"
+        fresh = f"points.t - {happened} < {(feature.ttl_s or 0) * _MICROS}"
+        return f"CASE WHEN {fresh} THEN coalesce(latest.{x}, {earlier}.{x}) END"
+
+    @property
+    def _columns(self) -> list[str]:
+        return sorted({f.column for f in self.features if f.column})
+
+    def _found(self, name: str, *, columns: list[str], source: str, points: str) -> list[str]:
+        """Steps the last of which, of the given name, has the newest event of each point that there is one for."""
+        steps = []
+        if self.may_be_late:
+            newest = f"SELECT *, max(happened) OVER (PARTITION BY key ORDER BY known) AS newest FROM {source}"
+            steps.append(step(f"standing_{name}", f"SELECT * FROM ({newest}) WHERE happened = newest"))
+            source = f"standing_{name}"
+        values = ", ".join(f"arg_max({used(c)}, e.id) AS {used(c)}" for c in columns)
+        return [
+            *steps,
+            step(
+                f"since_{name}",
+                f"SELECT p.point, p.key, e.known\n  FROM {points} AS p\n"
+                f"  ASOF JOIN {source} AS e ON e.key = p.key AND e.known < p.t",
+            ),
+            step(
+                name,
+                f"SELECT since.point, any_value(e.happened) AS happened, {values}\n  FROM since_{name} AS since\n"
+                f"  JOIN {source} AS e ON e.key = since.key AND e.known = since.known\n  GROUP BY since.point",
+            ),
+        ]

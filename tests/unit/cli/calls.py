@@ -1,0 +1,113 @@
+"""How each command is called when all are tried. A new command must be added here, or `test_every_command` fails."""
+
+from collections.abc import Callable, Mapping
+
+from tests.unit.cli.commands import Path
+from tests.unit.cli.shop import NOW, PREDICTION, ROW, Shop, jsonl
+
+from octavo.access import ensure_admin
+from octavo.monitoring.incidents import Incident, IncidentKind
+from octavo.release.lifecycle import request as request_release
+from octavo.release.releases import Release, ReleaseState
+from octavo.training.runs import Run
+
+INCIDENT = "01bdd3a0-0000-7000-8000-00000000000a"
+
+
+def _incident(shop: Shop) -> str:
+    opened = Incident(
+        id=INCIDENT, deployment="till", model="spending", version=1, incident_kind=IncidentKind.DRIFT, subject="inputs",
+        value=0.4, threshold=0.2, opened_at=NOW, cause="takings__spent_mean_24h moved [up]",
+    )  # fmt: skip
+    with shop.context() as context, context.transaction() as tx:
+        tx.add(opened)
+    return INCIDENT
+
+
+def _run(shop: Shop) -> str:
+    with shop.context() as context, context.transaction() as tx:
+        return tx.find(Run)[0].id
+
+
+def _waiting_release(shop: Shop) -> str:
+    with shop.context() as context:
+        asked = request_release(context, "till", version=1, cause="user")
+        waiting = Release(
+            id=asked.id, deployment="till", model="spending", version=1, cause="user", requested_at=NOW,
+            state=ReleaseState.WAITING_FOR_APPROVAL,
+        )  # fmt: skip
+        with context.transaction() as tx:
+            tx.replace(asked, waiting)
+    return asked.id
+
+
+def _with_incident(shop: Shop) -> list[str]:
+    _incident(shop)
+    return ["--open"]
+
+
+def _with_release(shop: Shop) -> list[str]:
+    _waiting_release(shop)
+    return ["till"]
+
+
+def _with_token(shop: Shop) -> list[str]:
+    ensure_admin(shop.folder / ".octavo")
+    return []
+
+
+def _prediction(shop: Shop) -> list[str]:
+    ensure_admin(shop.folder / ".octavo")
+    return ["till", jsonl(ROW)]
+
+
+CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
+    ("new",): lambda shop: ["trips", "another"],
+    ("plan",): lambda shop: [],
+    ("apply",): lambda shop: [],
+    ("status",): lambda shop: [],
+    ("clock",): lambda shop: [*_with_token(shop), "--to", "2030-01-22T00:00:00Z"],
+    ("login",): _with_token,
+    ("ingest",): lambda shop: ["visits.jsonl"],
+    ("sources",): lambda shop: [],
+    ("features",): lambda shop: [],
+    ("features", "show"): lambda shop: ["takings"],
+    ("materialize",): lambda shop: ["--force"],
+    ("train",): lambda shop: ["spending", "--release"],
+    ("runs",): lambda shop: ["--model", "spending"],
+    ("runs", "show"): lambda shop: [_run(shop)],
+    ("runs", "request"): lambda shop: ["spending"],
+    ("models",): lambda shop: [],
+    ("models", "show"): lambda shop: ["spending"],
+    ("models", "version"): lambda shop: ["spending", "1"],
+    ("deployments",): lambda shop: [],
+    ("deployments", "show"): _with_release,
+    ("deployments", "release"): lambda shop: ["till"],
+    ("deployments", "approve"): lambda shop: [_waiting_release(shop)],
+    ("deployments", "rollback"): _with_release,
+    ("predict",): _prediction,
+    ("predictions", "list"): lambda shop: ["till", "--entity", "shop=north"],
+    ("predictions", "show"): lambda shop: [PREDICTION],
+    ("outcomes",): lambda shop: ["--prediction", PREDICTION, "--value", "-4"],
+    ("monitor",): lambda shop: [],
+    ("monitor", "show"): lambda shop: ["till"],
+    ("monitor", "look"): lambda shop: ["till"],
+    ("monitor", "traffic"): lambda shop: ["till", "--since", "2030-01-20T00:00:00Z"],
+    ("monitor", "compare"): lambda shop: ["till", "1"],
+    ("incidents",): _with_incident,
+    ("incidents", "show"): lambda shop: [_incident(shop)],
+    ("incidents", "resolve"): lambda shop: [_incident(shop), "--cause", "a sale [of all]"],
+    ("audit",): lambda shop: ["--limit", "5"],
+}
+
+UNTIL_STOPPED: set[Path] = {("up",), ("serve",), ("demo", "trips")}
+"""Commands that run until they are stopped, so that tests of their own start them."""
+
+ANSWER = {
+    "deployment": "till",
+    "model": "spending",
+    "predictions": [{"id": PREDICTION, "value": 12.0, "version": 1, "features": {"items": "present"}}],
+    "now": "2030-01-22T00:00:00Z",
+    "replay": True,
+}
+"""What the predictor of the tests answers, and its control process when it is asked for the time."""

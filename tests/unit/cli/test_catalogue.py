@@ -1,0 +1,40 @@
+"""The list of commands, and that it costs nothing."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.unit.cli.shop import Shop
+
+from octavo import __version__
+from octavo.cli.catalogue import ENTRIES, SECTIONS
+
+HEAVY = ("duckdb", "deltalake", "pyarrow", "sqlalchemy", "dbos", "lmdb", "onnx", "onnxruntime", "sklearn", "pandas",
+         "uvicorn", "starlette", "httpx", "rich")  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [["--help"], ["--version"], []])
+def test_it_starts_without_any_heavy_library(line: list[str]) -> None:
+    probe = (
+        "import sys; sys.argv = ['octavo', *sys.argv[1:]]\n"
+        "from octavo.cli import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe, *line], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_list_names_every_command_by_section(empty_shop: Shop) -> None:
+    text = empty_shop.done("--help")
+    assert [section.title for section in SECTIONS if f"\n{section.title}:\n" not in text] == []
+    assert [name for name in ENTRIES if f"\n  {name} " not in text] == []
+
+
+def test_it_tells_its_version(empty_shop: Shop) -> None:
+    assert empty_shop.done("--version") == f"octavo {__version__}\n"
+
+
+def test_no_command_is_listed_twice() -> None:
+    names = [entry.name for section in SECTIONS for entry in section.entries]
+    assert len(names) == len(set(names))

@@ -1,0 +1,205 @@
+"""Every page: over a project in which something of everything happened, over one with nothing, over hostile text."""
+
+import re
+from collections.abc import Collection
+from html import escape
+
+import pytest
+from tests.showrooms import HOSTILE, Showroom, empty_showroom, full_showroom, incident_id, prediction_id, run_id
+from tests.showrooms.doors import Door, Html, browser
+
+from octavo.console.pages import all_pages
+
+ADDRESSES = {
+    "/": ["/"],
+    "/incidents": ["/incidents"],
+    "/incidents/{incident}": [f"/incidents/{incident_id(place)}" for place in range(3)],
+    "/sources": ["/sources"],
+    "/features": ["/features"],
+    "/features/{view}": ["/features/origin_landings", "/features/plane_landings"],
+    "/runs": ["/runs", "/runs?model=arrival_delay"],
+    "/runs/{run}": [f"/runs/{run_id(place)}" for place in (1, 5, 6)],
+    "/models": ["/models"],
+    "/models/{model}": ["/models/arrival_delay", "/models/arrives_late"],
+    "/models/{model}/{version}": [f"/models/arrival_delay/{v}" for v in range(1, 5)] + ["/models/arrives_late/2"],
+    "/deployments": ["/deployments"],
+    "/deployments/{deployment}": ["/deployments/eta", "/deployments/late", "/deployments/spare"],
+    "/monitoring": ["/monitoring"],
+    "/monitoring/{deployment}": [f"/monitoring/{of}" for of in ("eta", "eta?inputs=all", "late", "spare")],
+    "/predictions": [
+        "/predictions",
+        "/predictions?deployment=eta&entity=origin%3DJFK",
+        "/predictions?deployment=spare",
+    ],
+    "/predictions/{prediction}": [f"/predictions/{prediction_id(place)}" for place in (0, 40, 41)],
+    "/audit": ["/audit", "/audit?show=all"],
+    "/system": ["/system"],
+}
+PLACES = [place for places in ADDRESSES.values() for place in places]
+ALWAYS_THERE = [page.path for page in all_pages() if page.method == "GET" and "{" not in page.path]
+DECLARED = ["/models/arrival_delay", "/monitoring/eta", "/features/origin_landings"]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Showroom:
+    return full_showroom(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="module")
+def full(room: Showroom) -> Door:
+    return browser(room)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    return browser(full_showroom(tmp_path_factory.mktemp("hostile"), text=HOSTILE))
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    return browser(empty_showroom(tmp_path_factory.mktemp("empty")))
+
+
+def page(door: Door, path: str) -> Html:
+    answer = door.get(path)
+    assert answer.status_code == 200, answer.text
+    return Html(answer.text)
+
+
+def test_every_page_is_tried_here() -> None:
+    assert set(ADDRESSES) == {page.path for page in all_pages() if page.method == "GET"}
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_a_page_says_where_it_is(full: Door, path: str) -> None:
+    found = page(full, path)
+    tags = [tag for tag, _ in found.elements]
+    assert tags.count("h1") == tags.count("main") == 1
+    assert ("a", {"class": "skip", "href": "#content"}) in found.elements
+    current = [attributes for tag, attributes in found.elements if attributes.get("aria-current") == "page"]
+    assert len(current) == 1
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_hostile_text_stays_text(hostile: Door, path: str) -> None:
+    found = page(hostile, path)
+    assert not [attributes for tag, attributes in found.elements if tag == "img" and attributes["src"] == "x"]
+    assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
+    assert "49" not in found.text.split()
+
+
+@pytest.mark.parametrize("path", ["/deployments/eta", "/models/arrival_delay/2", "/audit", f"/runs/{run_id(5)}"])
+def test_hostile_text_is_shown_as_it_was_written(hostile: Door, path: str) -> None:
+    assert "<img src=x onerror=alert(1)>" in page(hostile, path).text
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_a_page_holds_no_script_and_no_style(full: Door, path: str) -> None:
+    found = page(full, path)
+    assert not [tag for tag, attributes in found.elements if tag in ("script", "style") or "style" in attributes]
+    assert not [link for link in found.links if re.match(r"[a-z]+:", link)]
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_a_page_is_fit_for_those_who_hear_it(full: Door, path: str) -> None:
+    for tag, attributes in page(full, path).elements:
+        if tag == "th":
+            assert attributes["scope"] in ("col", "row")
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+        if tag == "time":
+            assert attributes["datetime"]
+        if tag == "input" and attributes.get("type") != "hidden":
+            assert attributes["id"]
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_every_status_is_a_shape_and_a_word(full: Door, path: str) -> None:
+    text = full.get(path).text
+    for _, inside in re.findall(r'<span class="status ([a-z]+)">(.*?)</span>', text, re.DOTALL):
+        assert inside.startswith("<svg")
+        assert re.sub(r"<.*>", "", inside).strip()
+
+
+@pytest.mark.parametrize("path", [*ALWAYS_THERE, *DECLARED])
+def test_an_empty_project_is_told_what_to_do_next(empty: Door, path: str) -> None:
+    found = page(empty, path)
+    assert "None" not in found.text.split()
+    if path in ("/", "/deployments", "/models/arrival_delay", "/predictions", "/runs", "/audit", "/incidents"):
+        assert "octavo " in found.text
+
+
+def test_home_says_first_what_needs_someone(full: Door, empty: Door) -> None:
+    assert "1 incident open, 1 release waiting for approval and 1 failed run." in page(full, "/").text
+    assert "No model answers yet." in page(empty, "/").text
+
+
+def test_a_release_in_progress_shows_its_way_and_its_end(full: Door) -> None:
+    found = page(full, "/deployments/eta")
+    assert "Version 4 answers 10 % of the requests beside version 2." in found.text
+    assert "canary, 50 %" in found.text
+    assert "End this release" in found.text
+
+
+def test_a_version_that_failed_a_gate_says_so_first(full: Door) -> None:
+    assert "It may never be released: better_than_baseline(mae) failed" in page(full, "/models/arrival_delay/3").text
+
+
+def test_a_prediction_shows_inputs_outcome_and_shadow(full: Door) -> None:
+    found = page(full, f"/predictions/{prediction_id(40)}")
+    assert "plane_landings__arr_delay_latest" in found.text
+    assert "stale" in found.text
+    assert "known 1" in found.text
+    assert "What a shadow said" in found.text
+    assert "what came of it is not known yet" in page(full, f"/predictions/{prediction_id(0)}").text
+
+
+def test_an_id_leads_to_its_prediction(full: Door) -> None:
+    answer = full.get("/predictions", params={"id": f" {prediction_id(3)} "})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/predictions/{prediction_id(3)}")
+    assert full.get("/predictions/nothing").status_code == 404
+
+
+def test_pages_of_predictions_follow_each_other_without_gap(full: Door) -> None:
+    seen: list[str] = []
+    path: str | None = "/predictions?deployment=eta"
+    for _ in range(3):
+        assert path is not None
+        links = page(full, path).links
+        seen += [link for link in links if re.match(r"/predictions/[0-9a-f-]{36}$", link)]
+        path = next(link for link in links if "before=" in link)
+    assert seen == [f"/predictions/{prediction_id(place)}" for place in range(150)]
+
+
+def test_an_absurd_filter_is_refused_on_the_page_itself(full: Door) -> None:
+    answer = full.get("/predictions", params={"deployment": "eta", "entity": "nonsense"})
+    assert answer.status_code == 422
+    assert "names no entity" in answer.text
+    assert 'value="nonsense"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("permissions", "open_to", "closed"),
+    [
+        (["models:read"], ["/models", "/models/arrival_delay/2", "/runs"], "/deployments"),
+        (["deployments:read"], ["/", "/deployments", "/deployments/eta"], "/audit"),
+        (["predictions:read"], ["/predictions?deployment=eta", f"/predictions/{prediction_id(40)}"], "/models"),
+        (["monitoring:read"], ["/monitoring/eta"], "/incidents"),
+        (["incidents:read"], ["/incidents", f"/incidents/{incident_id(2)}"], "/monitoring"),
+    ],
+)
+def test_a_visitor_with_one_permission_sees_its_pages(
+    room: Showroom, permissions: Collection[str], open_to: list[str], closed: str
+) -> None:
+    visitor = browser(room, permissions=permissions)
+    for path in open_to:
+        page(visitor, path)
+    assert visitor.get(closed).status_code == 403
+    assert escape(closed) not in page(visitor, open_to[0]).links
+
+
+def test_buttons_are_not_offered_to_those_who_may_not_press_them(room: Showroom) -> None:
+    visitor = browser(room, permissions=["deployments:read", "monitoring:read"])
+    found = page(visitor, "/deployments/eta")
+    assert not [a for tag, a in found.elements if tag == "form" and (a["action"] or "").startswith("/deployments")]
+    assert "releases:write" in found.text

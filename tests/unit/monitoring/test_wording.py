@@ -1,0 +1,41 @@
+"""Movements of inputs in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from octavo.monitoring.inputs import InputLook
+from octavo.monitoring.wording import movement, movements, number
+
+TEMP = InputLook(
+    name="temp", importance=0.1, drift=1.0, absent=0.0, missing=0.0, stale=0.0, default=0.0, outside=0.0, mean=41.2,
+    trained_mean=52.3, trained_std=10.0, trained_absent=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "temp 21 % lower (41.2 on average, in training 52.3)"),
+        ({"mean": 60.145}, "temp 15 % higher (60.1 on average, in training 52.3)"),
+        ({"mean": 180.0}, "temp 3.4 times as high (180 on average, in training 52.3)"),
+        ({"mean": 52.5}, "temp distributed otherwise (52.5 on average, in training 52.3)"),
+        ({"mean": 17.0, "trained_mean": 2.0}, "temp 1.5 standard deviations higher (17 on average, in training 2)"),
+        ({"mean": -60.0, "trained_mean": -52.3}, "temp 15 % lower (-60 on average, in training -52.3)"),
+        ({"mean": 4.0, "trained_mean": 3.0, "trained_std": 0.0}, "temp 33 % higher (4 on average, in training 3)"),
+        ({"absent": 0.4, "trained_absent": 0.12}, "temp absent in 40 % (in training 12 %)"),
+        ({"mean": None}, "temp distributed otherwise"),
+        ({"mean": 1.0, "trained_mean": 0.0, "trained_std": 0.0}, "temp higher (1 on average, in training 0)"),
+    ],
+)
+def test_an_input_is_told_with_its_direction(changes: dict[str, float], words: str) -> None:
+    assert movement(replace(TEMP, **changes)) == words  # type: ignore[arg-type]  # of this test
+
+
+def test_only_the_first_few_are_told() -> None:
+    assert movements((TEMP,) * 5).count("temp") == 3
+    assert movements(()) == ""
+
+
+def test_numbers_have_three_figures() -> None:
+    assert [number(v) for v in (0.12345, 18.44, 12_345.6, -1_234.5, 0.0)] == ["0.123", "18.4", "12,346", "-1,234", "0"]
