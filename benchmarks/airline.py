@@ -28,7 +28,7 @@ flights = oc.Source(
     available_at="arrived",
     schema={"flight": oc.Int64, "departed": oc.Timestamp, "arrived": oc.Timestamp}
     | dict.fromkeys(KEYS, oc.String)
-    | {"dep_delay": oc.Float64, "arr_delay": oc.Float64},
+    | {"distance": oc.Float64, "dep_delay": oc.Float64, "arr_delay": oc.Float64},
     id=["flight"],
 )
 views = {
@@ -78,6 +78,7 @@ def flights_table(n: int, *, first: int = 0, per_day: int = PER_DAY, seed: int =
             "departed": times(departed),
             "arrived": times(arrived),
             **{key: pa.array(np.char.add(key, random.integers(0, size, n).astype(str))) for key, size in KEYS.items()},
+            "distance": np.round(random.uniform(100, 3_000, n)),
             "dep_delay": np.round(random.exponential(20, n)) - 8,
             "arr_delay": np.round(random.normal(7, 40, n)),
         }
@@ -98,4 +99,3 @@ def keys_of(number: int) -> dict[str, str]:
     """The entities of the request with a number; the same ones each time."""
     random = np.random.default_rng(number)
     return {key: f"{key}{random.integers(0, size)}" for key, size in KEYS.items()}
-

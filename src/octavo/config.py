@@ -7,8 +7,9 @@ Every setting `[section] name` can be given as ``OCTAVO_SECTION_NAME``. Secrets 
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -139,7 +140,7 @@ def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Con
     sections: dict[str, object] = {}
     for name, settings in _SECTIONS.items():
         values = dict(document.get(name, {}))
-        for setting in settings.__dataclass_fields__:
+        for setting in _names(settings):
             given = environment.get(f"OCTAVO_{name}_{setting}".upper())
             if given is not None:
                 values[setting] = given
@@ -147,10 +148,14 @@ def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Con
     return replace(Config(root=root), **sections)  # type: ignore[arg-type]  # each section has its own type, checked above
 
 
+def _names(settings: Any) -> list[str]:
+    return [field.name for field in fields(settings)]
+
+
 def _settings(settings: type, values: dict[str, object], *, where: str) -> object:
-    unknown = set(values) - set(settings.__dataclass_fields__)
+    unknown = set(values) - set(_names(settings))
     if unknown:
-        known = ", ".join(settings.__dataclass_fields__)
+        known = ", ".join(_names(settings))
         raise ConfigurationError(f"{where}: unknown setting {sorted(unknown)[0]!r}; there are: {known}")
     try:
         return msgspec.convert(values, settings, strict=False)

@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 from octavo.client import Client
 from octavo.config import Config, load_config
-from octavo.definitions.project import load_project
-from octavo.features.ingest import ingest_rows
-from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running, open_clock
-from octavo.stores.open import open_stream
+from octavo.errors import Unavailable
+from octavo.features.operations import IngestEvents
+from octavo.loop.definitions import ApplyProject
+from octavo.loop.operations import TrainModel
+from octavo.operations import SYSTEM
+from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running
+from octavo.wiring import build_dispatcher, open_context
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
 """Where the replay begins; the history lies before it."""
@@ -111,61 +114,84 @@ def deliveries(since: datetime, until: datetime, *, slower: float = 1.0) -> list
     return [_delivery(since + n * timedelta(minutes=20), slower=slower) for n in range(count)]
 
 
-def ingest_history(config: Config) -> int:
-    """Accept the deliveries before the replay begins, as the command line would; how many there were."""
-    project = load_project(config.module_path, name=config.project.name)
-    rows = deliveries(START - timedelta(days=HISTORY_DAYS), START - timedelta(days=1))
-    stream = open_stream(config)
-    ingest_rows(rows, project.source("deliveries"), stream=stream, clock=open_clock(config))
-    stream.close()
-    return len(rows)
+def prepare(folder: Path, *, module: str = MODULE, versions: int = 2) -> Config:
+    """A project with its history in the tables and versions in the registry, none of them released yet."""
+    config = write_project(folder, module=module)
+    context = open_context(config, writes_online=True)
+    dispatcher = build_dispatcher(context)
+    try:
+        dispatcher.call(ApplyProject(), SYSTEM)
+        rows = tuple(deliveries(START - timedelta(days=HISTORY_DAYS), START - timedelta(days=1)))
+        dispatcher.call(IngestEvents(source="deliveries", rows=rows), SYSTEM)
+        for _ in range(versions):
+            dispatcher.call(TrainModel(model="delivery_hours"), SYSTEM)
+    finally:
+        for store in (context.stores.metadata, context.stores.online, context.stores.stream):
+            store.close()
+    return config
 
 
 @dataclass
 class Replay:
     """Live traffic, as it was: each parcel is predicted when it is sent, and told of when it arrives.
 
+    What cannot be reached is tried again until it can. So a prediction may be made twice, but is answered once; an event
+    or outcome that was sent twice is the same one.
+
     Attributes
     ----------
-    predictions : dict of parcel to the id of its prediction
+    answered : dict of prediction to parcel
+        Predictions whose answers arrived.
     told : list of str
         Parcels whose arrival was accepted, as an event and as an outcome.
     """
 
     client: Client
-    predictions: dict[str, str] = field(default_factory=dict)
+    answered: dict[str, str] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
-    _under_way: list[dict[str, Any]] = field(default_factory=list)
+    _under_way: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def run(self, since: datetime, until: datetime, *, slower: float = 1.0) -> None:
         """Replay the parcels that were sent in [since, until), and end at `until`."""
         for parcel in deliveries(since, until, slower=slower):
             self._advance(datetime.fromisoformat(parcel["sent_at"]))
-            [answer] = self.client.predict("eta", [{"depot": parcel["depot"], "weight": parcel["weight"]}])["predictions"]
-            self.predictions[parcel["parcel"]] = answer["id"]
-            self._under_way.append(parcel)
+            row = {"depot": parcel["depot"], "weight": parcel["weight"]}
+            [answer] = patiently(lambda row=row: self.client.predict("eta", [row]))["predictions"]
+            self.answered[answer["id"]] = parcel["parcel"]
+            self._under_way.append((answer["id"], parcel))
         self._advance(until)
 
     def _advance(self, to: datetime) -> None:
         """Move the clock, after telling of what arrived before."""
-        arrived = [parcel for parcel in self._under_way if datetime.fromisoformat(parcel["arrived_at"]) <= to]
-        self._under_way = [parcel for parcel in self._under_way if parcel not in arrived]
+        arrived = [(made, parcel) for made, parcel in self._under_way if _arrival(parcel) <= to]
+        self._under_way = [(made, parcel) for made, parcel in self._under_way if _arrival(parcel) > to]
         if arrived:
-            last = max(datetime.fromisoformat(parcel["arrived_at"]) for parcel in arrived)
-            self.client.advance_clock(last)
-            self.client.send_events("deliveries", arrived)
-            self.client.send_outcomes(
-                [
-                    {
-                        "prediction": self.predictions[parcel["parcel"]],
-                        "value": parcel["hours"],
-                        "known_at": parcel["arrived_at"],
-                    }
-                    for parcel in arrived
-                ]
-            )
-            self.told += [parcel["parcel"] for parcel in arrived]
-        self.client.advance_clock(to)
+            self._move_clock(max(_arrival(parcel) for _, parcel in arrived))
+            outcomes = [
+                {"prediction": made, "value": parcel["hours"], "known_at": parcel["arrived_at"]} for made, parcel in arrived
+            ]
+            patiently(lambda: self.client.send_events("deliveries", [parcel for _, parcel in arrived]))
+            patiently(lambda: self.client.send_outcomes(outcomes))
+            self.told += [parcel["parcel"] for _, parcel in arrived]
+        self._move_clock(to)
+
+    def _move_clock(self, to: datetime) -> None:
+        patiently(lambda: self.client.advance_clock(to))
+
+
+def patiently(ask: Callable[[], _T]) -> _T:
+    """Ask until there is an answer, for as long as a process that was killed may take to be back."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except Unavailable:
+            assert time.monotonic() < deadline_s, f"nobody answers for {PATIENCE_S:g} s"
+            time.sleep(0.02)
+
+
+def _arrival(parcel: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(parcel["arrived_at"])
 
 
 def _delivery(sent_at: datetime, *, slower: float) -> dict[str, Any]:
@@ -188,28 +214,27 @@ class Running:
 
     config: Config
     supervisor: subprocess.Popen[bytes]
-    client: Client = field(init=False)
+    client: Client
 
-    def pid(self, name: str) -> int:
-        """Of a process that runs; waits for it."""
-        found = until(lambda: find_running(self.config.home, name), what=f"{name} runs")
-        return found.pid
+    def process(self, name: str) -> RunningProcess:
+        """A process that runs; waits for it."""
+        return until(lambda: find_running(self.config.home, name), what=f"{name} runs")
 
     def kill(self, name: str) -> None:
-        """End a process at once, by SIGKILL."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        """End a process at once, by SIGKILL; returns when it is gone."""
+        killed = self.process(name).pid
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: getattr(find_running(self.config.home, name), "pid", 0) != killed, what=f"{name} is gone")
 
-    def ready(self) -> None:
-        """Wait until all processes run, and connect to them."""
-        for name in (CONTROL, WORKER, PREDICTOR):
-            self.pid(name)
-        self.client = until(lambda: _connected(self.config.root), what="control answers")
+    def release(self, version: int) -> str:
+        """Ask for a release; its id."""
+        started = patiently(lambda: self.client.call("releases.start", deployment="eta", version=version))
+        return str(started["id"])
 
-
-def _connected(root: Path) -> Client | None:
-    client = Client.here(root, timeout_s=PATIENCE_S)
-    client.call("deployments.list")
-    return client
+    def is_at(self, release: str, state: str, percent: int = 0) -> bool:
+        """Whether a release is in a state, and predictors serve by it."""
+        found = patiently(lambda: self.client.call("releases.show", release=release))
+        return (found["state"], found["percent"]) == (state, percent) and found["served_at"] is not None
 
 
 @contextmanager
@@ -217,25 +242,20 @@ def up(config: Config) -> Iterator[Running]:
     """Run a project under its supervisor, until the block ends; nothing of it is left then."""
     with (config.root / "up.log").open("ab") as output:
         supervisor = subprocess.Popen([sys.executable, "-c", _UP], cwd=config.root, stderr=output, stdout=output)
-    running = Running(config=config, supervisor=supervisor)
     try:
-        running.ready()
-        yield running
+        for name in (CONTROL, WORKER, PREDICTOR):
+            until(lambda name=name: find_running(config.home, name), what=f"{name} runs")
+        with Client.here(config.root, timeout_s=PATIENCE_S) as client:
+            yield Running(config, supervisor, client)
     finally:
         supervisor.terminate()
         supervisor.wait(timeout=PATIENCE_S)
 
 
 def until(what_holds: Callable[[], _T | None], *, what: str, patience_s: float = PATIENCE_S) -> _T:
-    """Wait until something is there that is not false, and return it; an absent process is waited for."""
+    """Wait until something is there that is not false, and return it."""
     deadline_s = time.monotonic() + patience_s
-    while time.monotonic() < deadline_s:
-        try:
-            if found := what_holds():
-                return found
-        except Exception as error:  # whatever a process that is just being killed answers
-            what_failed: object = error
-        else:
-            what_failed = "it does not hold"
+    while not (found := what_holds()):
+        assert time.monotonic() < deadline_s, f"in vain for {patience_s:g} s: {what}"
         time.sleep(0.02)
-    raise AssertionError(f"in vain for {patience_s:g} s: {what} ({what_failed})")
+    return found

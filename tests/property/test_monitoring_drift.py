@@ -61,13 +61,16 @@ def test_the_variation_is_that_of_the_oracle(seed: int, days: int, missing: floa
     found = measure(
         Dataset(columns=("x",), X=column[:, None], y=np.zeros(n), times=times), {"x": baseline}, run="r", model="m"
     )
-    expected = {}
+    drift, absent = {}, {}
     for length_s in LENGTHS_S:
         parts: dict[int, list[float]] = {}
         for second, value in zip(seconds - seconds[0], column, strict=True):
             parts.setdefault(int(second) // length_s, []).append(float(value))
-        indices = [index_of(baseline, part, baseline_rows=n) for part in parts.values() if len(part) >= FEWEST_ROWS]
-        if len(indices) >= FEWEST_STRETCHES:
-            expected[length_s] = max(float(np.quantile(indices, 0.9)), 0.0)
-    assert found.lengths_s == tuple(expected)
-    assert found.inputs.get("x", ()) == pytest.approx(tuple(expected.values()), abs=1e-9)
+        full = [part for part in parts.values() if len(part) >= FEWEST_ROWS]
+        if len(full) >= FEWEST_STRETCHES:
+            indices = [index_of(baseline, part, baseline_rows=n) for part in full]
+            drift[length_s] = max(float(np.quantile(indices, 0.9)), 0.0)
+            absent[length_s] = float(np.quantile([np.isnan(part).mean() for part in full], 0.9))
+    assert found.lengths_s == tuple(drift)
+    assert found.drift.get("x", ()) == pytest.approx(tuple(drift.values()), abs=1e-9)
+    assert found.absent.get("x", ()) == pytest.approx(tuple(absent.values()), abs=1e-9)

@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octavo.definitions.plans import plan_view
 from octavo.features.historical import historical_features
 from octavo.features.materialize import materialize
+from octavo.features.online import OnlineReader
 from tests.plants import ENTITIES, SECOND, Plant, check, random_events, views
 
 STEPS = ["send", "send", "send again", "apply", "wait", "restart", "ship", "materialize"]
 WAITS = [0, 1, SECOND, 5 * SECOND, 600 * SECOND, 3_600 * SECOND, 86_400 * SECOND, 10 * 86_400 * SECOND]
+SPANS = [0, 1, SECOND, 60 * SECOND, 300 * SECOND, 3_600 * SECOND, 7_200 * SECOND, 86_400 * SECOND, 7 * 86_400 * SECOND]
+ROWS = [{"machine": machine, "plant": plant} for machine, plant in ENTITIES]
 scripts = st.lists(st.sampled_from(STEPS), min_size=1, max_size=25)
 
 
@@ -50,6 +54,22 @@ def test_online_features_equal_historical_features(script: list[str], seed: int)
     answer = historical_features(plant.stores.tables, views, spine=spine, at="at")
     columns = [answer.column(name).to_numpy() for view in views for name in _inputs(view)]
     np.testing.assert_allclose(online.values, np.column_stack(columns).astype(np.float32), rtol=1e-5, atol=1e-4)
+
+
+@given(scripts, st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_reader_that_remembers_reads_what_a_new_one_reads(script: list[str], seed: int) -> None:
+    plant, chance = Plant(), random.Random(seed)
+    planned = tuple(plan_view(view) for view in views)
+    remembering = OnlineReader(plant.stores.online, planned)
+    for step in script:
+        take(step, plant, chance)
+        for span in sorted(chance.choices(SPANS, k=6)):
+            at_us = (plant.now_us + span) // 60 * 60 + chance.choice([-1, 0, 1])
+            fresh = OnlineReader(plant.stores.online, planned).read(ROWS, at_us=at_us)
+            again = remembering.read(ROWS, at_us=at_us)
+            for part in ("values", "status", "ages_s"):
+                np.testing.assert_array_equal(getattr(again, part), getattr(fresh, part))
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 
@@ -54,3 +54,21 @@ def test_a_replay_clock_goes_on_when_the_horizon_moves(tmp_path: Path) -> None:
     driver.join()
     assert answers == [True]
     assert clock.now() == NOON + timedelta(hours=2)
+
+
+def test_processes_that_make_a_replay_clock_at_once_share_one(tmp_path: Path) -> None:
+    path, barrier = tmp_path / "clock", Barrier(8)
+    made: list[ReplayClock] = []
+
+    def make() -> None:
+        barrier.wait()
+        made.append(ReplayClock(path, start=NOON))
+
+    threads = [Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made[0].set_horizon_us(to_micros(NOON) + 1)
+    assert {clock.horizon_us() for clock in made} == {to_micros(NOON) + 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["clock"]

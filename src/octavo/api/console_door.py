@@ -17,7 +17,7 @@ from octavo.api.endpoints import PUBLIC, Endpoint
 from octavo.console.pages import all_pages
 from octavo.console.rendering import error_page, login_page, welcome_page
 from octavo.console.sessions import LIFETIME_S, Sessions, csrf_of
-from octavo.console.visits import Page, Reply, Visit
+from octavo.console.visits import VISIT, Page, Reply, Visit
 from octavo.errors import InvalidRequest, NotAllowed, NotAuthenticated, NotFound
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.problems import Problem
@@ -56,21 +56,18 @@ class ConsoleDoor:
             for method, path, handle in own
         ]
         session = [
-            Endpoint(method="POST", path=path, permission="console:visit", handle=handle, identify=self._identify_any)
+            Endpoint(method="POST", path=path, permission=VISIT, handle=handle, identify=self.identify)
             for path, handle in (("/logout", self._logout), ("/theme", self._set_theme))
         ]
         return public + session + [self._page_endpoint(page) for page in all_pages()]
 
     def identify(self, request: Request) -> Principal:
-        """Who visits, by the session's cookie."""
+        """Who visits, by the session's cookie; whoever has one may visit."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
             raise NotAuthenticated("log in first")
-        return self._sessions.principal(cookie)
-
-    def _identify_any(self, request: Request) -> Principal:
-        principal = self.identify(request)
-        return Principal(name=principal.name, permissions=principal.permissions | {"console:visit"})
+        principal = self._sessions.principal(cookie)
+        return Principal(name=principal.name, permissions=principal.permissions | {VISIT})
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """A problem as a page; without a session, the way to log in and back."""

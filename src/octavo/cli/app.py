@@ -1,15 +1,18 @@
 """The command line, put together."""
 
 import logging
+import sys
 from typing import Any
 
 import typer
 
 from octavo import __version__
 from octavo.cli.catalogue import Catalogue
-from octavo.cli.failures import INTERRUPTED, exit_code_of, tell, tell_interrupted
+from octavo.cli.failures import INTERRUPTED, OTHER, exit_code_of, tell, tell_interrupted, tell_unforeseen
 from octavo.cli.options import wants_json
 from octavo.errors import OctavoError
+
+log = logging.getLogger(__name__)
 
 _EPILOG = """\
 Every command answers people by default and programs with --json; without a terminal there is no colour, and no line
@@ -72,4 +75,11 @@ def options(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except (
+        Exception
+    ) as error:  # the edge of the process: what nobody foresaw is a line too, and where it arose with --verbose
+        log.info("this was not foreseen", exc_info=error)
+        tell_unforeseen(error, as_json="--json" in sys.argv)
+        sys.exit(OTHER)

@@ -57,23 +57,38 @@ def exit_code_of(error: OctavoError) -> int:
 def tell(error: OctavoError, *, as_json: bool) -> None:
     """Write an error to the error stream: a line for people, or a JSON object in a line for programs."""
     field, fix = (error.facts.get(name) for name in ("field", "fix"))
-    if as_json:
-        problem = Problem(
-            code=error.code,
-            detail=error.message,
-            exit_code=exit_code_of(error),
-            field=None if field is None else str(field),
-            fix=None if fix is None else str(fix),
-        )
-        typer.echo(msgspec.json.encode(problem), err=True)
-        return
-    text = error.message if fix is None else f"{error.message}; {fix}"
-    typer.echo(f"{_red('error')} {error.code}: {' '.join(text.split())}", err=True)
+    problem = Problem(
+        code=error.code,
+        detail=error.message,
+        exit_code=exit_code_of(error),
+        field=None if field is None else str(field),
+        fix=None if fix is None else str(fix),
+    )
+    _write(problem, as_json=as_json)
+
+
+def tell_unforeseen(error: Exception, *, as_json: bool) -> None:
+    """Write what nobody foresaw to the error stream."""
+    problem = Problem(
+        code="unexpected",
+        detail=f"{type(error).__name__}: {error}",
+        exit_code=OTHER,
+        fix="nobody foresaw this: octavo --verbose COMMAND shows where it arose",
+    )
+    _write(problem, as_json=as_json)
 
 
 def tell_interrupted() -> None:
     """Say that the person ended the command."""
     typer.echo("interrupted", err=True)
+
+
+def _write(problem: Problem, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(problem), err=True)
+        return
+    text = problem.detail if problem.fix is None else f"{problem.detail}; {problem.fix}"
+    typer.echo(f"{_red('error')} {problem.code}: {' '.join(text.split())}", err=True)
 
 
 def _red(text: str) -> str:

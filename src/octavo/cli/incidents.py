@@ -52,8 +52,8 @@ def overview(
         emit_json(found)
         return
     show_table(
-        ["incident", "deployment", "kind", "about", "opened", "resolved", "cause"],
-        ([i.id, i.deployment, i.incident_kind, i.subject, i.opened_at, i.resolved_at, i.cause] for i in found),
+        ["incident", "kind", "opened", "lasted", "?deployment", "?about", "?cause"],
+        ([i.id, i.incident_kind, i.opened_at, _lasted(i), i.deployment, i.subject, i.cause] for i in found),
         empty="No incident. See how deployments do: octavo monitor",
     )
 
@@ -113,5 +113,10 @@ def resolve(
 def _resolved(incident: Incident) -> str:
     if incident.resolved_at is None:
         return "not yet"
-    lasted = (incident.resolved_at - incident.opened_at).total_seconds()
-    return f"{incident.resolved_at:%Y-%m-%d %H:%M}, after {duration(lasted)}"
+    return f"{incident.resolved_at:%Y-%m-%d %H:%M}, after {_lasted(incident)}"
+
+
+def _lasted(incident: Incident) -> str:
+    if incident.resolved_at is None:
+        return "open"
+    return duration((incident.resolved_at - incident.opened_at).total_seconds())

@@ -46,7 +46,7 @@ def overview(context: typer.Context, json: Json = False) -> None:
         emit_json(models)
         return
     show_table(
-        ["model", ">versions", ">newest", "held out", "passed", "trained", "owner"],
+        ["model", ">versions", ">newest", "held out", "passed", "?trained", "?owner"],
         (_summary_row(model) for model in models),
         empty="No model yet. Declare one with @oc.model in the project's module.",
     )
@@ -100,7 +100,7 @@ def show(model: Model, json: Json = False) -> None:
     )
     say("")
     show_table(
-        [">version", "held out", "passed", "trained", "knows until", "because of"],
+        [">version", "held out", "passed", "trained", "?knows until", "?because of"],
         ([v.version, _metrics(v), v.passed, v.created_at, v.trained_until, v.trigger] for v in details.versions),
         empty=f"It was never trained. Train it: octavo train {model}",
     )

@@ -56,7 +56,7 @@ def overview(context: typer.Context, json: Json = False) -> None:
         emit_json(details)
         return
     show_table(
-        ["deployment", ">live", "last look", ">predictions", ">drift", "error", "open incidents"],
+        ["deployment", ">live", "last look", ">predictions", ">drift", "open incidents", "?error"],
         (_overview_row(d) for d in details),
         empty="No deployment yet. Declare one with oc.Deployment and put it into force: octavo apply",
     )
@@ -66,8 +66,8 @@ def _overview_row(details: MonitoringDetails) -> list[object]:
     last = details.looks[-1] if details.looks else None
     incidents = tuple(incident.incident_kind.value for incident in details.incidents)
     if last is None:
-        return [details.deployment, details.version, None, None, None, None, incidents]
-    return [details.deployment, details.version, last.at, f"{last.predictions:,}", last.drift, _error(last), incidents]
+        return [details.deployment, details.version, None, None, None, incidents, None]
+    return [details.deployment, details.version, last.at, f"{last.predictions:,}", last.drift, incidents, _error(last)]
 
 
 def _error(look: Look) -> str:

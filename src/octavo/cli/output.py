@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +18,8 @@ from octavo.cli.measures import number
 console = Console(stderr=True, highlight=False)
 _out = Console(highlight=False)
 _wide = Console(highlight=False, width=10_000)
+_WRAPPED, _GAP = 20, 2
+"""To how many characters a column may be wrapped, and how many lie between two."""
 
 
 def emit_json(answer: object) -> None:
@@ -47,21 +49,41 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     Parameters
     ----------
     columns : sequence of str
-        Headers; one that starts with ``>`` is right-aligned.
+        Headers. One that starts with ``?`` is left out where the terminal is too narrow for it, the last one first; one
+        that then starts with ``>`` is right-aligned. The first one names a row, and is never wrapped.
     rows : iterable of sequence
         What `cell` takes, or a rich `Text`.
     empty : str
         What to say, and to do next, where there are no rows.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(value if isinstance(value, Text) else Text(cell(value)) for value in row))
-    if not table.row_count:
+    cells = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
+    if not cells:
         say(empty)
-    else:
-        _print(table)
+        return
+    kept = _fitting(columns, cells, width=_out.width if _out.is_terminal else None)
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for place in kept:
+        header = columns[place].lstrip("?")
+        side: JustifyMethod = "right" if header.startswith(">") else "left"
+        table.add_column(header.lstrip(">"), justify=side, overflow="fold", no_wrap=place == 0)
+    for row in cells:
+        table.add_row(*(row[place] for place in kept))
+    _print(table)
+    if len(kept) < len(columns):
+        note(f"[dim]{len(columns) - len(kept)} columns need a wider terminal; --json has all.[/]")
+
+
+def _fitting(columns: Sequence[str], cells: Sequence[Sequence[Text]], *, width: int | None) -> list[int]:
+    """The columns that fit into a width, by their places."""
+    kept = list(range(len(columns)))
+    if width is None:
+        return kept
+    needed = [max(len(columns[place].lstrip("?>")), *(len(row[place]) for row in cells)) for place in kept]
+    needed[1:] = [min(widest, _WRAPPED) for widest in needed[1:]]
+    for place in reversed(range(len(columns))):
+        if columns[place].startswith("?") and sum(needed[k] + _GAP for k in kept) - _GAP > width:
+            kept.remove(place)
+    return kept
 
 
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -125,8 +125,8 @@ def list_predictions(
         emit_json(found)
         return
     show_table(
-        ["prediction", "at", ">version", "arm", "about", ">predicted", ">outcome"],
-        ([p.id, p.at, p.version, p.arm, _pairs(p.entities), p.output, p.label] for p in found),
+        ["prediction", "at", ">predicted", ">outcome", "?about", "?>version", "?arm"],
+        ([p.id, p.at, p.output, p.label, _pairs(p.entities), p.version, p.arm] for p in found),
         empty=f"No prediction yet. Make one: octavo predict {deployment} ROWS",
     )
 

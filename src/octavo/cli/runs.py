@@ -47,8 +47,8 @@ def overview(
         emit_json(runs)
         return
     show_table(
-        ["run", "model", "status", "started", ">took", ">rows", ">version", "because of"],
-        ([r.id, r.model, r.status, r.started_at, _took(r), f"{r.rows:,}", r.version, r.trigger] for r in runs),
+        ["run", "model", "status", ">version", "?started", "?>took", "?>rows", "?because of"],
+        ([r.id, r.model, r.status, r.version, r.started_at, _took(r), f"{r.rows:,}", r.trigger] for r in runs),
         empty="Nothing was trained yet. Train a model: octavo train MODEL",
     )
 

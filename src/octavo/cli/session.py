@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octavo.cli.output import console
+from octavo.config import Config
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.wiring import build_dispatcher, config_here, open_context
 
@@ -33,16 +34,18 @@ class Session:
 
 
 @contextmanager
-def open_session(*, writes_online: bool = False) -> Iterator[Session]:
-    """Open the project that the current folder is in, until the block ends.
+def open_session(*, config: Config | None = None, writes_online: bool = False) -> Iterator[Session]:
+    """Open a project until the block ends.
 
     Parameters
     ----------
+    config : Config or None
+        The project's; that of the project which the current folder is in unless given.
     writes_online : bool
         Whether the command writes online features, which no other process may do meanwhile.
     """
     principal = Principal(name=f"user:{getpass.getuser()}", permissions=frozenset({"*"}))
-    context = open_context(config_here(), principal=principal, writes_online=writes_online)
+    context = open_context(config or config_here(), principal=principal, writes_online=writes_online)
     try:
         yield Session(build_dispatcher(context), principal)
     finally:

@@ -113,9 +113,12 @@ class Client:
         """What time it is on the platform: ``now``, and whether it is a ``replay``."""
         return self.control.call("GET", "/api/clock", repeatable=True)
 
-    def advance_clock(self, to: datetime) -> Any:
-        """Move a replay's clock, once everything that was sent has been applied."""
-        return self.control.call("POST", "/api/clock", {"to": to}, repeatable=True)
+    def advance_clock(self, to: datetime, *, timeout_s: float = 600.0) -> Any:
+        """Move a replay's clock, once everything that was sent has been applied.
+
+        It takes as long as the worker needs for what is due on the way, such as a training.
+        """
+        return self.control.call("POST", "/api/clock", {"to": to}, repeatable=True, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Close both connections."""

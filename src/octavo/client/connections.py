@@ -39,14 +39,19 @@ class Connection:
     def __init__(self, url: Address, *, token: str, timeout_s: float = 30.0) -> None:
         self._address: Callable[[], str] = (lambda: url) if isinstance(url, str) else url
         self._url = ""
-        self._timeout_s = timeout_s
+        self._timeout_s = self._waits_s = timeout_s
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
         if isinstance(url, str):
             _unconnected(url, timeout_s=timeout_s)
 
-    def send(self, method: str, path: str, body: object = None) -> None:
+    def send(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> None:
         """Send a request without waiting for its answer; `receive` must follow before the next.
+
+        Parameters
+        ----------
+        timeout_s : float or None
+            For this request instead of the connection's own.
 
         Raises
         ------
@@ -55,6 +60,8 @@ class Connection:
         """
         data = None if body is None else msgspec.json.encode(body)
         connection = self._opened()
+        self._waits_s = self._timeout_s if timeout_s is None else timeout_s
+        connection.sock.settimeout(self._waits_s)
         try:
             connection.request(method, path, body=data, headers=self._headers)
         except TimeoutError as error:
@@ -91,26 +98,36 @@ class Connection:
             raise error_of(response.status, data)
         return msgspec.json.decode(data) if data else None
 
-    def call(self, method: str, path: str, body: object = None, *, repeatable: bool = False) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        repeatable: bool = False,
+        timeout_s: float | None = None,
+    ) -> Any:
         """Send a request and wait for its answer.
 
         Parameters
         ----------
         repeatable : bool
             Whether doing it twice comes to the same, so that it may be sent again where the connection was lost.
+        timeout_s : float or None
+            For this request instead of the connection's own.
 
         Raises
         ------
         OctavoError
             As `send` and `receive`.
         """
-        self.send(method, path, body)
+        self.send(method, path, body, timeout_s=timeout_s)
         try:
             return self.receive()
         except ConnectionLost:
             if not repeatable:
                 raise
-        self.send(method, path, body)
+        self.send(method, path, body, timeout_s=timeout_s)
         return self.receive()
 
     def close(self) -> None:
@@ -135,7 +152,7 @@ class Connection:
 
     def _timed_out(self) -> Unavailable:
         self.close()
-        return Unavailable(f"{self._url} did not answer within {self._timeout_s:g} s; see .octavo/logs")
+        return Unavailable(f"{self._url} did not answer within {self._waits_s:g} s; see .octavo/logs")
 
 
 def _unconnected(url: str, *, timeout_s: float) -> http.client.HTTPConnection:

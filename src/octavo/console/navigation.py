@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from octavo.console.visits import Visit
+from octavo.console.visits import VISIT, Visit
 
 MOST_COUNTED = 100
 
@@ -35,7 +35,7 @@ class Group:
 
 
 _GROUPS = (
-    ("Now", (("Home", "/", "deployments:read"), ("Incidents", "/incidents", "incidents:read"))),
+    ("Now", (("Home", "/", VISIT), ("Incidents", "/incidents", "incidents:read"))),
     (
         "Build",
         (

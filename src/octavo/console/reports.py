@@ -89,4 +89,4 @@ def _beside_baselines(name: str, interval: Interval, baselines: Mapping[str, Map
     rows += [(label, found[name], "reference") for label, found in baselines.items() if name in found]
     svg = interval_chart(f"{name} on the held-out rows, with 95 % intervals", rows)
     table = tuple((label, number(i.value), number(i.low), number(i.high)) for label, i, _ in rows)
-    return Drawing(svg=svg, columns=("", name, "Low", "High"), rows=table)
+    return Drawing(svg=svg, columns=("Guess", name, "Low", "High"), rows=table)

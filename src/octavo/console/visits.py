@@ -7,6 +7,9 @@ from typing import Any
 
 from octavo.operations import Principal
 
+VISIT = "console:visit"
+"""The permission of whoever is logged in."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:

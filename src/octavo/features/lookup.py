@@ -18,6 +18,7 @@ from octavo.definitions.aggregates import Operation
 from octavo.definitions.features import Feature
 from octavo.features.keys import decode_generation
 from octavo.features.quantiles import ranked
+from octavo.features.readings import FOREVER, LONG_AGO, Reading, float32
 from octavo.features.state import (
     LATEST_WORDS,
     NEVER,
@@ -35,8 +36,6 @@ _DOUBLE = Struct("=d")
 _PRESENT, _STALE, _MISSING = int(FeatureStatus.PRESENT), int(FeatureStatus.STALE), int(FeatureStatus.MISSING)
 
 Floats = npt.NDArray[np.float64]
-ViewValues = tuple[list[float], list[int], list[float]]
-"""Values, statuses and ages in seconds of a view's features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,13 @@ class _Tail:
 
 @dataclass(slots=True)
 class _Opened:
-    """The state of one entity at one moment."""
+    """The state of one entity at one moment.
+
+    Attributes
+    ----------
+    next_known_us : int
+        When more of its events count.
+    """
 
     data: bytes
     words: memoryview
@@ -119,6 +124,7 @@ class _Opened:
     tail: _Tail | None
     at_us: int
     newest: list[int]
+    next_known_us: int
 
 
 @dataclass(slots=True)
@@ -166,6 +172,7 @@ class Lookup:
         self._row = Struct(f"={layout.n_fields}d")
         held = [(place, f) for place, f in enumerate(features) if layout.holds(f)]
         self._windows = _windows([(place, f) for place, f in held if f.operation is not Operation.LATEST], self._codec)
+        self._unknown = [_NAN] * len(features)
         self._latest = [
             _Latest(place, layout.latest.index(f.column), layout.count_field(f.column), layout.sum_field(f.column), ttl)
             for place, f in held
@@ -176,8 +183,9 @@ class Lookup:
         for place, f in held:
             if f.operation is Operation.COUNT:
                 self._values[place], self._status[place] = 0.0, _PRESENT
+        self._nothing = _reading(None, self._values, self._status, self._unknown, since_us=LONG_AGO, until_us=FOREVER)
 
-    def values(self, data: bytes | None, at_us: int) -> ViewValues:
+    def read(self, data: bytes | None, at_us: int) -> Reading:
         """The features of one entity.
 
         Parameters
@@ -187,48 +195,56 @@ class Lookup:
         at_us : int
             Only events known before it count; microseconds since 1970.
         """
-        values, status, ages = self._values.copy(), self._status.copy(), [_NAN] * len(self._values)
         if data is None:
-            return values, status, ages
+            return self._nothing
+        values, status, newest_us = self._values.copy(), self._status.copy(), self._unknown.copy()
         state = self._open(data, at_us)
+        until_us = state.next_known_us
         for window in self._windows:
-            cut = self._cut(window, state)
+            edge = (at_us - window.window_us) // window.tile_us
+            until_us = min(until_us, (edge + 1) * window.tile_us + window.window_us)
+            cut = self._cut(window, state, edge)
             if cut is None:
                 continue
             for aggregate in window.aggregates:
                 if cut.totals[aggregate.n]:
                     values[aggregate.place] = _VALUES[aggregate.operation](aggregate, cut, state)
                     status[aggregate.place] = _PRESENT
-                    ages[aggregate.place] = (at_us - state.newest[aggregate.n]) / _SECOND_US
+                    newest_us[aggregate.place] = state.newest[aggregate.n]
         for latest in self._latest:
             event_us, value = self._read_latest(latest, state)
-            if event_us != NEVER:
-                stale = at_us - event_us >= latest.ttl_us
-                values[latest.place], status[latest.place] = (_NAN, _STALE) if stale else (value, _PRESENT)
-                ages[latest.place] = (at_us - event_us) / _SECOND_US
-        return values, status, ages
+            if event_us == NEVER:
+                continue
+            newest_us[latest.place], stale_us = event_us, event_us + latest.ttl_us
+            if at_us >= stale_us:
+                status[latest.place] = _STALE
+            else:
+                values[latest.place], status[latest.place] = value, _PRESENT
+                until_us = min(until_us, stale_us)
+        return _reading(data, values, status, newest_us, since_us=at_us, until_us=until_us)
 
     def _open(self, data: bytes, at_us: int) -> _Opened:
         words = memoryview(data).cast("q")
         places = self._codec.places(words)
         newest = words[places.newest : places.latest].tolist()
-        tail = None
+        tail, next_known_us = None, FOREVER
         if places.n_tail:
             rows = np.frombuffer(data, np.int64, offset=8 * places.tail).reshape(places.n_tail, self._codec.row_words)
             known = rows[:, 1] < at_us
-            rows = rows if known.all() else rows[known]
+            if not known.all():
+                next_known_us = int(rows[~known, 1].min()) + 1
+                rows = rows[known]
             if len(rows):
                 tail = _Tail(rows, self._codec.fields(rows), n_counts=self._codec.n_counts, n_additive=self._n_additive)
                 newest = [
                     us if row < 0 else max(us, int(tail.event_us[row]))
                     for us, row in zip(newest, tail.last, strict=True)
                 ]
-        return _Opened(data, words, places, tail, at_us, newest)
+        return _Opened(data, words, places, tail, at_us, newest, next_known_us)
 
-    def _cut(self, window: _Window, state: _Opened) -> _Cut | None:
-        """What of a state lies in a window; None if nothing does."""
+    def _cut(self, window: _Window, state: _Opened, edge: int) -> _Cut | None:
+        """What of a state lies in a window, from its far edge on, counted in tiles; None if nothing does."""
         at, tail = state.places.groups[window.group], state.tail
-        edge = (state.at_us - window.window_us) // window.tile_us
         first = bisect_left(state.words, edge, at.numbers, at.fields) - at.numbers
         tiles = None
         if first < at.n_tiles:
@@ -253,6 +269,25 @@ class Lookup:
             if mine > head:
                 return mine[0], float(tail.fields[row, latest.total])
         return head[0], value
+
+
+def _reading(
+    data: bytes | None,
+    values: list[float],
+    status: list[int],
+    newest_us: list[float],
+    *,
+    since_us: int,
+    until_us: int,
+) -> Reading:
+    return Reading(
+        data=data,
+        since_us=since_us,
+        until_us=until_us,
+        values=float32(values),
+        status=np.array(status, np.uint8),
+        newest_us=np.array(newest_us, np.float64),
+    )
 
 
 def _windows(features: list[tuple[int, Feature]], codec: StateCodec) -> list[_Window]:

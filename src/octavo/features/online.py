@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from octavo.definitions.plans import PlannedView
 from octavo.features.keys import entity_key, pointer_key
-from octavo.features.lookup import Lookup, ViewValues
+from octavo.features.lookup import Lookup
+from octavo.features.readings import FOREVER, LONG_AGO, KeptReadings, Reading, ages_s
 from octavo.features.values import FeatureStatus
 from octavo.stores.ports import OnlineStore
 
@@ -50,8 +51,9 @@ class OnlineReader:
         self._pointers = [pointer_key(view.name) for view in views]
         self._known: list[bytes | None] = [None] * len(views)
         self._lookups: list[Lookup | None] = [None] * len(views)
-        self._widths = [len(view.features) for view in views]
-        self._n_features = sum(self._widths)
+        self._readings: list[KeptReadings | None] = [None] * len(views)
+        self._missing = [_missing(len(view.features)) for view in views]
+        self._n_features = sum(len(view.features) for view in views)
 
     @property
     def is_complete(self) -> bool:
@@ -81,8 +83,8 @@ class OnlineReader:
         while self._renew(found):
             keys, places = self._keys(rows)
             found = self._store.read(keys)
-        columns = [self._view_values(view, places[view], found, at_us) for view in range(len(self._views))]
-        return self._answer(columns, len(rows))
+        readings = [self._of_view(view, places[view], keys, found, at_us) for view in range(len(self._views))]
+        return self._answer(readings, n_rows=len(rows), at_us=at_us)
 
     def unread(self, n_rows: int) -> OnlineValues:
         """What stands in for the values when the store cannot be read: NaN, marked as default."""
@@ -117,34 +119,40 @@ class OnlineReader:
         for view, (pointer, known) in enumerate(zip(found, self._known, strict=False)):
             if pointer != known:
                 self._known[view] = pointer
-                self._lookups[view] = None if pointer is None else Lookup(pointer, self._views[view].features)
+                lookup = None if pointer is None else Lookup(pointer, self._views[view].features)
+                self._lookups[view] = lookup
+                self._readings[view] = None if lookup is None else KeptReadings(lookup.read)
                 changed = True
         return changed
 
-    def _view_values(
-        self, view: int, places: Sequence[int], found: Sequence[bytes | None], at_us: int
-    ) -> list[ViewValues]:
-        """A view's features for each row; rows about the same entity share them."""
-        lookup = self._lookups[view]
-        if lookup is None:
-            missing = [_NAN] * self._widths[view]
-            return [(missing, [FeatureStatus.MISSING] * self._widths[view], missing)] * len(places)
-        known: dict[int, ViewValues] = {}
-        for place in places:
-            if place not in known:
-                known[place] = lookup.values(found[place] if place >= 0 else None, at_us)
-        return [known[place] for place in places]
+    def _of_view(
+        self, view: int, places: Sequence[int], keys: Sequence[bytes], found: Sequence[bytes | None], at_us: int
+    ) -> list[Reading]:
+        """A view's reading for each row."""
+        kept = self._readings[view]
+        if kept is None:
+            return [self._missing[view]] * len(places)
+        return [kept.of(keys[at], found[at], at_us) if at >= 0 else kept.of(b"", None, at_us) for at in places]
 
-    def _answer(self, columns: list[list[ViewValues]], n_rows: int) -> OnlineValues:
-        def flat(part: int) -> list[float]:
-            return [value for row in range(n_rows) for column in columns for value in column[row][part]]
-
-        numbers = float32([*flat(0), *flat(2)]).reshape(2, n_rows, self._n_features)
-        status = np.array(flat(1), np.uint8).reshape(n_rows, self._n_features)
-        return OnlineValues(values=numbers[0], status=status, ages_s=numbers[1])
+    def _answer(self, readings: list[list[Reading]], *, n_rows: int, at_us: int) -> OnlineValues:
+        """The readings of each view's rows as one table."""
+        of_rows = [of_view[row] for row in range(n_rows) for of_view in readings]
+        shape = (n_rows, self._n_features)
+        newest_us = np.concatenate([reading.newest_us for reading in of_rows])
+        return OnlineValues(
+            values=np.concatenate([reading.values for reading in of_rows]).reshape(shape),
+            status=np.concatenate([reading.status for reading in of_rows]).reshape(shape),
+            ages_s=ages_s(newest_us, at_us=at_us).reshape(shape),
+        )
 
 
-def float32(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Values as a model takes them: one beyond the range of float32 is infinite."""
-    with np.errstate(over="ignore"):
-        return np.array(values, np.float32)
+def _missing(n_features: int) -> Reading:
+    """What is read of a view that was never materialized."""
+    return Reading(
+        data=None,
+        since_us=LONG_AGO,
+        until_us=FOREVER,
+        values=np.full(n_features, np.nan, np.float32),
+        status=np.full(n_features, FeatureStatus.MISSING, np.uint8),
+        newest_us=np.full(n_features, np.nan),
+    )

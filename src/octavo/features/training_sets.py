@@ -16,8 +16,8 @@ from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
 from octavo.features.functions import compute
 from octavo.features.historical import historical_features
-from octavo.features.online import float32
 from octavo.features.payloads import EVENT_ID, table_of
+from octavo.features.readings import float32
 from octavo.features.sql import quoted
 from octavo.stores.ports import Tables
 

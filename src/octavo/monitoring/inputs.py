@@ -23,7 +23,7 @@ class InputLook:
     drift : float
         Population stability index against the training rows, beyond what is usual, at least 0.
     usual : float
-        How far a stretch of the training rows as long as the window lies from the whole at most; taken off `drift`.
+        How far a stretch of the training rows of the same length usually lies from the whole; taken off `drift`.
     absent : float
         Share without a value of its own: NaN, or a default in its place.
     missing, stale, default : float
@@ -33,8 +33,9 @@ class InputLook:
     mean, trained_mean : float or None
         Of the values that are present; None if none is.
     trained_std : float or None
-    trained_absent : float
-        Share of NaN among the training rows.
+    trained_absent, usual_absent : float
+        Share of NaN among the training rows, and how large it usually is at most in a stretch of them of the same
+        length.
     shares : tuple of float
         Share of each bin of the training profile among the present values; empty if none is present.
     """
@@ -52,6 +53,7 @@ class InputLook:
     trained_std: float | None
     trained_absent: float
     usual: float = 0.0
+    usual_absent: float = 0.0
     shares: tuple[float, ...] = ()
 
     @property
@@ -60,15 +62,15 @@ class InputLook:
         return self.importance * self.drift
 
 
-def look_at_inputs(window: Window, reference: Reference, *, length_s: int) -> tuple[InputLook, ...]:
+def look_at_inputs(window: Window, reference: Reference, *, length_s: float) -> tuple[InputLook, ...]:
     """Each input of a window, the one that contributes most to the drift first.
 
     Parameters
     ----------
     window : Window
         Not empty.
-    length_s : int
-        Of the window.
+    length_s : float
+        How long a time it covers.
     """
     looks = [
         _look(name, window.matrix[:, place].astype(np.float64), window.status[:, place], reference, length_s=length_s)
@@ -83,10 +85,10 @@ def _look(
     status: npt.NDArray[np.uint8],
     reference: Reference,
     *,
-    length_s: int,
+    length_s: float,
 ) -> InputLook:
     profile = reference.report.profiles[name]
-    usual = reference.usual(name, length_s=length_s)
+    usual = reference.usual_drift(name, length_s=length_s)
     counts = bin_counts(profile, values)
     index = stability_index(expected_shares(profile), counts, baseline_rows=reference.report.training.rows)
     shares = np.bincount(status, minlength=len(FeatureStatus)) / len(status)
@@ -105,6 +107,7 @@ def _look(
         trained_mean=profile.mean,
         trained_std=profile.std,
         trained_absent=profile.missing,
+        usual_absent=reference.usual_absent(name, length_s=length_s),
         shares=_shares(counts[:-1]),
     )
 

@@ -132,7 +132,7 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
     matured = read_matured(tables, begun.deployment, since=begun.since, until=begun.at)
     own = matured.of(digest)
     enough, matured_enough = len(window) >= monitor.min_rows, len(own) >= monitor.min_rows
-    inputs = look_at_inputs(window, reference, length_s=monitor.window_s) if enough else ()
+    inputs = look_at_inputs(window, reference, length_s=_covered_s(window, begun.at)) if enough else ()
     return replace(
         begun,
         predictions=window.predictions,
@@ -145,6 +145,12 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
         newest_prediction_at=window.newest_at,
         newest_outcome_at=matured.newest_known_at,
     )
+
+
+def _covered_s(window: Window, until: datetime) -> float:
+    """How long ago the first prediction of a window was made: less than the window's length while traffic is new."""
+    assert window.oldest_at is not None
+    return max((until - window.oldest_at).total_seconds(), 1.0)
 
 
 def _prediction_drift(window: Window, reference: Reference, *, min_rows: int) -> float | None:

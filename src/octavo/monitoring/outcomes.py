@@ -95,7 +95,7 @@ def ship_outcomes(stream: EventStream, tables: Tables, *, max_bytes: int = 16_00
     """Append the next accepted outcomes to their table.
 
     How far the stream is shipped stands in the table itself, committed with the rows, so a crash at any point neither
-    loses nor doubles one.
+    loses nor doubles one. One process at a time may ship.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def ship_predictions(log: EventStream, tables: Tables, *, max_bytes: int = 16_00
     """Append the next records of the predictor's log to the table.
 
     How far the log is shipped stands in the table itself, committed with the rows, so a crash at any point neither
-    loses nor doubles one.
+    loses nor doubles one. One process at a time may ship.
 
     Returns
     -------

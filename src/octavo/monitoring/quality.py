@@ -22,7 +22,7 @@ def judge_quality(inputs: tuple[InputLook, ...], monitor: Monitor) -> Finding:
             subject="inputs",
             value=None,
             threshold=monitor.missing,
-            summary=f"fewer than {monitor.min_rows} predictions in the window",
+            summary=f"fewer than {monitor.min_rows} predictions from the live version's inputs in the window",
         )
     ranked = sorted(inputs, key=_excess, reverse=True)
     worst = ranked[0]
@@ -39,7 +39,7 @@ def judge_quality(inputs: tuple[InputLook, ...], monitor: Monitor) -> Finding:
 
 
 def _excess(look: InputLook) -> float:
-    return look.absent - look.trained_absent
+    return look.absent - max(look.trained_absent, look.usual_absent)
 
 
 def _cause(wrong: list[InputLook]) -> str:
@@ -52,5 +52,8 @@ def _absence(look: InputLook) -> str:
     """``temp, absent in 45 % (in training 12 %): 40 % stale, 5 % missing``."""
     parts = ((look.stale, "stale"), (look.missing, "missing"), (look.default, "default"))
     how = ", ".join(f"{percent(share)} {word}" for share, word in parts if share > 0)
-    text = f"{look.name}, absent in {percent(look.absent)} (in training {percent(look.trained_absent)})"
+    trained = f"in training {percent(look.trained_absent)}"
+    if look.usual_absent > look.trained_absent:
+        trained += f", at times {percent(look.usual_absent)}"
+    text = f"{look.name}, absent in {percent(look.absent)} ({trained})"
     return f"{text}: {how}" if how else text

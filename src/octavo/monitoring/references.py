@@ -31,9 +31,14 @@ class Reference:
     report: Report
     variation: Variation | None
 
-    def usual(self, input_name: str, *, length_s: int) -> float:
-        """How far a stretch of the training rows of a length usually lies from the whole."""
-        return self.variation.usual(input_name, length_s=length_s) if self.variation else 0.0
+    def usual_drift(self, input_name: str, *, length_s: float) -> float:
+        """How far a stretch of the training rows of a length usually lies from the whole at most."""
+        return self.variation.usual_drift(input_name, length_s=length_s) if self.variation else 0.0
+
+    def usual_absent(self, input_name: str, *, length_s: float) -> float:
+        """The share of NaN that a stretch of the training rows of a length usually has at most."""
+        usual = self.variation.usual_absent(input_name, length_s=length_s) if self.variation else 0.0
+        return max(usual, self.report.profiles[input_name].missing)
 
 
 def version_of(context: Context, model: str, version: int) -> ModelVersion:
@@ -86,7 +91,7 @@ def plan_of(artifacts: Artifacts, digest: str) -> LookupPlan:
 
 
 def same_inputs(reference: Reference, digest: str, *, artifacts: Artifacts) -> bool:
-    """Whether the matrix of a bundle has a version's inputs in their order; unknown and so false for one that is gone."""
+    """Whether the matrix of a bundle has a version's inputs in their order; it has not if the bundle is gone."""
     if digest == reference.version.digest:
         return True
     try:

@@ -1,9 +1,10 @@
-"""How far stretches of a training set lie from the whole of it: the drift that means nothing.
+"""How far stretches of a training set lie from the whole of it: the difference that means nothing.
 
 Rows close in time are alike: three days have their own weather and their own days of the week, so even three days from
 the middle of the training set lie far from its average, and an index that expects rows drawn at random would never stop
 alarming. So when a version is trained, its rows are cut into stretches of several lengths, and of each input it is kept
-how far nine stretches of ten stay from the whole at most. Monitoring takes that off: only what lies beyond is drift.
+how far nine stretches of ten stay from the whole at most, and how often it is absent in them. Only what lies beyond is
+drift, or wanting quality.
 """
 
 import math
@@ -39,8 +40,10 @@ class Variation:
         Of the training.
     lengths_s : tuple of int
         The lengths that were measured, rising; none if the training set is too short.
-    inputs : mapping of input to tuple of float
+    drift : mapping of input to tuple of float
         For each length the stability index below which nine of ten stretches lie, at least 0.
+    absent : mapping of input to tuple of float
+        For each length the share of NaN below which nine of ten stretches lie.
     """
 
     kind: ClassVar[str] = "variation"
@@ -48,15 +51,22 @@ class Variation:
     run: str
     model: str
     lengths_s: tuple[int, ...]
-    inputs: Mapping[str, tuple[float, ...]]
+    drift: Mapping[str, tuple[float, ...]]
+    absent: Mapping[str, tuple[float, ...]]
 
     @property
     def key(self) -> str:
         return self.run
 
-    def usual(self, input_name: str, *, length_s: int) -> float:
+    def usual_drift(self, input_name: str, *, length_s: float) -> float:
         """How far a stretch of a length usually lies from the whole at most; between measured lengths, in between."""
-        measured = self.inputs.get(input_name, ())
+        return self._between(self.drift.get(input_name, ()), length_s)
+
+    def usual_absent(self, input_name: str, *, length_s: float) -> float:
+        """The share of NaN that a stretch of a length usually has at most."""
+        return self._between(self.absent.get(input_name, ()), length_s)
+
+    def _between(self, measured: tuple[float, ...], length_s: float) -> float:
         if not measured:
             return 0.0
         return float(np.interp(math.log(length_s), np.log(self.lengths_s), measured))
@@ -82,13 +92,16 @@ def measure(train: Dataset, profiles: Mapping[str, Profile], *, run: str, model:
         alone.
     """
     stretches = {length_s: found for length_s in LENGTHS_S if (found := _stretches(train, length_s)) is not None}
-    inputs: dict[str, tuple[float, ...]] = {}
+    drift: dict[str, tuple[float, ...]] = {}
+    absent: dict[str, tuple[float, ...]] = {}
     for place, name in enumerate(train.columns):
         bins = _bins(profiles[name], train.X[:, place])
         expected = expected_shares(profiles[name])
         if stretches and np.allclose(np.bincount(bins, minlength=len(expected)) / len(train), expected, atol=_SAME):
-            inputs[name] = tuple(_usual(expected, bins, stretch, rows=len(train)) for stretch in stretches.values())
-    return Variation(run=run, model=model, lengths_s=tuple(stretches), inputs=inputs)
+            counts = [_counts(bins, stretch, n_bins=len(expected)) for stretch in stretches.values()]
+            drift[name] = tuple(_usual_drift(expected, each, rows=len(train)) for each in counts)
+            absent[name] = tuple(_most(each[:, -1] / each.sum(axis=1)) for each in counts)
+    return Variation(run=run, model=model, lengths_s=tuple(stretches), drift=drift, absent=absent)
 
 
 def _stretches(train: Dataset, length_s: int) -> npt.NDArray[np.int64] | None:
@@ -109,9 +122,18 @@ def _bins(profile: Profile, values: Floats) -> npt.NDArray[np.int64]:
     return np.where(np.isnan(rounded), len(profile.shares), bins).astype(np.int64)
 
 
-def _usual(expected: Floats, bins: npt.NDArray[np.int64], stretch: npt.NDArray[np.int64], *, rows: int) -> float:
-    n_bins, n_stretches = len(expected), int(stretch[-1]) + 1
+def _counts(bins: npt.NDArray[np.int64], stretch: npt.NDArray[np.int64], *, n_bins: int) -> Counts:
+    """How many rows of each stretch with enough rows fall into each bin; shape (n_stretches, n_bins)."""
+    n_stretches = int(stretch[-1]) + 1
     counts: Counts = np.bincount(stretch * n_bins + bins, minlength=n_stretches * n_bins).reshape(n_stretches, n_bins)
-    full = counts[counts.sum(axis=1) >= FEWEST_ROWS]
-    indices = stability_index(expected, full, baseline_rows=rows)
-    return max(float(np.quantile(indices, _MOST)), 0.0)
+    full: Counts = counts[counts.sum(axis=1) >= FEWEST_ROWS]
+    return full
+
+
+def _usual_drift(expected: Floats, counts: Counts, *, rows: int) -> float:
+    return max(_most(stability_index(expected, counts, baseline_rows=rows)), 0.0)
+
+
+def _most(values: Floats) -> float:
+    """What nine of ten stay below."""
+    return float(np.quantile(values, _MOST))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ ANSWERED = "(arm = 'live' OR (arm = 'canary' AND isfinite(output)))"
 """What answers a request, once per request: where a canary failed, the live version answered instead."""
 
 IN_PERIOD = f'deployment = $deployment AND "at" >= $since AND "at" < $until AND {ANSWERED}'
-COUNT = f'SELECT count(*) AS n, max("at") AS newest FROM predictions WHERE {IN_PERIOD}'
+COUNT = f'SELECT count(*) AS n, min("at") AS oldest, max("at") AS newest FROM predictions WHERE {IN_PERIOD}'
 _COLUMNS = 'SELECT "at", digest, inputs, status, output FROM predictions'
 _ALL = f"{_COLUMNS} WHERE {IN_PERIOD} LIMIT $limit"
 _SAMPLE = f"{_COLUMNS} WHERE {IN_PERIOD} AND hash(id) % $step = 0"
@@ -37,8 +37,8 @@ class Window:
     ----------
     predictions : int
         Answered in the window, of whichever version and inputs.
-    newest_at : datetime or None
-        Of the last one.
+    oldest_at, newest_at : datetime or None
+        When the first and the last of them were made.
     matrix : ndarray, shape (n_rows, n_inputs), float32
         Of those with the inputs that were asked for.
     status : ndarray, shape (n_rows, n_inputs), uint8
@@ -49,6 +49,7 @@ class Window:
     """
 
     predictions: int
+    oldest_at: datetime | None
     newest_at: datetime | None
     matrix: npt.NDArray[np.float32]
     status: npt.NDArray[np.uint8]
@@ -78,13 +79,14 @@ def read_window(
     """
     parameters: dict[str, object] = {"deployment": deployment, "since": since, "until": until}
     try:
-        rows, predictions, newest_at = _read(tables, parameters, most_rows=most_rows)
+        rows, counted = _read(tables, parameters, most_rows=most_rows)
     except NotFound:
-        rows, predictions, newest_at = _NOTHING, 0, None
+        rows, counted = _NOTHING, {"n": 0, "oldest": None, "newest": None}
     rows = with_inputs(rows, n_inputs=n_inputs, fits=fits)
     return Window(
-        predictions=predictions,
-        newest_at=newest_at,
+        predictions=counted["n"],
+        oldest_at=counted["oldest"],
+        newest_at=counted["newest"],
         matrix=matrix_of(rows.column("inputs"), np.float32, width=n_inputs),
         status=matrix_of(rows.column("status"), np.uint8, width=n_inputs),
         outputs=rows.column("output").to_numpy(),
@@ -92,16 +94,17 @@ def read_window(
     )
 
 
-def _read(tables: Tables, parameters: Mapping[str, object], *, most_rows: int) -> tuple[pa.Table, int, datetime | None]:
-    """Rows, how many predictions they stand for, and when the newest of those was made."""
+def _read(tables: Tables, parameters: Mapping[str, object], *, most_rows: int) -> tuple[pa.Table, Mapping[str, Any]]:
+    """Rows; and how many predictions they stand for, and when the oldest and the newest of those were made."""
     relations = {"predictions": TABLE}
     rows = tables.query(_ALL, tables=relations, parameters={**parameters, "limit": most_rows + 1})
     if rows.num_rows <= most_rows:
-        return rows, rows.num_rows, pc.max(rows.column("at")).as_py()
+        at = pc.min_max(rows.column("at")).as_py()
+        return rows, {"n": rows.num_rows, "oldest": at["min"], "newest": at["max"]}
     counted = tables.query(COUNT, tables=relations, parameters=parameters).to_pylist()[0]
     step = sampling_step(counted["n"], most_rows=most_rows)
     sample = tables.query(_SAMPLE, tables=relations, parameters={**parameters, "step": step})
-    return sample, counted["n"], counted["newest"]
+    return sample, counted
 
 
 def sampling_step(rows: int, *, most_rows: int) -> int:

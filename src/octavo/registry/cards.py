@@ -33,6 +33,7 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
             "It was judged on the newest stretch of labelled rows. The world may differ later; monitoring says when.",
             "A missing input is given to it as missing: what it then answers was learned from rows that lacked it too.",
             *(["Its answer is a probability, not a decision."] if model.task is Task.BINARY else []),
+            *(f"The trained estimator refuses rows of this kind: {kind}." for kind in provenance.refused),
         ),
     )
     return "\n\n".join(sections) + "\n"

@@ -1,18 +1,11 @@
 """Gates: whether a version has earned its release, each with the evidence in numbers."""
 
-from dataclasses import dataclass
-
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Gate, GateKind
-from octavo.definitions.plans import LookupPlan
-from octavo.registry.bundles import ONNX, PLAN, decode_manifest
-from octavo.registry.compiled import CompiledModel
-from octavo.registry.versions import GateResult, ModelVersion
-from octavo.stores.ports import Artifacts
+from octavo.registry.champions import Champion
+from octavo.registry.versions import GateResult
 from octavo.training.evaluation import Metric, difference, metric, value
 from octavo.training.fit import TrainedModel
 from octavo.training.reports import Interval
@@ -20,47 +13,18 @@ from octavo.training.reports import Interval
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Champion:
-    """The live version, and what it answers for the held-out rows of the one that is judged.
+def judge(trained: TrainedModel, *, predictions: Floats, champion: Champion | None) -> tuple[GateResult, ...]:
+    """The verdict of each of the model's gates.
 
-    Attributes
+    Parameters
     ----------
-    predictions : ndarray, shape (n_holdout,), float64, or None
-        None if it takes inputs that the rows do not have.
-    lacking : tuple of str
-        Those inputs.
+    predictions : ndarray, shape (n_holdout,), float64
+        Of the compiled model, which is what answers once it is released and what the champion answers by.
     """
-
-    version: ModelVersion
-    predictions: Floats | None
-    lacking: tuple[str, ...] = ()
+    return tuple(_judge(gate, trained, predictions, champion) for gate in trained.model.gates)
 
 
-def judge(trained: TrainedModel, *, champion: Champion | None) -> tuple[GateResult, ...]:
-    """The verdict of each of the model's gates."""
-    return tuple(_judge(gate, trained, champion) for gate in trained.model.gates)
-
-
-def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset) -> Champion:
-    """Let the live version answer rows that another was held out from, its inputs found by name.
-
-    Raises
-    ------
-    IntegrityError, NotFound
-        If its bundle is damaged or gone.
-    """
-    manifest = decode_manifest(artifacts.get(version.digest), digest=version.digest)
-    plan = msgspec.json.decode(artifacts.get(manifest.files[PLAN].digest), type=LookupPlan)
-    lacking = tuple(name for name in plan.inputs if name not in rows.columns)
-    if lacking:
-        return Champion(version=version, predictions=None, lacking=lacking)
-    places = [rows.columns.index(name) for name in plan.inputs]
-    compiled = CompiledModel(artifacts.get(manifest.files[ONNX].digest))
-    return Champion(version=version, predictions=compiled.predict(rows.X[:, places]))
-
-
-def _judge(gate: Gate, trained: TrainedModel, champion: Champion | None) -> GateResult:
+def _judge(gate: Gate, trained: TrainedModel, predictions: Floats, champion: Champion | None) -> GateResult:
     judged = metric(gate.metric, task=trained.model.task)
     found = trained.report.metrics[gate.metric]
     match gate.kind:
@@ -69,49 +33,48 @@ def _judge(gate: Gate, trained: TrainedModel, champion: Champion | None) -> Gate
         case GateKind.BETTER_THAN_BASELINE:
             passed, evidence = _against_baselines(trained, judged, found)
         case GateKind.BETTER_THAN_CHAMPION:
-            passed, evidence = _against_champion(trained, judged, found, champion)
-    return GateResult(gate=gate.name, passed=passed, evidence=evidence)
+            passed, evidence = _against_champion(trained, judged, predictions, champion)
+    return GateResult(gate=gate.name, passed=passed, evidence=f"{judged.name} is {_words(found)}; {evidence}")
 
 
 def _bounded(gate: Gate, found: Interval) -> tuple[bool, str]:
     bound = float("nan") if gate.bound is None else gate.bound
     passed = found.value <= bound if gate.kind is GateKind.AT_MOST else found.value >= bound
-    return passed, f"{gate.metric} is {_words(found)}; the bound is {bound:g}"
+    return passed, f"the bound is {bound:g}"
 
 
 def _against_baselines(trained: TrainedModel, judged: Metric, found: Interval) -> tuple[bool, str]:
     others = {name: metrics[judged.name].value for name, metrics in trained.report.baselines.items()}
     passed = all(judged.better(found.value, other) for other in others.values())
-    listed = ", ".join(f"{name} {other:.4g}" for name, other in others.items())
-    return passed, f"{judged.name} is {_words(found)}; baselines: {listed}"
+    return passed, "baselines: " + ", ".join(f"{name} {other:.4g}" for name, other in others.items())
 
 
 def _against_champion(
-    trained: TrainedModel, judged: Metric, found: Interval, champion: Champion | None
+    trained: TrainedModel, judged: Metric, ours: Floats, champion: Champion | None
 ) -> tuple[bool, str]:
+    """Strictly better on the same rows; whether that may be chance stands in the evidence, for people to weigh."""
     if champion is None:
-        return True, f"{judged.name} is {_words(found)}; no version is live yet"
-    number = champion.version.version
-    if champion.predictions is None:
-        return _by_report(judged, found, champion)
-    rows = trained.training_set.holdout.y
-    theirs = value(rows, champion.predictions, metric=judged)
-    apart = difference(rows, ours=trained.predictions, theirs=champion.predictions, metric=judged)
-    return judged.better(found.value, theirs), (
-        f"{judged.name} is {_words(found)}; version {number} has {theirs:.4g} on the same {len(rows):,} rows, "
-        f"a difference of {apart.value:+.4g} ({apart.low:+.4g} to {apart.high:+.4g})"
+        return True, "no version is live yet"
+    theirs = champion.predictions
+    if theirs is None:
+        return _by_record(judged, trained.report.metrics[judged.name], champion)
+    labels = trained.training_set.holdout.y
+    apart = difference(labels, ours=ours, theirs=theirs, metric=judged)
+    learned = f", of which it may have learned from {champion.learned:,}" if champion.learned else ""
+    chance = ", which may be chance" if apart.low <= 0 <= apart.high else ""
+    return judged.better(apart.value, 0.0), (
+        f"version {champion.version.version} has {value(labels, theirs, metric=judged):.4g} on the same "
+        f"{len(labels):,} rows{learned}, a difference of {apart.value:+.4g} "
+        f"({apart.low:+.4g} to {apart.high:+.4g}){chance}"
     )
 
 
-def _by_report(judged: Metric, found: Interval, champion: Champion) -> tuple[bool, str]:
+def _by_record(judged: Metric, found: Interval, champion: Champion) -> tuple[bool, str]:
     """Compare with what the champion reached when it was trained, where it cannot answer the same rows."""
     theirs = champion.version.metrics.get(judged.name)
-    why = f"version {champion.version.version} takes {', '.join(champion.lacking)}, which these rows lack"
     if theirs is None:
-        return True, f"{judged.name} is {_words(found)}; {why}, and it was never judged by {judged.name}"
-    return judged.better(
-        found.value, theirs
-    ), f"{judged.name} is {_words(found)}; {why}; on its own rows it had {theirs:.4g}"
+        return True, f"{champion.why}, and it was never judged by {judged.name}"
+    return judged.better(found.value, theirs), f"{champion.why}; on its own held-out rows it had {theirs:.4g}"
 
 
 def _words(found: Interval) -> str:

@@ -1,24 +1,26 @@
 """The golden rows of a bundle: which they are, and how they are written down."""
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from octavo.registry.bundles import Golden
+from octavo.registry.parity import Trial
 
 Floats = npt.NDArray[np.float64]
-_REAL_ROWS = 40
+_ROWS_OF_A_KIND = 16
 
 
-def choose_rows(real: Floats, adversarial: Floats) -> Floats:
-    """A few rows of each kind: real ones spread over time, and the first adversarial ones (all missing, all zero, ...).
+def choose_rows(trials: Sequence[Trial]) -> Floats:
+    """A few rows of each kind, spread over it.
 
     Returns
     -------
-    ndarray, shape (at most 80, n_inputs), float64
+    ndarray, shape (at most 16 for each trial, n_inputs), float64
     """
-    spread = np.unique(np.linspace(0, len(real) - 1, min(_REAL_ROWS, len(real))).astype(np.intp))
-    return np.vstack([real[spread], adversarial[:_REAL_ROWS]])
+    return np.vstack([_spread(trial.rows) for trial in trials])
 
 
 def encode_golden(golden: Golden) -> bytes:
@@ -26,6 +28,10 @@ def encode_golden(golden: Golden) -> bytes:
     rows = [[_plain(value) for value in row] for row in golden.rows.tolist()]
     document = {"rows": rows, "expected": golden.expected.tolist(), "tolerance": golden.tolerance}
     return msgspec.json.encode(document)
+
+
+def _spread(rows: Floats) -> Floats:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS_OF_A_KIND, len(rows))).astype(np.intp))]
 
 
 def _plain(value: float) -> float | str | None:

@@ -118,13 +118,15 @@ def show_model(request: ShowModel, context: Context) -> ModelDetails:
     )
 
 
-@operations.operation("models.version", request=ShowVersion, permission="models:read")
+# A long operation, so that no transaction is open while files are read.
+@operations.operation("models.version", request=ShowVersion, permission="models:read", long=True)
 def show_version(request: ShowVersion, context: Context) -> VersionDetails:
     """Show a version with its report, card and provenance."""
-    version = context.transacted.get(ModelVersion, f"{request.model}/{request.version}")
-    if version is None:
-        known = [str(found.version) for found in context.transacted.find(ModelVersion, model=request.model)]
-        raise NotFound(f"version of model {request.model!r}", str(request.version), known)
+    with context.transaction() as tx:
+        version = tx.get(ModelVersion, f"{request.model}/{request.version}")
+        if version is None:
+            known = [str(found.version) for found in tx.find(ModelVersion, model=request.model)]
+            raise NotFound(f"version of model {request.model!r}", str(request.version), known)
     artifacts = context.stores.artifacts
     manifest = decode_manifest(artifacts.get(version.digest), digest=version.digest)
 

@@ -29,8 +29,8 @@ from octavo.registry.cards import model_card
 from octavo.registry.compiled import CompiledModel
 from octavo.registry.formats.choice import format_of
 from octavo.registry.golden import choose_rows, encode_golden
-from octavo.registry.parity import TOLERANCE, adversarial_rows, check_parity
-from octavo.registry.provenance import encode_provenance, environment_lock, provenance_of
+from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity
+from octavo.registry.provenance import encode_provenance, environment_lock, installed_distributions, provenance_of
 from octavo.stores.ports import Artifacts
 from octavo.training.estimators import predict
 from octavo.training.fit import TrainedModel
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 _LAYOUT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Packed:
     """A bundle that is kept.
 
@@ -48,20 +48,24 @@ class Packed:
     ----------
     digest, report : str
         Of the bundle, and of the report in it.
+    predictions : ndarray, shape (n_holdout,), float64
+        Of the compiled model, for the held-out rows.
     """
 
     digest: str
     report: str
+    predictions: Floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Forms:
     """A model in both its forms, proven equal."""
 
     native: Mapping[str, bytes]
     onnx: bytes
     golden: Golden
-    parity: float
+    parity: Parity
+    predictions: Floats
 
 
 def pack(context: Context, trained: TrainedModel) -> Packed:
@@ -75,7 +79,8 @@ def pack(context: Context, trained: TrainedModel) -> Packed:
         If the artifacts cannot be reached.
     """
     forms = _forms(trained)
-    provenance = provenance_of(trained, folder=context.config.root, parity=forms.parity)
+    environment = installed_distributions()
+    provenance = provenance_of(trained, folder=context.config.root, environment=environment, parity=forms.parity)
     report = encode_report(trained.report)
     files = {
         ONNX: forms.onnx,
@@ -85,7 +90,7 @@ def pack(context: Context, trained: TrainedModel) -> Packed:
         REPORT: report,
         PROVENANCE: encode_provenance(provenance),
         CARD: model_card(trained.model, trained.report, provenance).encode(),
-        ENVIRONMENT: environment_lock().encode(),
+        ENVIRONMENT: environment_lock(environment).encode(),
         **{f"code/{name}": text.encode() for name, text in context.project.code.items()},
     }
     digest = _keep(
@@ -95,7 +100,7 @@ def pack(context: Context, trained: TrainedModel) -> Packed:
         model=trained.model.name,
         library=format_of(trained.estimator).name,
     )
-    return Packed(digest=digest, report=digest_of(report))
+    return Packed(digest=digest, report=digest_of(report), predictions=forms.predictions)
 
 
 def _forms(trained: TrainedModel) -> _Forms:
@@ -103,14 +108,15 @@ def _forms(trained: TrainedModel) -> _Forms:
     library = format_of(estimator)
     native = partial(predict, estimator, task=task)
     onnx = library.to_onnx(estimator, n_inputs=real.shape[1], task=task)
-    hard = adversarial_rows(real, thresholds=library.thresholds(estimator))
-    parity = check_parity(np.vstack([real, hard]), native=native, compiled=CompiledModel(onnx).predict)
+    compiled = CompiledModel(onnx)
+    trials = (Trial(kind="held-out rows", rows=real), *hard_trials(real, thresholds=library.thresholds(estimator)))
+    parity = prove_parity(trials, native=native, compiled=compiled.predict)
+    rows = choose_rows(parity.proven)
     kept = library.save(estimator)
-    rows = choose_rows(real, hard)
-    golden = Golden(rows=rows.astype(np.float32), expected=native(rows), tolerance=TOLERANCE)
     if (reloaded := library.load(kept)) is not None:
-        check_parity(rows, native=native, compiled=reloaded)
-    return _Forms(native=kept, onnx=onnx, golden=golden, parity=parity)
+        prove_parity([Trial(kind="golden rows", rows=rows)], native=native, compiled=reloaded)
+    golden = Golden(rows=rows.astype(np.float32), expected=native(rows), tolerance=TOLERANCE)
+    return _Forms(native=kept, onnx=onnx, golden=golden, parity=parity, predictions=compiled.predict(real))
 
 
 def _keep(artifacts: Artifacts, files: Mapping[str, bytes], *, project: str, model: str, library: str) -> str:

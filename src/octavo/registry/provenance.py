@@ -1,17 +1,24 @@
 """Where a model version comes from: data, code, run, machine."""
 
+import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import msgspec
 
 from octavo.errors import IntegrityError
+from octavo.registry.parity import Parity
 from octavo.training.fit import TrainedModel
+
+_LIBRARIES = ("duckdb", "lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+_SEPARATORS = re.compile(r"[-_.]+")
+_GIT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,10 @@ class Provenance:
         Whether the project had changes that are not in that commit.
     parity : float
         Largest difference between the compiled and the native model, as a share of what is allowed.
+    refused : tuple of str
+        Kinds of rows that the native model refuses.
+    libraries : mapping of distribution to version
+        Those that made the model, of all that are in the environment.
     """
 
     run: str
@@ -50,9 +61,11 @@ class Provenance:
     python: str
     machine: str
     parity: float
+    refused: tuple[str, ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
-def provenance_of(trained: TrainedModel, *, folder: Path, parity: float) -> Provenance:
+def provenance_of(trained: TrainedModel, *, folder: Path, environment: Mapping[str, str], parity: Parity) -> Provenance:
     """The provenance of what was trained now, in a project's folder."""
     data, run = trained.training_set, trained.run
     commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", ".")
@@ -67,10 +80,12 @@ def provenance_of(trained: TrainedModel, *, folder: Path, parity: float) -> Prov
         code=run.code,
         commit=commit,
         uncommitted=bool(commit and status),
-        octavo=version("octavo"),
+        octavo=environment.get("octavo", ""),
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        parity=parity,
+        parity=parity.worst,
+        refused=parity.refused,
+        libraries={name: environment[name] for name in _LIBRARIES if name in environment},
     )
 
 
@@ -93,15 +108,24 @@ def decode_provenance(data: bytes) -> Provenance:
         raise IntegrityError(f"these bytes are no provenance of a model: {error}; train the model again") from error
 
 
-def environment_lock() -> str:
-    """The installed distributions, one ``name==version`` a line."""
-    installed = {found.metadata["Name"].lower(): found.version for found in distributions() if found.metadata["Name"]}
-    return "".join(f"{name}=={release}\n" for name, release in sorted(installed.items()))
+def installed_distributions() -> dict[str, str]:
+    """The version of each installed distribution, by its normalized name (PEP 503), in order."""
+    found = ((one.metadata["Name"], one.version) for one in distributions())
+    return dict(sorted((_SEPARATORS.sub("-", name).lower(), version) for name, version in found if name))
+
+
+def environment_lock(environment: Mapping[str, str]) -> str:
+    """One ``name==version`` a line, as pip reads them."""
+    return "".join(f"{name}=={version}\n" for name, version in environment.items())
 
 
 def _git(folder: Path, *command: str) -> str | None:
+    """What git says without writing anything; None if there is no git, no repository or no commit."""
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        done = subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", *command], cwd=folder, env=quiet, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

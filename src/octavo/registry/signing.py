@@ -1,6 +1,6 @@
 """Signatures over releases: Ed25519, over exact bytes, with a purpose that cannot be confused with another."""
 
-import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,17 @@ class Signer:
     ----------
     path : Path
         Of the private key.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file holds no key, or cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             _create_key(path)
-        self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        self._key = _read_key(path)
         public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         if not path.with_suffix(".pub").exists():
             write_private(path.with_suffix(".pub"), f"{public.hex()}\n".encode("ascii"))
@@ -100,10 +105,20 @@ class Signer:
         return Signature(key_id=self.verifier.key_id, value=self._key.sign(_framed(purpose, payload)).hex())
 
 
+def _read_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} holds no release key ({error}); restore it from a backup, or move it and its .pub away for new "
+            "ones, after which only what is signed anew is trusted"
+        ) from error
+
+
 def _create_key(path: Path) -> None:
     """Make the private key; of several processes that do so at once one succeeds, and all sign with the same."""
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     write_private(scratch, f"{key.hex()}\n".encode("ascii"))
     try:
         path.hardlink_to(scratch)

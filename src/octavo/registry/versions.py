@@ -31,6 +31,8 @@ class ModelVersion:
         Over the statement that binds project, model, version and digest.
     report : str
         Digest of the report (`octavo.training.reports.Report`) among the artifacts.
+    trained_until : datetime
+        All that it learned from was known before this moment.
     trigger : str
         What started the training: ``user``, or a trigger's name with its cause.
     """

@@ -14,7 +14,8 @@ from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import DType
 from octavo.errors import OctavoError
 from octavo.features.functions import compute
-from octavo.features.online import OnlineReader, OnlineValues, float32
+from octavo.features.online import OnlineReader, OnlineValues
+from octavo.features.readings import float32
 from octavo.features.values import FeatureStatus
 from octavo.serving.answers import StatusWords
 from octavo.serving.requests import Row

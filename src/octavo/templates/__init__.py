@@ -17,6 +17,32 @@ def template_names() -> list[str]:
     return sorted(folder.name for folder in folders if folder.name not in _NOT_TEMPLATES)
 
 
+def template_files(template: str, *, name: str) -> dict[str, str]:
+    """The files of a project by name, in order.
+
+    Parameters
+    ----------
+    name : str
+        The project's; ``$project_name`` in octavo.toml becomes it.
+
+    Raises
+    ------
+    NotFound
+        If there is no such template.
+    InvalidDefinition
+        If the name is none.
+    """
+    if template not in template_names():
+        raise NotFound("template", template, template_names())
+    check_name(name.replace("-", "_"), what="project (its folder's name)")
+    entries = sorted((files(__name__) / template).iterdir(), key=lambda entry: entry.name)
+    texts = {entry.name: entry.read_text(encoding="utf-8") for entry in entries if entry.is_file()}
+    return {
+        file: Template(text).substitute(project_name=name) if file == FILE_NAME else text
+        for file, text in texts.items()
+    }
+
+
 def write_template(template: str, folder: Path, *, name: str) -> list[str]:
     """Write a project.
 
@@ -25,7 +51,7 @@ def write_template(template: str, folder: Path, *, name: str) -> list[str]:
     folder : Path
         Made if absent.
     name : str
-        The project's; ``$project_name`` in octavo.toml becomes it.
+        See `template_files`.
 
     Returns
     -------
@@ -36,21 +62,15 @@ def write_template(template: str, folder: Path, *, name: str) -> list[str]:
     ------
     NotFound
         If there is no such template.
+    InvalidDefinition
+        If the name is none.
     Conflict
         If the folder holds anything.
     """
-    if template not in template_names():
-        raise NotFound("template", template, template_names())
-    check_name(name.replace("-", "_"), what="project (its folder's name)")
+    written = template_files(template, name=name)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise Conflict(f"{folder} is not empty; name a new folder, or empty this one")
-    written = []
-    for entry in sorted((files(__name__) / template).iterdir(), key=lambda e: e.name):
-        if entry.is_file():
-            text = entry.read_text(encoding="utf-8")
-            if entry.name == FILE_NAME:
-                text = Template(text).substitute(project_name=name)
-            (folder / entry.name).write_text(text, encoding="utf-8")
-            written.append(entry.name)
-    return written
+    for file, text in written.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return list(written)

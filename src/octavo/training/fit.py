@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
-from octavo.errors import OctavoError, TrainingFailed
+from octavo.errors import NotFound, OctavoError, TrainingFailed
 from octavo.features.training_sets import TrainingSet, build_training_set
 from octavo.identifiers import new_id
 from octavo.operations import Context
@@ -103,8 +103,7 @@ def _begin(context: Context, model: Model, *, as_of: datetime, trigger: str, run
 def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
     metrics = metrics_of(model)
     context.progress(0.0, "building the training set")
-    data = build_training_set(context.stores.tables, model, as_of=run.as_of)
-    _check_rows(model, data)
+    data = _training_set(context, model, run=run)
     context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
     estimator = _fit(model, data.train)
     context.progress(0.6, f"evaluating on {len(data.holdout):,} held-out rows")
@@ -114,6 +113,19 @@ def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
     return TrainedModel(
         run=run, model=model, estimator=estimator, training_set=data, predictions=predictions, report=report
     )
+
+
+def _training_set(context: Context, model: Model, *, run: Run) -> TrainingSet:
+    try:
+        data = build_training_set(context.stores.tables, model, as_of=run.as_of)
+    except NotFound as error:
+        source = model.label.source.name
+        raise TrainingFailed(
+            f"model {model.name!r} has nothing to learn from: no event of source {source!r} is in its table yet. Send "
+            "some (octavo ingest), and have them carried on by the worker (octavo up) or by: octavo materialize"
+        ) from error
+    _check_rows(model, data)
+    return data
 
 
 def _check_rows(model: Model, data: TrainingSet) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from tests.showrooms import Showroom, empty_showroom
-from tests.showrooms.doors import BROWSER, api, browser, stranger
+from tests.showrooms.doors import BROWSER, Html, api, browser, stranger
 
 from octavo.api.endpoints import PUBLIC, Endpoint, check_routes
 from octavo.console.pages import all_pages
@@ -96,7 +96,15 @@ def test_a_page_sends_a_stranger_to_log_in(room: Showroom, page: Page) -> None:
         assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.method} {page.path}")
+def test_home_is_open_to_all_who_are_logged_in(room: Showroom) -> None:
+    answer = browser(room, permissions=[]).get("/")
+    assert answer.status_code == 200
+    assert "eta" not in Html(answer.text).text.split()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.path != "/"], ids=lambda page: f"{page.method} {page.path}"
+)
 def test_a_page_is_closed_to_a_visitor_without_its_permission(room: Showroom, page: Page) -> None:
     answer = browser(room, permissions=[]).request(page.method, address(page))
     assert answer.status_code == 403

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.unit.cli.shop import Shop
 
 from octavo import __version__
 from octavo.cli.catalogue import ENTRIES, SECTIONS
+from octavo.cli.failures import EXIT_CODES, INTERRUPTED, OTHER
 
 HEAVY = ("duckdb", "deltalake", "pyarrow", "sqlalchemy", "dbos", "lmdb", "onnx", "onnxruntime", "sklearn", "pandas",
          "uvicorn", "starlette", "httpx", "rich")  # fmt: skip
@@ -33,6 +35,12 @@ def test_the_list_names_every_command_by_section(empty_shop: Shop) -> None:
 
 def test_it_tells_its_version(empty_shop: Shop) -> None:
     assert empty_shop.done("--version") == f"octavo {__version__}\n"
+
+
+def test_every_command_and_exit_code_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert [name for name in ENTRIES if f"`octavo {name}`" not in text] == []
+    assert [code for code in (0, OTHER, 2, *EXIT_CODES.values(), INTERRUPTED) if f"| {code} |" not in text] == []
 
 
 def test_no_command_is_listed_twice() -> None:

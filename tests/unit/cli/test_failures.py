@@ -1,6 +1,9 @@
 """How commands fail: one line for people, one object for programs, and a code."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tests.unit.cli.shop import PREDICTION, Shop
@@ -87,3 +90,16 @@ def test_an_error_keeps_to_one_line_whatever_it_says(
     monkeypatch.setenv("NO_COLOR", "1")
     tell(NotFound("file", "two\nlines"), as_json=False)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_nobody_foresaw_is_a_line_too_and_shows_where_it_arose_on_request(empty_shop: Shop) -> None:
+    (empty_shop.folder / ".octavo").touch()
+    octavo = Path(sys.executable).with_name("octavo")
+    plain, verbose = (
+        subprocess.run([octavo, *options, "models"], cwd=empty_shop.folder, capture_output=True, text=True, check=False)
+        for options in ([], ["--verbose"])
+    )
+    assert (plain.returncode, plain.stdout) == (verbose.returncode, verbose.stdout) == (1, "")
+    assert plain.stderr.startswith("error unexpected: FileExistsError")
+    assert plain.stderr.count("\n") == 1
+    assert "Traceback" in verbose.stderr

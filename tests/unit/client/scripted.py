@@ -43,12 +43,18 @@ class ScriptedServer:
         return reply if isinstance(reply, Reply) else reply()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet about clients that went away."""
+
+
 @contextmanager
 def scripted_server(*script: Reply | Callable[[], Reply], port: int = 0) -> Iterator[ScriptedServer]:
     """Serve on a free port of this machine."""
     scripted = ScriptedServer(script=list(script))
-    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(scripted))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), _handler(scripted))
     scripted.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -102,6 +102,17 @@ def test_a_request_that_is_not_answered_in_time_is_not_repeated() -> None:
         gate.set()
 
 
+def test_one_request_may_be_given_more_time() -> None:
+    def slow() -> Reply:
+        time.sleep(0.3)
+        return Reply(body="late")
+
+    with scripted_server(slow, slow) as server, connected(server, timeout_s=0.1) as connection:
+        assert connection.call("GET", "/slow", timeout_s=5.0) == "late"
+        with pytest.raises(Unavailable, match=r"within 0\.1 s"):
+            connection.call("GET", "/slow")
+
+
 def test_the_answer_of_a_server_that_refuses_a_body_before_reading_it_is_heard() -> None:
     refusal = b'{"code": "limit_exceeded", "detail": "the body is larger than 10 bytes", "fix": "send fewer rows"}'
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from octavo.console.charts.bars import Bucket, share_bar, split_bar, stacked_bars
-from octavo.console.charts.histograms import histogram
+from octavo.console.charts.histograms import distribution, histogram
 from octavo.console.charts.intervals import calibration_chart, interval_chart
 from octavo.console.charts.lines import HEIGHT, WIDTH, Marker, Point, Series, Span, line_chart
 from octavo.console.charts.scales import Scale, tick_label, ticks, time_ticks
@@ -42,7 +42,8 @@ CHARTS: dict[str, Callable[[], Markup]] = {
     "stacked bars": lambda: stacked_bars(HOSTILE, [Bucket(start=NOON, counts={HOSTILE: 3})], styles={HOSTILE: "one"}),
     "share": lambda: share_bar(0.3, name=HOSTILE),
     "split": lambda: split_bar([(HOSTILE, 90, "one"), ("b", 10, "two"), ("c", 0, "three")]),
-    "histogram": lambda: histogram(HOSTILE, [0.2, 0.8], edges=[1.0], over=[0.5, 0.5], marked=1),
+    "histogram": lambda: histogram(HOSTILE, [0.2, 0.8], edges=[1.0], over=[0.5, 0.5]),
+    "distribution": lambda: distribution(HOSTILE, [0.2, 0.5, 0.3], edges=[1.0, 4.0], value=99.0),
     "intervals": lambda: interval_chart(HOSTILE, [(HOSTILE, WHISKER, "one")]),
     "calibration": lambda: calibration_chart(HOSTILE, [CurvePoint(predicted=1.0, observed=WHISKER, rows=10)]),
 }
@@ -80,14 +81,24 @@ def test_points_lie_inside_the_chart(values: list[float], from_zero: bool) -> No
         assert 0 <= float(circle.attrib["cy"]) <= HEIGHT
 
 
-@given(st.floats(-1e12, 1e12), st.floats(1e-6, 1e12))
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_round_and_cover_the_values(low: float, size: float) -> None:
+    size = max(size, abs(low) * 1e-6)
     high = low + size
     marks = ticks(low, high)
     assert marks[0] <= low + size * 1e-6
     assert marks[-1] >= high - size * 1e-6
     assert 2 <= len(marks) <= 8
     assert marks == sorted(marks)
+
+
+def test_a_distribution_is_drawn_to_scale_and_marks_within() -> None:
+    drawn = ET.fromstring(distribution("x", [0.25, 0.5, 0.25], edges=[0.0, 4.0], value=99.0, width=120))
+    widths = [float(bar.attrib["width"]) for bar in drawn.iter("rect")]
+    assert widths == pytest.approx([19.5, 79.5, 19.5])
+    assert [line.attrib["x1"] for line in drawn.iter("line") if line.attrib["class"] == "mark"] == ["120"]
+    assert distribution("x", [1.0], edges=[]) == ""
+    assert "<svg" in distribution("x", [0.5, 0.5], edges=[0.0])
 
 
 def test_equal_values_have_a_scale_too() -> None:

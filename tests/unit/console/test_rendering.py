@@ -7,7 +7,7 @@ from tests.showrooms.doors import Html
 
 from octavo.console.navigation import navigation
 from octavo.console.rendering import error_page, login_page, render, welcome_page
-from octavo.console.visits import Visit
+from octavo.console.visits import VISIT, Visit
 from octavo.operations import Principal
 
 
@@ -54,5 +54,6 @@ def test_a_visitor_sees_ways_that_are_open_only() -> None:
 
 
 def test_home_is_current_only_at_home() -> None:
-    [now] = navigation(visit("deployments:read", path="/deployments"))[:1]
-    assert [link.is_current for link in now.links] == [False]
+    for path, is_current in (("/", True), ("/deployments", False)):
+        [now] = navigation(visit(VISIT, path=path))
+        assert [link.is_current for link in now.links] == [is_current]

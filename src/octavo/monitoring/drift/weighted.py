@@ -33,7 +33,7 @@ def judge_drift(inputs: tuple[InputLook, ...], monitor: Monitor) -> Finding:
             subject=SUBJECT,
             value=None,
             threshold=monitor.drift,
-            summary=f"fewer than {monitor.min_rows} predictions in the window",
+            summary=f"fewer than {monitor.min_rows} predictions from the live version's inputs in the window",
         )
     unhealthy = drift > monitor.drift
     moved = tuple(look for look in inputs if look.contribution > 0)

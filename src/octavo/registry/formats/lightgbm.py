@@ -63,8 +63,11 @@ class LightGBM:
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         for tree in _booster(estimator).dump_model()["tree_info"]:
             for node in _splits(tree["tree_structure"]):
-                if node["decision_type"] == "<=":
-                    yield int(node["split_feature"]), _threshold(node)
+                column = int(node["split_feature"])
+                if node["decision_type"] == "==":
+                    yield from ((column, category) for category in _categories(node))
+                else:
+                    yield column, _threshold(node)
 
 
 def _booster(estimator: Any) -> Any:
@@ -91,7 +94,7 @@ def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, share: float) -> int:
     column = int(node["split_feature"])
     if node["decision_type"] == "==":
         return _add_categories(ensemble, node, column=column, share=share)
-    threshold = float(node["threshold"])
+    threshold = _threshold(node)
     place = ensemble.at_most(
         column,
         _float32_bound(threshold),
@@ -106,13 +109,18 @@ def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, share: float) -> int:
 
 
 def _threshold(node: dict[str, Any]) -> float:
-    return float(node["threshold"])
+    threshold = float(node["threshold"])
+    return threshold if threshold < _INFINITE else np.inf
+
+
+def _categories(node: dict[str, Any]) -> list[float]:
+    return [float(category) for category in str(node["threshold"]).split("||")]
 
 
 def _add_categories(ensemble: TreeEnsemble, node: dict[str, Any], *, column: int, share: float) -> int:
     """A set of categories becomes a chain of equalities whose true branches meet in one node."""
     ensemble.truncated.add(column)
-    chain = [ensemble.equals(column, float(category)) for category in str(node["threshold"]).split("||")]
+    chain = [ensemble.equals(column, category) for category in _categories(node)]
     true = _add(ensemble, node["left_child"], share=share)
     false = _add(ensemble, node["right_child"], share=share)
     for place, following in zip(chain, [*chain[1:], false], strict=True):

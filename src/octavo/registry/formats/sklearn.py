@@ -1,4 +1,7 @@
-"""scikit-learn: compiled to ONNX by skl2onnx. It has no form of its own without code, so ONNX is all that is kept."""
+"""scikit-learn: compiled to ONNX, trees by ourselves and all else by skl2onnx.
+
+It has no form of its own without code, so ONNX is all that is kept.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
 from octavo.registry.formats import Outputs
+from octavo.registry.formats.sklearn_trees import compile_sklearn_trees, is_of_trees, split_thresholds
 from octavo.registry.formats.trees import INPUT, OUTPUT
 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -26,6 +30,8 @@ class ScikitLearn:
         return None
 
     def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+        if is_of_trees(estimator):
+            return compile_sklearn_trees(estimator, n_inputs=n_inputs, task=task)
         try:
             from skl2onnx import convert_sklearn
             from skl2onnx.common.data_types import FloatTensorType
@@ -48,7 +54,7 @@ class ScikitLearn:
         return bytes(model.SerializeToString(deterministic=True))
 
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
-        return ()
+        return split_thresholds(estimator)
 
 
 def _keep_one_output(model: Any, *, task: Task) -> None:

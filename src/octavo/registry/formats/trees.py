@@ -115,7 +115,7 @@ def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, scal
 
 
 def float32_below(threshold: float) -> float:
-    """The largest float32 that is at most `threshold`: a float32 is at most the one exactly if it is at most the other."""
+    """The largest float32 that is at most `threshold`, so that a float32 is at most both or neither."""
     with np.errstate(over="ignore"):
         near = np.float32(threshold)
     return float(near) if float(near) <= threshold else float(np.nextafter(near, np.float32(-np.inf)))

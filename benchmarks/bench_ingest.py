@@ -1,0 +1,79 @@
+"""Events brought into log, features and table, against a bare batched write of the same rows to the same stores.
+
+The bare write appends the rows to the log as they are, keeps an identity per row and the newest row of each of 4 keys in
+LMDB, and appends to the Delta table. Octavo besides checks every row, gives it its identity, passes over what was sent
+before, and keeps 40 windowed features of 4 entities up to date.
+
+python benchmarks/bench_ingest.py [--rows EVENTS]
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import airline
+import pyarrow as pa
+from measuring import in_turns
+
+from octavo.clock import ManualClock, from_micros
+from octavo.features.ingest import ROWS_PER_PAYLOAD, ingest_table
+from octavo.features.payloads import encode_payload
+from octavo.features.pump import Pump
+from octavo.stores.ports import Stores
+
+SMALL = 50
+"""Rows in a small batch, such as a live stream brings."""
+
+
+def main(events: int) -> None:
+    table = airline.flights_table(events)
+    for size, part in ((ROWS_PER_PAYLOAD, table), (SMALL, table.slice(0, min(events, 5_000)))):
+        batches = part.combine_chunks().to_batches(max_chunksize=size)
+        spent = in_turns(
+            {"octavo": lambda batches=batches: ours(batches), "bare": lambda batches=batches: bare(batches)}
+        )
+        print(f"{part.num_rows:,} events in batches of {size:,}")
+        for name, took in spent.items():
+            per_s = part.num_rows / took.cpu_s
+            print(f"  {name}: {per_s:,.0f} events per second of processor time ({took.wall_s:.1f} s in all)")
+        print(f"  ratio of processor time: {spent['octavo'].cpu_s / spent['bare'].cpu_s:.1f}")
+
+
+def ours(batches: list[pa.RecordBatch]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        stores = airline.local_stores(Path(folder))
+        clock = ManualClock(from_micros(airline.START))
+        pump = Pump(stores, airline.project_of(), clock)
+        for batch in batches:
+            clock.advance(from_micros(airline.end_of(pa.Table.from_batches([batch]))))
+            ingest_table(batch, airline.flights, stream=stores.stream, clock=clock)
+            pump.apply("flights")
+        while pump.ship("flights"):
+            pass
+        close(stores)
+
+
+def bare(batches: list[pa.RecordBatch]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        stores = airline.local_stores(Path(folder))
+        stores.tables.ensure("flights", batches[0].schema)
+        for number, batch in enumerate(batches):
+            stores.stream.publish("flights", [encode_payload(batch)])
+            values = {b"%d" % flight: b"%d" % number for flight in batch.column("flight").to_pylist()}
+            delays = [b"%f" % delay for delay in batch.column("arr_delay").to_pylist()]
+            for key in airline.KEYS:
+                values |= zip(map(str.encode, batch.column(key).to_pylist()), delays, strict=True)
+            stores.online.write(values, marks={"written": number})
+        stores.tables.append("flights", pa.Table.from_batches(batches), writer="bare", sequence=len(batches))
+        close(stores)
+
+
+def close(stores: Stores) -> None:
+    stores.online.close()
+    stores.stream.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Bringing events in against writing them bare.")
+    parser.add_argument("--rows", type=int, default=100_000, help="events")
+    main(parser.parse_args().rows)

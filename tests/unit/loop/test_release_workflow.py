@@ -1,0 +1,206 @@
+"""A release from its request to its end, over real durable workflows and a predictor's own words."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, set_stage
+
+import octavo as oc
+from octavo.loop import release_workflow
+from octavo.loop.agenda import Agenda
+from octavo.loop.durable import DurableWorkflows
+from octavo.loop.release_workflow import ReleaseWorkflow
+from octavo.loop.retrainings import started
+from octavo.monitoring.incidents import Incident, IncidentKind
+from octavo.processes import PREDICTOR, announce
+from octavo.release import lifecycle
+from octavo.release.publish import published_sequence
+from octavo.release.releases import Release, ReleaseState
+from octavo.serving.status import DeploymentStatus, PredictorStatus, write_atomically
+
+S = ReleaseState
+PATIENCE_S = 60.0
+ROLLOUT = oc.Rollout(shadow="1h", steps=[50, 100], bake="1h")
+
+
+@pytest.fixture(autouse=True)
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The versions of the stage have no bundles; what a bundle must be is tested with the registry."""
+    monkeypatch.setattr(release_workflow, "verify_version", lambda context, version: "")
+    monkeypatch.setattr(release_workflow, "_SETTLE_S", 0.01)
+
+
+class Predictor:
+    """Says of each manifest that it serves by it, as a predictor does, or why not."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.refuses = ""
+        self._stage = stage
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Predictor":
+        announce(self._stage.context.config.home, PREDICTOR, host="127.0.0.1", port=1)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        served = 0
+        while not self._stop.wait(0.005):
+            published = published_sequence(self._stage.context.stores.artifacts, DEPLOYMENT)
+            served = served if self.refuses else published
+            status = DeploymentStatus(sequence=served, error=self.refuses or None)
+            document = msgspec.json.encode(PredictorStatus(pid=1, deployments={DEPLOYMENT: status}))
+            write_atomically(self._stage.context.config.home / "predictor" / "status.json", document)
+
+
+@contextmanager
+def releasing(stage: Stage) -> Iterator[DurableWorkflows]:
+    """A worker that releases."""
+    agenda = Agenda(stage.clock)
+    work = ReleaseWorkflow(stage.context, agenda, ship=lambda: None)
+    database = stage.context.config.root / "workflows.db"
+    workflows = DurableWorkflows(database, {"release": work.run}, agenda=agenda)
+    workflows.start()
+    try:
+        yield workflows
+    finally:
+        agenda.stop()
+        workflows.stop()
+
+
+def ask(stage: Stage, version: int) -> Release:
+    stage.add_version(version)
+    return lifecycle.request(stage.context, DEPLOYMENT, version=version, cause="user")
+
+
+def now(stage: Stage, release: Release) -> Release:
+    [found] = [r for r in stage.releases() if r.id == release.id]
+    return found
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline_s, "in vain"
+        time.sleep(0.005)
+
+
+def is_at(stage: Stage, release: Release, state: ReleaseState, percent: int = 0) -> bool:
+    found = now(stage, release)
+    return (found.state, found.percent) == (state, percent) and found.served_at is not None
+
+
+def test_a_first_version_goes_live_and_a_second_through_all_stages(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage), releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        for state, percent in ((S.SHADOW, 0), (S.CANARY, 50), (S.LIVE, 100)):
+            until(lambda state=state, percent=percent: is_at(stage, second, state, percent))  # type: ignore[misc]
+            stage.wait(HOUR)
+    assert [t.at - START for t in now(stage, second).history[2:]] == [0 * HOUR, HOUR, 2 * HOUR]
+
+
+def test_a_release_waits_for_a_predictor_that_does_not_run(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with releasing(stage) as workflows:
+        release = ask(stage, 1)
+        workflows.begin("release", release.id)
+        until(lambda: now(stage, release).state is S.LIVE)
+        time.sleep(0.1)
+        assert now(stage, release).served_at is None
+        with Predictor(stage):
+            until(lambda: is_at(stage, release, S.LIVE, 100))
+
+
+def test_a_version_that_the_predictor_refuses_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_workflow, "_REFUSED_AFTER_S", 0.1)
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage) as predictor, releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        predictor.refuses = "golden row 7 differs"
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        until(lambda: now(stage, second).state is S.ROLLED_BACK)
+    assert now(stage, second).history[-1].reason == "a predictor refuses it: golden row 7 differs"
+    assert stage.state().live == 1
+
+
+def test_a_shadow_that_does_not_answer_is_rolled_back_at_the_next_look(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage), releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        until(lambda: is_at(stage, second, S.SHADOW))
+        stage.predict(1, [1.0] * 100)
+        stage.wait(HOUR / 4)
+        until(lambda: now(stage, second).state is S.ROLLED_BACK)
+    assert "more than 1% of its predictions failed" in now(stage, second).history[-1].reason
+    [notice] = stage.context.stores.notifier.sent  # type: ignore[attr-defined]  # in memory
+    assert notice.subject == f"{MODEL} version 2 in eta: rolled back"
+
+
+def test_a_release_that_waits_for_a_person_goes_on_when_it_is_approved(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=oc.Rollout(approval="manual"))
+    with Predictor(stage), releasing(stage) as workflows:
+        release = ask(stage, 1)
+        workflows.begin("release", release.id)
+        until(lambda: now(stage, release).state is S.WAITING_FOR_APPROVAL and not workflows.is_live(release.id))
+        lifecycle.approve(stage.context, release.id)
+        until(lambda: workflows.begin("release", release.id) or is_at(stage, release, S.LIVE, 100))
+
+
+def test_a_release_goes_on_in_the_next_process(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage):
+        with releasing(stage) as workflows:
+            first = ask(stage, 1)
+            workflows.begin("release", first.id)
+            until(lambda: is_at(stage, first, S.LIVE, 100))
+            second = ask(stage, 2)
+            workflows.begin("release", second.id)
+            until(lambda: is_at(stage, second, S.SHADOW))
+        stage.wait(HOUR)
+        with releasing(stage):
+            until(lambda: is_at(stage, second, S.CANARY, 50))
+
+
+def test_the_incident_that_a_version_answers_tells_of_its_way(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    incident = Incident(
+        id="i1", deployment=DEPLOYMENT, model=MODEL, version=1, incident_kind=IncidentKind.DRIFT, subject="inputs",
+        value=1.0, threshold=0.2, opened_at=START,
+    )  # fmt: skip
+    with stage.context.transaction() as tx:
+        tx.add(incident)
+        started(tx, "i1", model=MODEL, run="run-1")
+    with Predictor(stage), releasing(stage) as workflows:
+        release = ask(stage, 1)
+        workflows.begin("release", release.id)
+        until(lambda: is_at(stage, release, S.LIVE, 100))
+    with stage.context.transaction() as tx:
+        found = tx.get(Incident, "i1")
+    assert found is not None
+    assert [entry.text.partition(" (")[0] for entry in found.timeline] == [
+        "version 1 in eta: verified",
+        "version 1 in eta: approved",
+        "version 1 in eta: live",
+    ]

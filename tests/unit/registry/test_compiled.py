@@ -1,0 +1,28 @@
+"""Compiled models over matrices."""
+
+import numpy as np
+import pytest
+from tests.serving.bundles import linear_model
+
+from octavo.errors import IntegrityError
+from octavo.registry.compiled import CompiledModel
+
+
+def test_a_compiled_model_answers_in_batches() -> None:
+    model = CompiledModel(linear_model([1.0, 2.0, 3.0]))
+    matrix = np.arange(60_000.0).reshape(20_000, 3) % 7
+    assert np.allclose(model.predict(matrix), matrix @ [1.0, 2.0, 3.0])
+
+
+def test_no_rows_have_no_answers() -> None:
+    assert CompiledModel(linear_model([1.0])).predict(np.empty((0, 1))).shape == (0,)
+
+
+def test_a_matrix_of_another_width_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="does not answer"):
+        CompiledModel(linear_model([1.0, 2.0])).predict(np.ones((2, 4)))
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="cannot be loaded"):
+        CompiledModel(b"not a model")
