@@ -1,6 +1,6 @@
 """Events brought into log, features and table, against a bare batched write of the same rows to the same stores.
 
-The bare write appends the rows to the log as they are, keeps an identity per row and the newest row of each of 4 keys in
+The bare write appends the rows to the log as they are, keeps an identity per row and a value of each of 4 keys in
 LMDB, and appends to the Delta table. Octavo besides checks every row, gives it its identity, passes over what was sent
 before, and keeps 40 windowed features of 4 entities up to date.
 

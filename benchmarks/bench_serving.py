@@ -29,7 +29,7 @@ from published import make_project
 from octavo.clock import from_micros
 from octavo.processes import PREDICTOR, find_running
 
-CONNECTIONS, SECONDS, ROUNDS = 16, 2.5, 3
+CONNECTIONS, SECONDS, ROUNDS = 16, 2, 3
 REQUESTS = 500
 
 

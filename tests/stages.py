@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
-from tests.plants import memory_stores
 
 import octavo as oc
 from octavo.clock import ManualClock
@@ -20,6 +19,7 @@ from octavo.operations import SYSTEM, Context
 from octavo.registry.signing import Signature
 from octavo.registry.versions import GateResult, ModelVersion
 from octavo.release.releases import DeploymentState, Release
+from tests.plants import memory_stores
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -13,7 +13,6 @@ from octavo.processes import open_clock
 from octavo.registry.operations import operations as registry_operations
 from octavo.release.operations import operations as release_operations
 from octavo.stores.open import open_stores
-from octavo.stores.ownership import online_lock
 from octavo.training.operations import operations as training_operations
 
 
@@ -33,22 +32,19 @@ def all_operations() -> Operations:
     return operations
 
 
-def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online: bool | None = False) -> Context:
+def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online: bool = False) -> Context:
     """Load the project and open its stores.
 
     Parameters
     ----------
     writes_online : bool
         Whether this process is the one that writes online features: the worker, or a command while no worker runs.
-        None: it is if no other is.
 
     Raises
     ------
     Conflict
         If it is to write online features, and another process does.
     """
-    if writes_online is None:
-        writes_online = not online_lock(config).is_taken()
     project = load_project(config.module_path, name=config.project.name)
     return Context(
         config=config,

@@ -88,9 +88,11 @@ eta = oc.Deployment(
     monitor=oc.Monitor(every="6h", window="24h", min_rows=50),
 )
 '''
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _DEPOTS = {"north": 8.0, "south": 14.0, "west": 20.0}
-_UP = "from octavo.loop.supervisor import run_project; from octavo.wiring import config_here; run_project(config_here())"
+_UP = (
+    "from octavo.loop.supervisor import run_project; from octavo.wiring import config_here; run_project(config_here())"
+)
 _T = TypeVar("_T")
 
 
@@ -135,8 +137,8 @@ def prepare(folder: Path, *, module: str = MODULE, versions: int = 2) -> Config:
 class Replay:
     """Live traffic, as it was: each parcel is predicted when it is sent, and told of when it arrives.
 
-    What cannot be reached is tried again until it can. So a prediction may be made twice, but is answered once; an event
-    or outcome that was sent twice is the same one.
+    What cannot be reached is tried again until it can. So a prediction may be made twice, but is answered once; an
+    event or outcome that was sent twice is the same one.
 
     Attributes
     ----------
@@ -168,7 +170,8 @@ class Replay:
         if arrived:
             self._move_clock(max(_arrival(parcel) for _, parcel in arrived))
             outcomes = [
-                {"prediction": made, "value": parcel["hours"], "known_at": parcel["arrived_at"]} for made, parcel in arrived
+                {"prediction": made, "value": parcel["hours"], "known_at": parcel["arrived_at"]}
+                for made, parcel in arrived
             ]
             patiently(lambda: self.client.send_events("deliveries", [parcel for _, parcel in arrived]))
             patiently(lambda: self.client.send_outcomes(outcomes))

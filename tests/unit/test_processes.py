@@ -108,8 +108,8 @@ time.sleep(60)
 """
 _SUPERVISES = """
 import os, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], env={**os.environ, sys.argv[2]: str(os.getpid())}, stdout=1)
-child.wait()
+environment = {**os.environ, sys.argv[2]: str(os.getpid())}
+subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=environment, stdout=1).wait()
 """
 
 

@@ -12,6 +12,7 @@ from octavo.cli.session import ask, open_session
 from octavo.cli.times import parse_time
 from octavo.monitoring.compare import Comparison
 from octavo.monitoring.findings import Finding, Verdict
+from octavo.monitoring.incidents import IncidentKind
 from octavo.monitoring.looks import Look
 from octavo.monitoring.operations import CompareVersions, LookNow, MonitoringDetails, ShowMonitoring, ShowTraffic
 from octavo.monitoring.traffic import Traffic
@@ -81,7 +82,7 @@ def show(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many looks, the newest last.")] = 10,
     json: Json = False,
 ) -> None:
-    """Show the last looks at a deployment, and what they were compared with.
+    """Show the last looks at a deployment, what they were compared with, and how its inputs have moved.
 
     \b
     Example:
@@ -116,6 +117,8 @@ def show(
         ),
         empty=f"Nobody looked yet. Look now: octavo monitor look {deployment}",
     )
+    for last in details.looks[-1:]:
+        _show_inputs(last)
 
 
 def _bad(look: Look) -> tuple[str, ...]:
@@ -145,13 +148,23 @@ def look(deployment: Deployment, json: Json = False) -> None:
         ([f.kind.value, _verdict(f), f.summary, f.cause] for f in seen.findings),
         empty=f"Nothing can be judged before a version is live: octavo deployments release {deployment}",
     )
-    if seen.inputs:
-        say("")
-        show_table(
-            ["input", ">drift", ">importance", "adds to the drift"],
-            ([i.name, i.drift, f"{i.importance:.1%}", bar(i.contribution)] for i in seen.inputs[:_MOST_INPUTS]),
-            empty="",
-        )
+    _show_inputs(seen)
+
+
+def _show_inputs(seen: Look) -> None:
+    """Print the inputs that moved most, each with a bar that is full where it alone makes an incident."""
+    if not seen.inputs:
+        return
+    say("")
+    allowed = next(finding.threshold for finding in seen.findings if finding.kind is IncidentKind.DRIFT)
+    show_table(
+        ["input", ">drift", ">importance", ">adds", "to the drift"],
+        (
+            [i.name, i.drift, f"{i.importance:.1%}", i.contribution, bar(i.contribution / allowed)]
+            for i in seen.inputs[:_MOST_INPUTS]
+        ),
+        empty="",
+    )
 
 
 def _window(look: Look) -> str:

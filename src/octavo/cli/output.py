@@ -70,7 +70,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
         table.add_row(*(row[place] for place in kept))
     _print(table)
     if len(kept) < len(columns):
-        note(f"[dim]{len(columns) - len(kept)} columns need a wider terminal; --json has all.[/]")
+        left_out = (column.lstrip("?>") for place, column in enumerate(columns) if place not in kept)
+        note(f"[dim]The terminal is too narrow for: {', '.join(left_out)}. --json has all.[/]")
 
 
 def _fitting(columns: Sequence[str], cells: Sequence[Sequence[Text]], *, width: int | None) -> list[int]:

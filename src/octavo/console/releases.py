@@ -65,7 +65,7 @@ def next_step_at(details: DeploymentDetails) -> datetime | None:
     if release is None or release.state not in (ReleaseState.SHADOW, ReleaseState.CANARY):
         return None
     length_s = details.shadow_s if release.state is ReleaseState.SHADOW else details.bake_s
-    return entered_at(release) + timedelta(seconds=length_s)
+    return (release.served_at or entered_at(release)) + timedelta(seconds=length_s)
 
 
 def _row(release: Release) -> ReleaseRow:

@@ -59,12 +59,14 @@ class Monitor:
     window : str
         The stretch of predictions that is compared with the training set.
     drift : float
-        Population stability index, weighted by importance over the inputs, from which drift is an incident.
+        Population stability index beyond what is usual in the training rows, weighted by importance over the inputs,
+        from which drift is an incident.
     degradation : float
         Growth of the error over matured outcomes against the held-out rows, from which it is an incident: 0.25 is a
         quarter.
     missing : float
-        Share of missing or default values of one input, above that of training, from which it is a quality incident.
+        Share of missing or default values of one input, above what is usual in training, from which it is a quality
+        incident.
     min_rows : int
         Fewer predictions or outcomes in the window than this are not judged.
     """

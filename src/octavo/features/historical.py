@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -83,7 +84,7 @@ def _view_values(tables: Tables, view: FeatureView, *, keys: pa.ChunkedArray, mo
     if not len(moments) or tables.version(table) < 0:
         return _nothing_known(view, rows=len(moments))
     span = pc.min_max(moments).as_py()
-    frame = pa.table({"place": pa.array(range(len(moments)), pa.int64()), "key": keys, "moment": moments})
+    frame = pa.table({"place": np.arange(len(moments)), "key": keys, "moment": moments})
     return tables.query(
         view_query(view),
         tables={"events": table},

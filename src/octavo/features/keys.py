@@ -112,7 +112,3 @@ def seen_prefix(source: str) -> bytes:
 
 def encode_offset(offset: int) -> bytes:
     return _OFFSET.pack(offset)
-
-
-def decode_offset(data: bytes) -> int:
-    return int(_OFFSET.unpack(data)[0])

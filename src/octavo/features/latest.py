@@ -33,16 +33,13 @@ class LatestValues:
         """The steps of the query that find the values."""
         steps = self._found("latest", columns=self._columns, source="happenings", points="points")
         for column in self._columns:
-            x = used(column)
-            lacking = f"SELECT points.* FROM latest JOIN points ON points.point = latest.point WHERE latest.{x} IS NULL"
-            having = f"{x} IS NOT NULL AND key IN (SELECT key FROM lacking_{column})"
-            steps += [
-                step(f"lacking_{column}", lacking),
-                step(f"having_{column}", f"SELECT key, happened, known, id, {x} FROM happenings WHERE {having}"),
-                *self._found(
-                    f"latest_{column}", columns=[column], source=f"having_{column}", points=f"lacking_{column}"
-                ),
-            ]
+            x, lacking = used(column), f"lacking_{column}"
+            concerned = (
+                f"SELECT points.* FROM latest JOIN points ON points.point = latest.point WHERE latest.{x} IS NULL"
+            )
+            having = f"(SELECT * FROM happenings WHERE {x} IS NOT NULL)"
+            steps.append(step(lacking, concerned))
+            steps += self._found(f"latest_{column}", columns=[column], source=having, points=lacking)
         return steps
 
     def joins(self) -> list[str]:
@@ -63,22 +60,21 @@ class LatestValues:
 
     def _found(self, name: str, *, columns: list[str], source: str, points: str) -> list[str]:
         """Steps the last of which, of the given name, has the newest event of each point that there is one for."""
-        steps = []
+        times = f"SELECT key, known, happened FROM {source} WHERE key IN (SELECT DISTINCT key FROM {points})"
         if self.may_be_late:
-            newest = f"SELECT *, max(happened) OVER (PARTITION BY key ORDER BY known) AS newest FROM {source}"
-            steps.append(step(f"standing_{name}", f"SELECT * FROM ({newest}) WHERE happened = newest"))
-            source = f"standing_{name}"
+            newest = f"SELECT *, max(happened) OVER (PARTITION BY key ORDER BY known) AS newest FROM ({times})"
+            times = f"SELECT key, known, happened FROM ({newest}) WHERE happened = newest"
         values = ", ".join(f"arg_max({used(c)}, e.id) AS {used(c)}" for c in columns)
         return [
-            *steps,
             step(
                 f"since_{name}",
-                f"SELECT p.point, p.key, e.known\n  FROM {points} AS p\n"
-                f"  ASOF JOIN {source} AS e ON e.key = p.key AND e.known < p.t",
+                f"SELECT p.point, p.key, e.known, e.happened\n  FROM {points} AS p\n"
+                f"  ASOF JOIN ({times}) AS e ON e.key = p.key AND e.known < p.t",
             ),
             step(
                 name,
-                f"SELECT since.point, any_value(e.happened) AS happened, {values}\n  FROM since_{name} AS since\n"
-                f"  JOIN {source} AS e ON e.key = since.key AND e.known = since.known\n  GROUP BY since.point",
+                f"SELECT s.point, any_value(e.happened) AS happened, {values}\n  FROM since_{name} AS s\n"
+                f"  JOIN {source} AS e ON e.key = s.key AND e.known = s.known AND e.happened = s.happened\n"
+                "  GROUP BY s.point",
             ),
         ]

@@ -13,7 +13,6 @@ from octavo.clock import Clock
 from octavo.definitions.project import Project
 from octavo.features.keys import (
     decode_generation,
-    decode_offset,
     encode_offset,
     generation_of,
     pointer_key,
@@ -60,6 +59,9 @@ class _Payload:
     offset: int
     events: pa.RecordBatch
     ids: list[bytes]
+
+    def only(self, rows: list[int]) -> "_Payload":
+        return _Payload(self.offset, self.events.take(pa.array(rows, pa.int64())), [self.ids[row] for row in rows])
 
 
 class Pump:
@@ -121,7 +123,7 @@ class Pump:
         if not payloads:
             return 0
         schema = table_schema(definition)
-        rows = [_table_rows(events, payload.offset, schema) for payload, events in self._firsts(source, payloads)]
+        rows = [_table_rows(first.events, first.offset, schema) for first in self._firsts(source, payloads)]
         tables.append(table, pa.concat_tables(rows), writer=WRITER, sequence=payloads[-1].offset + 1)
         return len(payloads)
 
@@ -155,14 +157,11 @@ class Pump:
         if not payloads:
             return 0
         prefix = seen_prefix(source)
-        firsts = []
+        firsts = list(self._firsts(source, payloads))
         values: dict[bytes, bytes | None] = {}
-        for payload, events in self._firsts(source, payloads):
-            values.update(
-                (prefix + event, encode_offset(payload.offset)) for event in events.column(EVENT_ID).to_pylist()
-            )
-            firsts.append(events)
-        values.update(self._updated(updaters, firsts))
+        for payload in firsts:
+            values |= dict.fromkeys([prefix + event for event in payload.ids], encode_offset(payload.offset))
+        values |= self._updated(updaters, firsts)
         end = payloads[-1].offset + 1
         marks = {seen_mark(source): end} | {updater.generation.applied_mark: end for updater in updaters}
         self._stores.online.write(values, marks=marks)
@@ -171,12 +170,12 @@ class Pump:
     def _catch_up(self, source: str, updater: StateUpdater, start: int, *, end: int, max_bytes: int) -> int:
         """Take payloads that are in the seen-set already into a view that is behind."""
         payloads = self._read(source, start=start, end=end, max_bytes=max_bytes)
-        values = self._updated([updater], [events for _, events in self._firsts(source, payloads)])
+        values = self._updated([updater], list(self._firsts(source, payloads)))
         self._stores.online.write(values, marks={updater.generation.applied_mark: payloads[-1].offset + 1})
         return sum(len(payload.ids) for payload in payloads)
 
-    def _updated(self, updaters: list[StateUpdater], events: list[pa.RecordBatch]) -> dict[bytes, bytes | None]:
-        groups = [updater.group([updater.rows(batch) for batch in events]) for updater in updaters]
+    def _updated(self, updaters: list[StateUpdater], payloads: list[_Payload]) -> dict[bytes, bytes | None]:
+        groups = [updater.group([updater.rows(payload.events) for payload in payloads]) for updater in updaters]
         found = iter(self._stores.online.read([key for group in groups for key in group]))
         now_us = self._clock.now_us()
         values: dict[bytes, bytes | None] = {}
@@ -195,20 +194,18 @@ class Pump:
                 payloads.append(_Payload(offset, events, events.column(EVENT_ID).to_pylist()))
         return payloads
 
-    def _firsts(self, source: str, payloads: list[_Payload]) -> Iterator[tuple[_Payload, pa.RecordBatch]]:
-        """The events of each payload that stand in the stream for the first time."""
+    def _firsts(self, source: str, payloads: list[_Payload]) -> Iterator[_Payload]:
+        """The payloads with only those events that stand in the stream for the first time."""
         prefix = seen_prefix(source)
         found = iter(self._stores.online.read([prefix + event for payload in payloads for event in payload.ids]))
         taken: set[bytes] = set()
         for payload in payloads:
-            chosen = []
+            here, chosen = encode_offset(payload.offset), []
             for row, (event, stored) in enumerate(zip(payload.ids, found, strict=False)):
-                first = stored is None or decode_offset(stored) == payload.offset
-                if first and event not in taken:
+                if (stored is None or stored == here) and event not in taken:
                     taken.add(event)
                     chosen.append(row)
-            whole = len(chosen) == len(payload.ids)
-            yield payload, payload.events if whole else payload.events.take(pa.array(chosen, pa.int64()))
+            yield payload if len(chosen) == len(payload.ids) else payload.only(chosen)
 
 
 def backlog(stores: Stores, project: Project, source: str) -> Backlog:

@@ -58,8 +58,7 @@ def _happenings(view: FeatureView) -> str:
         selected.append(f"{number} AS {used(column)}")
         if any(f.column == column and f.q is not None for f in view.features):
             selected.append(f"{rounded(number)} AS {used(column, is_rounded=True)}")
-    return step(
-        "happenings",
-        f"SELECT {', '.join(selected)}\n  FROM events\n"
-        f"  WHERE {happened} >= $earliest AND {known} < $latest AND {key} IN (SELECT key FROM points)",
-    )
+    events = f"SELECT {', '.join(selected)}\n  FROM events\n  WHERE {happened} >= $earliest AND {known} < $latest"
+    if all(f.tile_s is None for f in view.features):  # latest values read times first, and little of the rest
+        return f"happenings AS NOT MATERIALIZED (\n  {events}\n)"
+    return step("happenings", f"{events} AND {key} IN (SELECT DISTINCT key FROM points)")

@@ -20,6 +20,7 @@ longer reach them.
 """
 
 from dataclasses import dataclass
+from struct import Struct
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ ROW_HEAD = 4
 """Words of a tail row before its fields."""
 LATEST_WORDS = 5
 
+_HEAD = Struct(f"={ROW_HEAD}q")
 _FOLD_AT = 32
 _SECOND_US = 1_000_000
 
@@ -175,12 +177,11 @@ class StateCodec:
         data : bytes or None
             The state before; None for an entity never seen.
         rows : ndarray, shape (n, row_words), int64
-            Events, as made by `rows`, in any order, none of which is in the state.
+            Events, as made by `rows`, in the order of a tail, none of which is in the state.
         settled_us : int
             No reader asks for a time before this: what was known earlier may be folded into tiles.
         """
         data = data or self._empty
-        rows = _sorted(rows) if len(rows) > 1 else rows
         n_tail = int.from_bytes(data[:8], "little")
         if n_tail + len(rows) <= _FOLD_AT:
             return self._append(data, n_tail, rows)
@@ -188,18 +189,15 @@ class StateCodec:
 
     def _append(self, data: bytes, n_tail: int, rows: Words) -> bytes:
         cut = len(data) - 8 * n_tail * self.row_words
-        tail, added = data[cut:], rows.tobytes()
-        if n_tail:
-            last: tuple[int, ...] = tuple(np.frombuffer(tail, np.int64)[-self.row_words :][:ROW_HEAD].tolist())
-            if tuple(rows[0, :ROW_HEAD].tolist()) < last:
-                merged = np.frombuffer(tail + added, np.int64).reshape(-1, self.row_words)
-                tail, added = _sorted(merged).tobytes(), b""
-        return b"".join(((n_tail + len(rows)).to_bytes(8, "little"), data[8:cut], tail, added))
+        if n_tail and rows[0, :ROW_HEAD].tolist() < list(_HEAD.unpack_from(data, len(data) - 8 * self.row_words)):
+            rows = _joined(np.frombuffer(data, np.int64, offset=cut).reshape(-1, self.row_words), rows)
+            return b"".join((len(rows).to_bytes(8, "little"), data[8:cut], rows.tobytes()))
+        return b"".join(((n_tail + len(rows)).to_bytes(8, "little"), data[8:], rows.tobytes()))
 
     def _fold(self, data: bytes, rows: Words, settled_us: int) -> bytes:
         words: Words = np.frombuffer(data, np.int64)
         places = self.places(memoryview(data).cast("q"))
-        rows = _sorted(np.concatenate((words[places.tail :].reshape(-1, self.row_words), rows)))
+        rows = _joined(words[places.tail :].reshape(-1, self.row_words), rows)
         settled = rows[:, 1] < settled_us
         tail, rows = rows[~settled], rows[settled]
         newest = words[places.newest : places.latest].copy()
@@ -245,7 +243,8 @@ class StateCodec:
             for column, counts in zip(group.quantiles, tiles.counts, strict=True)
         ]
         numbers, fields = self._from_tile_on(numbers, fields)
-        union = np.union1d(tiles.numbers[kept:], numbers)
+        union = np.sort(np.concatenate((tiles.numbers[kept:], numbers)), kind="stable")
+        union = union[_firsts(union)]
         merged = self._merged(
             np.concatenate((tiles.fields, self._nothing))[tiles.numbers.searchsorted(union)],
             np.concatenate((fields, self._nothing))[numbers.searchsorted(union)],
@@ -255,7 +254,7 @@ class StateCodec:
     def _from_tile_on(self, numbers: Words, fields: Floats) -> tuple[Words, Floats]:
         """For each tile of events in order, its events and all later ones merged."""
         layout = self.layout
-        distinct, first = np.unique(numbers, return_index=True)
+        first = _firsts(numbers)
         merged: Floats = np.add.accumulate(fields[::-1], axis=0)[::-1][first]
         for column in layout.deviations:
             n, total = layout.count_field(column), layout.sum_field(column)
@@ -266,7 +265,7 @@ class StateCodec:
         for column in layout.maxima:
             place = layout.maximum_field(column)
             merged[:, place] = np.maximum.accumulate(fields[::-1, place])[::-1][first]
-        return distinct, merged
+        return numbers[first], merged
 
     def _merged(self, left: Floats, right: Floats) -> Floats:
         """Rows of fields, each merged with its counterpart."""
@@ -297,8 +296,19 @@ def last_known(counts: Floats) -> list[int]:
     return [row if known[row, column] else -1 for column, row in enumerate(last)]
 
 
-def _sorted(rows: Words) -> Words:
+def _joined(earlier: Words, later: Words) -> Words:
+    """Rows of two parts, each in order, in order."""
+    rows = np.concatenate((earlier, later))
+    if not len(earlier) or earlier[-1, :ROW_HEAD].tolist() < later[0, :ROW_HEAD].tolist():
+        return rows
     return rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
+
+
+def _firsts(ascending: Words) -> npt.NDArray[np.intp]:
+    """The places at which another number stands for the first time."""
+    fresh = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=fresh[1:])
+    return np.flatnonzero(fresh)
 
 
 def _deviations(known: Floats, values: Floats) -> Floats:

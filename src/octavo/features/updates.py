@@ -1,6 +1,6 @@
 """From events to the states that they change."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,9 @@ READ_LAG_S = 2
 
 @dataclass(frozen=True, slots=True)
 class EntityRows:
-    """Events as rows of states (see `StateCodec.rows`), and the entity key of each, None for no entity."""
+    """Events as rows of states (see `StateCodec.rows`), and the entity key of each, null for no entity."""
 
-    keys: list[str | int | None]
+    keys: pa.Array
     rows: Words
 
 
@@ -63,22 +63,31 @@ class StateUpdater:
             values=values,
         )
         key = self.generation.key
-        keys = events.column(key).to_pylist() if key in names else [None] * events.num_rows
-        return EntityRows(keys, rows)
+        return EntityRows(events.column(key) if key in names else pa.nulls(events.num_rows), rows)
 
-    def group(self, parts: Iterable[EntityRows]) -> dict[bytes, Words]:
-        """Rows by the store's key of the state that they change."""
-        parts = list(parts)
-        if not parts:
-            return {}
-        keys = parts[0].keys if len(parts) == 1 else [key for part in parts for key in part.keys]
-        rows = parts[0].rows if len(parts) == 1 else np.concatenate([part.rows for part in parts])
-        places: dict[str | int, list[int]] = {}
-        for place, key in enumerate(keys):
-            if key is not None:
-                places.setdefault(key, []).append(place)
-        prefix = self.generation.prefix
-        return {prefix + entity_key(key): rows[chosen] for key, chosen in places.items()}
+    def group(self, parts: Sequence[EntityRows]) -> dict[bytes, Words]:
+        """Rows in the order of a tail, by the store's key of the state that they change."""
+        groups: dict[bytes, Words] = {}
+        of_types: dict[pa.DataType, list[EntityRows]] = {}  # a source's key may have been of another type once
+        for part in parts:
+            of_types.setdefault(part.keys.type, []).append(part)
+        for kind, of_type in of_types.items():
+            if not pa.types.is_null(kind):
+                groups |= self._grouped(of_type)
+        return groups
+
+    def _grouped(self, parts: Sequence[EntityRows]) -> dict[bytes, Words]:
+        keys = pa.concat_arrays([part.keys for part in parts]).dictionary_encode()
+        rows = np.concatenate([part.rows for part in parts])
+        entities = keys.indices.fill_null(-1).to_numpy()
+        order = np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0], entities))[keys.null_count :]
+        rows, prefix = rows[order], self.generation.prefix
+        ends = np.cumsum(np.bincount(entities[order])).tolist()
+        names = keys.dictionary.to_pylist()
+        return {
+            prefix + entity_key(name): rows[start:end]
+            for name, start, end in zip(names, [0, *ends], ends, strict=False)
+        }
 
     def update(
         self, groups: Mapping[bytes, Words], found: Sequence[bytes | None], *, now_us: int

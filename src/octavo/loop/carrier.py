@@ -65,11 +65,15 @@ class Carrier:
             thread.start()
 
     def stop(self) -> None:
-        """Stop carrying once what is under way is done."""
+        """Stop carrying, once all that was accepted is in the tables; a store that is away keeps nobody waiting."""
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        try:
+            self.ship_all()
+        except OctavoError as error:
+            log.error("not all is in the tables: %s", error.message)
 
     def apply_all(self) -> int:
         """Bring all events that were published before this call into the online states; how many there were."""

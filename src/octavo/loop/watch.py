@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from octavo.clock import EPOCH
 from octavo.definitions.deployments import Deployment
 from octavo.definitions.models import Model, Trigger, TriggerKind
 from octavo.errors import OctavoError
-from octavo.loop.agenda import Agenda, Stopping
+from octavo.loop.agenda import Agenda, Appointment, Stopping
 from octavo.loop.triggers import after_look, by_calendar
 from octavo.monitoring.looks import look
 from octavo.operations import Context
@@ -45,22 +46,24 @@ class Watch:
         self._agenda = agenda
         self._ship = ship
         self._requested = requested
-        deployments = context.project.deployments.items()
-        self._threads = [
-            *(self._thread(f"monitor {name}", self._watch_deployment, d) for name, d in deployments),
-            *(self._thread(f"calendar {m.name}", self._follow_calendar, m, t) for m, t in _schedules(context)),
-        ]
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin, with the looks that were due last: the process before may have died over one."""
-        for thread in self._threads:
-            thread.start()
+        """Begin, with the looks that were due last: the process before may have died over one.
+
+        When it returns all appointments are made, so that a replay's clock passes none of them by.
+        """
+        for name, deployment in self._context.project.deployments.items():
+            self._begin(f"monitor {name}", self._watch_deployment, deployment)
+        for model in self._context.project.models.values():
+            for trigger in model.retrain:
+                if trigger.kind is TriggerKind.CRON:
+                    self._begin(f"calendar {model.name}", self._follow_calendar, model, trigger)
 
     def join(self, *, timeout_s: float) -> None:
         """Wait for what is under way, once the agenda is stopped."""
         for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout_s)
+            thread.join(timeout_s)
 
     def look(self, deployment: Deployment, *, at: datetime) -> list[Run]:
         """Look at a deployment, and request the retrainings that follow."""
@@ -68,22 +71,20 @@ class Watch:
         look(self._context, deployment, at=at)
         return after_look(self._context, deployment, at=at)
 
-    def _watch_deployment(self, deployment: Deployment) -> None:
+    def _watch_deployment(self, appointment: Appointment, deployment: Deployment) -> None:
         every = timedelta(seconds=deployment.monitor.every_s)
         moment = on_grid(self._context.clock.now(), every)
-        with self._agenda.appointment(f"monitor {deployment.name}") as appointment:
-            while True:
-                appointment.wait_until(moment)
-                self._do(f"look at {deployment.name}", partial(self.look, deployment, at=moment))
-                moment = max(moment + every, on_grid(self._context.clock.now(), every))
+        while True:
+            appointment.wait_until(moment)
+            self._do(f"look at {deployment.name}", partial(self.look, deployment, at=moment))
+            moment = max(moment + every, on_grid(self._context.clock.now(), every))
 
-    def _follow_calendar(self, model: Model, trigger: Trigger) -> None:
+    def _follow_calendar(self, appointment: Appointment, model: Model, trigger: Trigger) -> None:
         moment = next_time(trigger, after=self._context.clock.now() - timedelta(microseconds=1))
-        with self._agenda.appointment(f"calendar {model.name}") as appointment:
-            while True:
-                appointment.wait_until(moment)
-                self._do(f"train {model.name} by the calendar", partial(self._by_calendar, model, trigger))
-                moment = next_time(trigger, after=self._context.clock.now())
+        while True:
+            appointment.wait_until(moment)
+            self._do(f"train {model.name} by the calendar", partial(self._by_calendar, model, trigger))
+            moment = next_time(trigger, after=self._context.clock.now())
 
     def _by_calendar(self, model: Model, trigger: Trigger) -> list[Run]:
         run = by_calendar(self._context, model, trigger)
@@ -98,16 +99,20 @@ class Watch:
         except Exception:  # the edge of a thread that must not die
             log.exception("cannot %s", what)
 
-    def _thread(self, name: str, run: Callable[..., None], *arguments: object) -> threading.Thread:
-        def until_stopped() -> None:
-            try:
-                run(*arguments)
-            except Stopping:
-                pass
-            except Exception:  # a calendar that cannot be read stops nothing else
-                log.exception("%s has ended", name)
+    def _begin(self, name: str, run: Callable[..., None], *arguments: object) -> None:
+        """Run something that keeps an appointment in a thread of its own, until the agenda is stopped."""
+        made = self._agenda.appointment(name)
 
-        return threading.Thread(target=until_stopped, name=name, daemon=True)
+        def until_stopped() -> None:
+            with made, suppress(Stopping):
+                try:
+                    run(made, *arguments)
+                except Exception:  # a calendar that cannot be read stops nothing else
+                    log.exception("%s has ended", name)
+
+        thread = threading.Thread(target=until_stopped, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
 
 def on_grid(moment: datetime, every: timedelta) -> datetime:
@@ -119,8 +124,3 @@ def next_time(trigger: Trigger, *, after: datetime) -> datetime:
     """The first time of a calendar trigger after a moment."""
     found: datetime = croniter(trigger.cron, after.astimezone(ZoneInfo(trigger.zone))).get_next(datetime)
     return found.astimezone(after.tzinfo)
-
-
-def _schedules(context: Context) -> list[tuple[Model, Trigger]]:
-    models = context.project.models.values()
-    return [(model, trigger) for model in models for trigger in model.retrain if trigger.kind is TriggerKind.CRON]

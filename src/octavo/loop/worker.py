@@ -14,7 +14,7 @@ from octavo.loop.carrier import Carrier
 from octavo.loop.durable import DurableWorkflows
 from octavo.loop.release_workflow import ReleaseWorkflow
 from octavo.loop.training_workflow import TrainingWorkflow
-from octavo.loop.trainings import is_held, record_interrupted
+from octavo.loop.trainings import UNDER_WAY, is_held, record_interrupted
 from octavo.loop.watch import Watch
 from octavo.operations import Context
 from octavo.processes import WORKER, announce, run_file, withdraw
@@ -23,7 +23,7 @@ from octavo.release.releases import DeploymentState, Release, ReleaseState
 from octavo.stores.log import LocalLog
 from octavo.stores.open import open_stream
 from octavo.stores.urls import local_path
-from octavo.training.runs import Run, RunStatus
+from octavo.training.runs import Run
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +87,7 @@ class Worker:
                 materialize(context.stores, pending, clock=context.clock)
             self._carrier.start()
             self._workflows.start()
-            self._reconcile()
-            resumed = [record_id for _, record_id in self._open_work()]
-            if not self._workflows.wait_until_begun(resumed, timeout_s=_RESUME_TIMEOUT_S):
+            if not self._workflows.wait_until_begun(self._reconcile(), timeout_s=_RESUME_TIMEOUT_S):
                 log.error("not all workflows go on after %g s; they are begun again", _RESUME_TIMEOUT_S)
             self._watch.start()
             announce(context.config.home, WORKER)
@@ -116,31 +114,33 @@ class Worker:
             log.error("cannot see what is to be done: %s", error.message)
             time.sleep(_RECONCILE_EVERY_S)
 
-    def _reconcile(self) -> None:
-        """Begin what the metadata ask for and nobody does, and publish what they say and is not published."""
-        for workflow, record_id in self._open_work():
-            if not self._workflows.is_live(record_id):
-                self._workflows.begin(workflow, record_id)
+    def _reconcile(self) -> list[str]:
+        """Begin what the metadata ask for and nobody does, and publish what they say and is not published.
+
+        Returns
+        -------
+        list of str
+            Ids of the records whose workflows are to be under way here.
+        """
         with self._context.transaction() as tx:
             states = tx.find(DeploymentState)
+            releases = [tx.get(Release, state.release) for state in states if state.release]
+            requested, running = (tx.find(Run, status=status) for status in UNDER_WAY)
+        project = self._context.project
+        work = [(TRAIN, run.id) for run in requested if run.model in project.models]
+        work += [(TRAIN, run.id) for run in running if run.model in project.models and self._is_ours(run)]
+        work += [(RELEASE, r.id) for r in releases if r and r.deployment in project.deployments and _is_going(r)]
+        for workflow, record_id in work:
+            if not self._workflows.is_live(record_id):
+                self._workflows.begin(workflow, record_id)
         for state in states:
-            declared = state.deployment in self._context.project.deployments
-            if declared and state.sequence > self._published.get(state.deployment, 0):
-                self._published[state.deployment] = publish_current(self._context, state.deployment)
+            self._publish(state)
+        return [record_id for _, record_id in work]
 
-    def _open_work(self) -> list[tuple[str, str]]:
-        """Workflow and record of all that is to be under way here."""
-        with self._context.transaction() as tx:
-            requested = tx.find(Run, status=RunStatus.REQUESTED)
-            running = tx.find(Run, status=RunStatus.RUNNING)
-            in_progress = [tx.get(Release, state.release) for state in tx.find(DeploymentState) if state.release]
-        runs = [*requested, *(run for run in running if self._is_ours(run))]
-        releases = [r for r in in_progress if r and r.state is not ReleaseState.WAITING_FOR_APPROVAL]
-        known = self._context.project
-        return [
-            *((TRAIN, run.id) for run in runs if run.model in known.models),
-            *((RELEASE, release.id) for release in releases if release.deployment in known.deployments),
-        ]
+    def _publish(self, state: DeploymentState) -> None:
+        is_declared = state.deployment in self._context.project.deployments
+        if is_declared and state.sequence > self._published.get(state.deployment, 0):
+            self._published[state.deployment] = publish_current(self._context, state.deployment)
 
     def _is_ours(self, run: Run) -> bool:
         """Whether a run that is under way is the worker's; one that nobody works on any more is recorded as failed."""
@@ -149,3 +149,8 @@ class Worker:
         if not is_held(self._context.config.home, run.id):
             record_interrupted(self._context, run, error="its process ended before it was done; train again")
         return False
+
+
+def _is_going(release: Release) -> bool:
+    """Whether a release in progress waits for nobody."""
+    return release.state is not ReleaseState.WAITING_FOR_APPROVAL

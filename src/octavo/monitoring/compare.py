@@ -18,9 +18,9 @@ from octavo.monitoring.prediction_log import TABLE as PREDICTIONS
 from octavo.monitoring.references import Reference, reference_of, same_inputs, version_of
 from octavo.monitoring.windows import COUNT, IN_PERIOD, matrix_of, sampling_step, with_inputs
 from octavo.operations import Context
-from octavo.registry.bundles import fetch_bundle
+from octavo.registry.bundles import ONNX, decode_manifest
+from octavo.registry.compiled import CompiledModel
 from octavo.registry.versions import ModelVersion
-from octavo.serving.models import LoadedModel, load_model
 from octavo.training.evaluation import METRICS, Metric, difference, evaluate
 from octavo.training.reports import Interval
 
@@ -28,7 +28,6 @@ Floats = npt.NDArray[np.float64]
 MOST_ROWS = 200_000
 """Of more answers than this a sample of about as many is replayed."""
 
-_ROWS_AT_ONCE = 4_096
 _JUDGED = f"""
 SELECT p.digest, p.inputs, p.status, p.output, o.value
 FROM ({latest("known_at < $now")}) AS o JOIN predictions AS p ON p.id = o.prediction
@@ -145,20 +144,17 @@ def _judged(context: Context, deployment: str, *, since: datetime, until: dateti
 def _replayed(context: Context, reference: Reference, rows: pa.Table, *, model: Model) -> _Answers:
     """Both answers of rows, without those for which the version gives no finite number."""
     matrix = matrix_of(rows.column("inputs"), np.float32, width=len(reference.inputs))
-    other = np.empty(len(matrix))
-    if len(matrix):
-        loaded = _loaded(context, reference.version)
-        for start in range(0, len(matrix), _ROWS_AT_ONCE):
-            other[start : start + _ROWS_AT_ONCE] = loaded.run(matrix[start : start + _ROWS_AT_ONCE])
-            context.progress(start / len(matrix), f"replayed {start:,} of {len(matrix):,} requests")
+    other = _compiled(context, reference.version).predict(matrix) if len(matrix) else np.empty(0)
     finite = np.isfinite(other)
     labels = labels_of(rows.column("value").to_numpy(), model.label)
     return _Answers(given=rows.column("output").to_numpy()[finite], other=other[finite], labels=labels[finite])
 
 
-def _loaded(context: Context, version: ModelVersion) -> LoadedModel:
+def _compiled(context: Context, version: ModelVersion) -> CompiledModel:
+    artifacts = context.stores.artifacts
     try:
-        return load_model(fetch_bundle(context.stores.artifacts, version.digest, into=context.config.home / "bundles"))
+        manifest = decode_manifest(artifacts.get(version.digest), digest=version.digest)
+        return CompiledModel(artifacts.get(manifest.files[ONNX].digest))
     except NotFound as error:
         raise IntegrityError(
             f"the bundle of {version.model} {version.version} is gone from the artifacts, so it cannot answer; "

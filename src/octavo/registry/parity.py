@@ -48,7 +48,7 @@ class Parity:
     proven : tuple of Trial
         Those that both models answered alike, without any that may overflow.
     refused : tuple of str
-        Kinds of rows for which the native model raises.
+        Kinds of rows for which the native model raises, but for numbers that are too large.
     """
 
     worst: float
@@ -102,7 +102,8 @@ def prove_parity(
         except TrainingFailed:
             if place == 0:
                 raise
-            refused.append(trial.kind)
+            if not trial.may_overflow:
+                refused.append(trial.kind)
             continue
         worst = max(worst, _largest_difference(trial, expected, compiled(trial.rows)))
         if not trial.may_overflow:

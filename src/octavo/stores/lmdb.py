@@ -51,7 +51,7 @@ class LmdbOnlineStore:
         Unavailable
             If the store cannot be read now.
         """
-        return self._read([_value_key(key) for key in keys])
+        return self._read([b"v" + key if len(key) < _LONGEST_KEY else _value_key(key) for key in keys])
 
     def write(self, values: Mapping[bytes, bytes | None], *, marks: Mapping[str, int]) -> None:
         """See `OnlineStore.write`.

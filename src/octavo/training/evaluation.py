@@ -77,12 +77,12 @@ def evaluate(labels: Floats, predictions: Floats, *, metrics: Iterable[str], tas
 
     Parameters
     ----------
-    labels, predictions : ndarray, shape (n_rows,), float64, without NaN; in order of time
+    labels, predictions : ndarray, shape (n_rows,), float64, finite; in order of time
 
     Raises
     ------
     InvalidRequest
-        If there are no rows, or a metric is undefined for them.
+        If there are no rows, one is not finite, or a metric is undefined for them.
     """
     _check(labels, predictions)
     draws = _draw(len(labels))
@@ -113,6 +113,8 @@ def difference(labels: Floats, *, ours: Floats, theirs: Floats, metric: Metric) 
 def _check(labels: Floats, predictions: Floats) -> None:
     if len(labels) == 0 or labels.shape != predictions.shape:
         raise InvalidRequest(f"{len(predictions)} predictions for {len(labels)} labels cannot be evaluated")
+    if not (np.isfinite(labels).all() and np.isfinite(predictions).all()):
+        raise InvalidRequest("labels or predictions that are not finite cannot be evaluated")
 
 
 def _draw(n_rows: int) -> Draws:
@@ -125,7 +127,7 @@ def _draw(n_rows: int) -> Draws:
 
 def _interval(values: Floats, *, name: str) -> Interval:
     if not np.isfinite(values[0]):
-        raise InvalidRequest(f"{name} is undefined for these rows: the labels do not vary, or a value is not finite")
+        raise InvalidRequest(f"{name} is undefined for these rows: the labels do not vary, or a value is too large")
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return Interval(value=float(values[0]), low=float(min(low, values[0])), high=float(max(high, values[0])))
 

@@ -130,9 +130,10 @@ def _training_set(context: Context, model: Model, *, run: Run) -> TrainingSet:
 
 def _check_rows(model: Model, data: TrainingSet) -> None:
     if not len(data.train) or not len(data.holdout):
+        other = "longer" if len(data.train) else "shorter"
         raise TrainingFailed(
-            f"model {model.name!r} has {len(data.train)} rows to train on and {len(data.holdout)} to hold out; "
-            "both are needed. Ingest more labelled events, or declare a shorter holdout",
+            f"model {model.name!r} has {len(data.train)} rows to train on and {len(data.holdout)} to hold out; both "
+            f"are needed. Ingest more labelled events, or declare a {other} holdout",
         )
 
 

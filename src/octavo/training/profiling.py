@@ -6,12 +6,14 @@ import numpy.typing as npt
 from octavo.training.reports import CurvePoint, Interval, Profile
 
 Floats = npt.NDArray[np.float64]
-_BINS = 10
-_LARGEST = float(np.finfo(np.float32).max)
+_BINS, _MOST_COMMON = 10, 4
+_LARGEST = np.finfo(np.float32).max
 
 
 def profile(values: npt.ArrayLike) -> Profile:
-    """The distribution of a column, in at most ten bins of about equal share; a rare or single value has its own.
+    """The distribution of a column, in at most ten bins of about equal share.
+
+    A value that a tenth of the rows have has a bin of its own, at most four do; so has each of few values.
 
     Parameters
     ----------
@@ -36,15 +38,20 @@ def profile(values: npt.ArrayLike) -> Profile:
 
 
 def _edges(present: Floats) -> Floats:
-    distinct = np.unique(present)
-    if len(distinct) > _BINS:
-        ranks = np.arange(1, _BINS) / _BINS
-        distinct = np.unique(np.quantile(present, ranks, method="inverted_cdf"))
-        above: Floats = distinct[distinct > present.min()]
-        return above
+    distinct, counts = np.unique(present, return_counts=True)
     if len(distinct) == 1:
-        return np.array([distinct[0], np.nextafter(np.float32(distinct[0]), np.float32(np.inf))])
-    return distinct[1:]
+        return np.unique([distinct[0], float(np.nextafter(np.float32(distinct[0]), _LARGEST))])
+    if len(distinct) <= _BINS:
+        return distinct[1:]
+    common = np.argsort(-counts, kind="stable")[:_MOST_COMMON]
+    common = common[counts[common] >= len(present) / _BINS]
+    rest = present[~np.isin(present, distinct[common])]
+    n_bins = _BINS - 2 * len(common)  # a common value takes two edges: its own and that of the next value
+    cuts = np.quantile(rest, np.arange(1, n_bins) / n_bins, method="inverted_cdf") if len(rest) else rest
+    beside = distinct[np.minimum(common + 1, len(distinct) - 1)]
+    edges = np.unique(np.concatenate([cuts, distinct[common], beside]))
+    above: Floats = edges[edges > distinct[0]]
+    return above
 
 
 def calibration(labels: Floats, predictions: Floats) -> tuple[CurvePoint, ...]:

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.integration.projects import prepare
 
 from octavo.config import Config, load_config
+from tests.integration.projects import prepare
 
 
 @pytest.fixture(scope="session")

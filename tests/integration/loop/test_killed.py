@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from tests.integration.projects import START, Replay, Running, deliveries, until, up
 
 from octavo.config import Config
 from octavo.processes import CONTROL, PREDICTOR, WORKER
 from octavo.stores.delta import DeltaTables
+from tests.integration.projects import START, Replay, Running, deliveries, until, up
 
 HOUR = timedelta(hours=1)
 STAGES = ["verified", "approved", "shadow", "canary", "live"]
@@ -27,7 +27,9 @@ def check_kept(config: Config, replay: Replay) -> None:
     tables = DeltaTables(config.path(config.stores.tables))
     before = [parcel["parcel"] for parcel in deliveries(START - 8 * 24 * HOUR, START - 24 * HOUR)]
     assert column(tables, "SELECT parcel FROM t", "events/deliveries") == sorted([*before, *replay.told])
-    outcomes = column(tables, "SELECT prediction FROM t WHERE true QUALIFY row_number() OVER (PARTITION BY id) = 1", "outcomes")
+    outcomes = column(
+        tables, "SELECT prediction FROM t WHERE true QUALIFY row_number() OVER (PARTITION BY id) = 1", "outcomes"
+    )
     parcels = sorted(replay.answered[prediction] for prediction in outcomes)
     assert parcels == sorted(replay.told)
     answers = column(tables, "SELECT id FROM t WHERE arm <> 'shadow'", "predictions")

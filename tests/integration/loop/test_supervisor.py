@@ -5,7 +5,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.integration.projects import MODULE, patiently, until, up, write_project
 
 from octavo.config import Config, ControlSettings
 from octavo.errors import ConfigurationError, Conflict, Unavailable
@@ -16,6 +15,7 @@ from octavo.operations import SYSTEM
 from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running, is_alive
 from octavo.stores.ownership import online_lock
 from octavo.wiring import build_dispatcher, open_context
+from tests.integration.projects import MODULE, patiently, until, up, write_project
 
 ALL = (CONTROL, WORKER, PREDICTOR)
 

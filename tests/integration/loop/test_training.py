@@ -2,14 +2,17 @@
 
 import os
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tests.integration.projects import START, Replay, Running, prepare, until, up
-
 from octavo.config import Config
+from octavo.loop.trainings import new_run
 from octavo.processes import WORKER
 from octavo.stores.locks import FileLock
+from octavo.training.runs import RunStatus
+from octavo.wiring import open_context
+from tests.integration.projects import START, Replay, Running, until, up
 
 DAY = timedelta(days=1)
 
@@ -24,21 +27,37 @@ def trainer(config: Config, run_id: str) -> int | None:
     return int(lock.holder) if lock.is_taken() and lock.holder else None
 
 
-def test_a_training_survives_the_death_of_the_worker_and_its_own(config: Config) -> None:
+def leave_a_run(config: Config) -> str:
+    """A run of a command that was killed."""
+    context = open_context(config)
+    left = replace(new_run(context, "delivery_hours", trigger="user"), status=RunStatus.RUNNING)
+    with context.transaction() as tx:
+        tx.add(left)
+    return left.id
+
+
+def test_a_training_survives_the_death_of_the_worker_and_not_its_own(config: Config) -> None:
+    left = leave_a_run(config)
     with up(config) as running:
+        until(lambda: run_of(running, left)["status"] == "failed", what="it is recorded as failed")
+        assert "its process ended before it was done" in run_of(running, left)["error"]
         run = running.client.call("runs.request", model="delivery_hours")["id"]
         first = until(lambda: trainer(config, run), what="it is being trained")
         running.kill(WORKER)
-        second = until(lambda: (now := trainer(config, run)) != first and now, what="another process trains")
-        assert second != first
-        until(lambda: run_of(running, run)["status"] == "succeeded", what="it is trained")
+        until(lambda: trainer(config, run) not in (None, first), what="another process trains")
+        until(lambda: run_of(running, run)["version"], what="it is trained and registered")
         versions = running.client.call("models.show", model="delivery_hours")["versions"]
-        assert [v["run"] for v in versions].count(run) == 1
-        until(lambda: running.client.call("releases.list")[0]["state"] == "live", what="it is released")
+        assert [version["run"] for version in versions].count(run) == 1
+        until(lambda: is_live(running, run_of(running, run)["version"]), what="it is released")
         lost = running.client.call("runs.request", model="delivery_hours")["id"]
         os.kill(until(lambda: trainer(config, lost), what="it is being trained"), signal.SIGKILL)
         until(lambda: run_of(running, lost)["status"] == "failed", what="its end is noted")
         assert "ended by signal 9" in run_of(running, lost)["error"]
+
+
+def is_live(running: Running, version: int) -> bool:
+    releases = running.client.call("releases.list", deployment="eta")
+    return any((release["version"], release["state"]) == (version, "live") for release in releases)
 
 
 def test_a_model_that_goes_wrong_is_retrained_and_replaced_by_itself(config: Config) -> None:
@@ -54,7 +73,12 @@ def test_a_model_that_goes_wrong_is_retrained_and_replaced_by_itself(config: Con
             for incident in running.client.call("incidents.list", deployment="eta", limit=10)
             for entry in incident["timeline"]
         ]
-        for step in ("retraining on what was known at", "version 3 trained", "version 3 in eta: shadow", "version 3 in eta: live"):
+        for step in (
+            "retraining on what was known at",
+            "version 3 trained",
+            "version 3 in eta: shadow",
+            "version 3 in eta: live",
+        ):
             assert any(text.startswith(step) for text in told), (step, told)
         states = [step["state"] for step in newest["history"]]
         assert states == ["verified", "approved", "shadow", "canary", "live"]

@@ -87,9 +87,7 @@ def test_a_moment_that_cannot_come_is_refused(stage: Stage, clock: ReplayClock, 
     assert refused.value.field == "to"
 
 
-def test_what_holds_the_clock_is_told_where(
-    stage: Stage, clock: ReplayClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_holds_the_clock_is_told_where(stage: Stage, clock: ReplayClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "advance", lambda to: False)
     with pytest.raises(Unavailable, match="does not let the clock pass 2013-07-01T00:00:00"):
         ClockDriver(clock, stage.context).advance(START + MINUTE)

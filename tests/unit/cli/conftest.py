@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.shop import Shop, keep_prediction, write_project
+from tests.unit.cli.shop import Shop, keep_predictions, write_project
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.done("apply")
         shop.done("ingest", "visits.parquet")
         shop.done("train", "spending")
-        keep_prediction(shop)
+        keep_predictions(shop)
     return folder
 
 

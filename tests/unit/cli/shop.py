@@ -27,7 +27,7 @@ from octavo.wiring import config_here, open_context
 
 NOW = datetime(2030, 1, 21, tzinfo=UTC)
 _MS = f"{int(NOW.timestamp() * 1000):012x}"
-PREDICTION = f"{_MS[:8]}-{_MS[8:]}-7000-8000-000000000001"
+PREDICTION = f"{_MS[:8]}-{_MS[8:]}-7000-8000-000000000000"
 ROW = {"shop": "north", "items": 3.0}
 
 SETTINGS = """
@@ -140,21 +140,24 @@ def jsonl(row: dict[str, object]) -> str:
     return msgspec.json.encode(row).decode()
 
 
-def keep_prediction(shop: Shop) -> None:
-    """Keep a prediction of version 1, as the predictor and the worker would."""
+def keep_predictions(shop: Shop, *, n: int = 1) -> None:
+    """Keep predictions of version 1, as the predictor and the worker would."""
     with shop.context() as context:
         with context.transaction() as tx:
             version = tx.get(ModelVersion, "spending/1")
         assert version is not None
-        record = PredictionRecord(
-            id=PREDICTION, at_us=int(NOW.timestamp() * 1e6), deployment="till", model="spending", version=1,
-            digest=version.digest, arm="live", entities={"shop": "north"}, request=dict(ROW),
-            inputs=np.array([12.5, np.nan, 3.0], "<f4").tobytes(), status=bytes([0, 2, 0]),
-            ages_s=np.array([60, np.nan, np.nan], "<f4").tobytes(), output=12.25, latency_us=850,
-            caller="admin/1f3a09c2", trace="",
-        )  # fmt: skip
         log = LocalLog(context.config.home / "predictor" / "log", sync=False)
-        log.publish(TOPIC, [msgspec.msgpack.encode(record)])
+        log.publish(TOPIC, [msgspec.msgpack.encode(_record(number, digest=version.digest)) for number in range(n)])
         while ship_predictions(log, context.stores.tables):
             pass
         log.close()
+
+
+def _record(number: int, *, digest: str) -> PredictionRecord:
+    return PredictionRecord(
+        id=f"{PREDICTION[:-6]}{number:06d}", at_us=int(NOW.timestamp() * 1e6) - number, deployment="till",
+        model="spending", version=1, digest=digest, arm="live", entities={"shop": "north"}, request=dict(ROW),
+        inputs=np.array([12.5, np.nan, 3.0], "<f4").tobytes(), status=bytes([0, 2, 0]),
+        ages_s=np.array([60, np.nan, np.nan], "<f4").tobytes(), output=12.25, latency_us=850,
+        caller="admin/1f3a09c2", trace="",
+    )  # fmt: skip

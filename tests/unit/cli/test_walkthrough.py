@@ -1,13 +1,15 @@
 """What people read on the way from a template to a version that is released."""
 
 import re
+from dataclasses import replace
 
 from tests.unit.cli.calls import ANSWER
-from tests.unit.cli.shop import PREDICTION, ROW, Shop, jsonl
+from tests.unit.cli.shop import PREDICTION, ROW, Shop, jsonl, keep_predictions
 from tests.unit.client.scripted import Reply, scripted_server
 
 from octavo.access import ensure_admin, project_access, redeem_login
 from octavo.cli.catalogue import ENTRIES
+from octavo.release.releases import DeploymentState
 from octavo.stores.ownership import own_online
 from octavo.wiring import config_here
 
@@ -103,6 +105,18 @@ def test_many_rows_are_asked_for_in_several_requests_and_answered_as_one(shop: S
         answer = shop.json("predict", "till", input=rows)
     assert [len(sent.body["rows"]) for sent in server.requests] == [1000, 1000, 500]
     assert len(answer["predictions"]) == 3
+
+
+def test_a_look_shows_the_inputs_that_moved_most(shop: Shop) -> None:
+    with shop.context() as context, context.transaction() as tx:
+        state = tx.get(DeploymentState, "till")
+        assert state is not None
+        tx.replace(state, replace(state, live=1))
+    keep_predictions(shop, n=400)
+    for command in ("look", "show"):
+        text = shop.done("monitor", command, "till")
+        assert "drift" in text
+        assert re.search(r"\ninput +drift +importance +adds +to the drift\nitems .*█", text)
 
 
 def test_an_outcome_may_be_negative(shop: Shop) -> None:

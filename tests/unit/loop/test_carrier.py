@@ -120,6 +120,14 @@ def test_events_are_applied_and_shipped_as_they_come(stage: Stage) -> None:
         until(lambda: counted(stage, "events/landings") == 3)
 
 
+def test_what_was_accepted_last_is_shipped_at_the_end(stage: Stage) -> None:
+    carrier = carrier_of(stage, MemoryEventStream())
+    with running(carrier):
+        until(lambda: carrier.apply_all() == 0)
+        send(stage, "a")
+    assert counted(stage, "events/landings") == 1
+
+
 def test_a_store_that_was_away_is_used_again_when_it_is_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrier_module, "_PAUSE_AFTER_FAILURE_S", 0.01)
     failing = [Unavailable("the disk is away")] * 3

@@ -1,4 +1,4 @@
-"""Workflows outlive their process: here an agenda and its workflows are stopped and made again over the same database."""
+"""Workflows outlive their process: here an agenda and its workflows end and are made again over the same database."""
 
 import threading
 import time
@@ -44,8 +44,8 @@ def test_a_workflow_takes_its_steps_in_a_thread_of_its_own(tmp_path: Path) -> No
     done: list[str] = []
 
     def workflow(execution: Execution) -> None:
-        for name in ("first", "second"):
-            done.append(execution.step(name, lambda name=name: f"{execution.id} {name}"))
+        done.append(execution.step("first", lambda: f"{execution.id} first"))
+        done.append(execution.step("second", lambda: f"{execution.id} second"))
 
     with process(tmp_path, workflow) as workflows:
         workflows.begin("release", "r1")

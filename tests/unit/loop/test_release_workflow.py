@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ class Predictor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Predictor":
+    def __enter__(self) -> Self:
         announce(self._stage.context.config.home, PREDICTOR, host="127.0.0.1", port=1)
         self._thread.start()
         return self
@@ -151,8 +152,7 @@ def test_a_shadow_that_does_not_answer_is_rolled_back_at_the_next_look(tmp_path:
         workflows.begin("release", second.id)
         until(lambda: is_at(stage, second, S.SHADOW))
         stage.predict(1, [1.0] * 100)
-        stage.wait(HOUR / 4)
-        until(lambda: now(stage, second).state is S.ROLLED_BACK)
+        until(lambda: stage.wait(HOUR / 60) and now(stage, second).state is S.ROLLED_BACK)
     assert "more than 1% of its predictions failed" in now(stage, second).history[-1].reason
     [notice] = stage.context.stores.notifier.sent  # type: ignore[attr-defined]  # in memory
     assert notice.subject == f"{MODEL} version 2 in eta: rolled back"

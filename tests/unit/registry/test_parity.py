@@ -109,6 +109,16 @@ def test_rows_that_the_trained_model_refuses_are_named_and_no_golden_ones() -> N
     assert not any(np.isnan(trial.rows).any() for trial in parity.proven)
 
 
+def test_a_model_may_refuse_what_no_float32_can_count() -> None:
+    def small(rows: Floats) -> Floats:
+        if np.nanmax(np.abs(rows)) > 1e38:
+            raise TrainingFailed("the estimator raised ValueError: value too large")
+        return double(rows)
+
+    largest = Trial(kind="the largest numbers", rows=np.full((1, 3), 3e38), may_overflow=True)
+    assert prove_parity([HELD_OUT, largest], native=small, compiled=double).refused == ()
+
+
 def test_a_model_that_refuses_the_held_out_rows_themselves_is_refused() -> None:
     missing = Trial(kind="held-out rows", rows=np.full((1, 3), np.nan))
     with pytest.raises(TrainingFailed, match="Input contains NaN"):

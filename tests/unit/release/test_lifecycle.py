@@ -1,5 +1,6 @@
 """Releases in the metadata: asked for, moved on, approved, refused, rolled back."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from tests.stages import DEPLOYMENT, HOUR, Stage, set_stage
 
 import octavo as oc
-from octavo.errors import Conflict, GateFailed, NotFound, OctavoError
+from octavo.errors import Conflict, GateFailed, NotFound
 from octavo.release import lifecycle
 from octavo.release.releases import Release, ReleaseState
 from octavo.release.rollout import Evidence
@@ -152,10 +153,8 @@ def test_a_note_of_service_counts_for_the_state_that_was_served_alone(tmp_path: 
     assert lifecycle.note_served(stage.context, canary) == noted
 
 
-actions = st.lists(
-    st.sampled_from(["request", "advance", "advance", "advance", "serve", "complain", "approve", "refuse", "roll back", "wait"]),
-    max_size=60,
-)  # fmt: skip
+ACTIONS = ("request", "advance", "serve", "complain", "approve", "refuse", "roll back", "wait")
+actions = st.lists(st.sampled_from([*ACTIONS, "advance", "advance"]), max_size=60)
 
 
 @given(actions, st.sampled_from(["policy", "manual"]), st.randoms(use_true_random=False))
@@ -167,10 +166,8 @@ def test_whatever_is_done_one_version_at_most_is_live_and_one_release_in_progres
         stage.add_version(version)
     for action in actions:
         before = stage.state()
-        try:
+        with suppress(Conflict):
             act(stage, action, chance)
-        except OctavoError as error:
-            assert error.code in ("conflict", "not_found"), error
         check(stage, before_sequence=before.sequence, before_arms=(before.live, before.release))
 
 

@@ -87,8 +87,7 @@ class Driver:
 
     def _live_through(self, moment: Moment, journal: Journal) -> Entry:
         count = _Count()
-        events = [(f"/events/{source}", {"rows": rows}) for source, rows in moment.events.items()]
-        self._deliver(events, count)
+        self._deliver([(f"/events/{source}", {"rows": rows}) for source, rows in moment.events.items()], count)
         self._deliver([("/api/clock", {"to": moment.at})], count)
         self._predict(moment, count)
         landed = [landing for landing in moment.landings if landing.flight in journal.in_the_air]

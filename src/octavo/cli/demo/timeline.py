@@ -3,9 +3,9 @@
 import importlib.util
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,8 @@ from octavo.cli.demo.plan import Plan
 from octavo.errors import MissingExtra
 
 Row = dict[str, object]
+
+_LONGEST_STEP = timedelta(minutes=5)
 
 REQUEST_FIELDS = ("origin", "carrier", "dest", "tailnum", "sched_dep", "distance")
 KNOWN_AT = {"departures": "departed_at", "landings": "landed_at", "weather": "known_at"}
@@ -64,6 +66,9 @@ class Moment:
 class Timeline:
     """The live weeks of the demo, cut at every time of decision; the last moment is their end.
 
+    Where there is nothing to decide for long, there are moments that only bring events: none is sent long after it was
+    known, nor long before.
+
     Parameters
     ----------
     flights : module
@@ -81,7 +86,8 @@ class Timeline:
         self._decided = [moment.to_pydatetime() for moment in scheduled.decided_at]
         self._names = list(scheduled.flight)
         self._requests = rows_of(scheduled[list(REQUEST_FIELDS)])
-        self._moments = [*sorted(set(self._decided)), plan.end]
+        known = sorted(moment for times in self._times.values() for moment in times)
+        self._moments = list(_with_pauses([*sorted(set(self._decided)), plan.end], known, start=plan.start))
 
     @property
     def flights(self) -> int:
@@ -109,6 +115,20 @@ class Timeline:
     def _deciding(self, at: datetime) -> dict[str, Row]:
         here = slice(bisect_left(self._decided, at), bisect_right(self._decided, at))
         return dict(zip(self._names[here], self._requests[here], strict=True))
+
+
+def _with_pauses(moments: Sequence[datetime], known: Sequence[Any], *, start: datetime) -> Iterator[datetime]:
+    """Moments, with others between them so that the events of each were known at most so long after the one before."""
+    before = start
+    for moment in moments:
+        while (place := bisect_left(known, before)) < len(known):
+            first = known[place].to_pydatetime()
+            pause = before + _LONGEST_STEP if first < before + _LONGEST_STEP else first
+            if pause >= moment:
+                break
+            yield (before := pause)
+        before = moment
+        yield moment
 
 
 def rows_of(table: Any) -> list[Row]:
