@@ -4,7 +4,6 @@ A process that can be reached says so in ``.octavo/run/<name>.json``: its pid, h
 process; one that was left behind by a sudden death names a pid that no longer runs.
 """
 
-import logging
 import os
 import signal
 import threading
@@ -90,11 +89,6 @@ def open_clock(config: Config) -> Clock:
     if config.clock.mode != "replay":
         raise ConfigurationError(f"[clock] mode {config.clock.mode!r} is neither 'system' nor 'replay'")
     return ReplayClock(config.home / "clock", start=_start(config.clock.start) if config.clock.start else None)
-
-
-def log_to_stderr() -> None:
-    """Set up the log of a process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def follow_supervisor() -> None:

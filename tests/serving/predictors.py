@@ -72,6 +72,13 @@ class Unplugged(MemoryOnlineStore):
         return super().read(keys)
 
 
+class Broken(MemoryOnlineStore):
+    """An online store with a mistake in it."""
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        raise ZeroDivisionError("a secret of the inside")
+
+
 @dataclass
 class Bench:
     """A predictor and all that it stands on."""

@@ -17,9 +17,10 @@ from octavo.errors import InvalidRequest, Unavailable
 from octavo.features.payloads import topic_of
 from octavo.features.pump import applied_end
 from octavo.operations import Context
+from octavo.processes import WORKER, find_running
 
 PATH = "/api/clock"
-_BACKLOG_TIMEOUT_S, _POLL_S = 60.0, 0.0005
+_BACKLOG_TIMEOUT_S, _WORK_TIMEOUT_S, _POLL_S = 60.0, 600.0, 0.0005
 _MAX_BYTES = 1_000
 
 
@@ -84,7 +85,7 @@ class ClockDriver:
         InvalidRequest
             For a moment before the present one.
         Unavailable
-            If the worker has not applied the events, or not done what is due, within a minute.
+            If the worker has not applied the events within a minute, or not done what is due within ten.
         """
         if to.tzinfo is None:
             raise InvalidRequest(
@@ -97,11 +98,19 @@ class ClockDriver:
                     f"the clock stands at {now.isoformat()} and never goes back", field="to", fix="send a later time"
                 )
             self.wait_for_events()
-            if not self._clock.advance(to):
+            if not self._move(to):
                 raise Unavailable(
                     f"the worker does not let the clock pass {self._clock.now().isoformat()}: "
                     "something due then is not done; see .octavo/logs/worker.log"
                 )
+
+    def _move(self, to: datetime) -> bool:
+        """Move on; a worker that runs is given the time that a training takes, an absent one a minute to come back."""
+        deadline_s = time.monotonic() + _WORK_TIMEOUT_S
+        while not self._clock.advance(to, timeout_s=_BACKLOG_TIMEOUT_S):
+            if find_running(self._context.config.home, WORKER) is None or time.monotonic() > deadline_s:
+                return False
+        return True
 
     def wait_for_events(self, *, timeout_s: float = _BACKLOG_TIMEOUT_S) -> None:
         """Wait until every feature view has applied all events that were published before this call.

@@ -9,7 +9,8 @@ from octavo.access import LOCAL_TOKEN_FILE, ensure_admin
 from octavo.api.app import build_app
 from octavo.config import Config
 from octavo.errors import OctavoError
-from octavo.processes import CONTROL, follow_supervisor, log_to_stderr
+from octavo.logs import log_to_stderr
+from octavo.processes import CONTROL, follow_supervisor
 from octavo.servers import AnnouncingServer, listen
 from octavo.wiring import build_dispatcher, config_here, open_context
 

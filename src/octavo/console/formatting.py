@@ -1,14 +1,16 @@
 """Numbers, times and names as people read them. A missing value is a dash, never a zero."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 MISSING = "–"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _FIGURES = 3
+_NAMED = re.compile(r"\b(incident|run) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 def number(value: float | None, *, unit: str = "", figures: int = _FIGURES) -> str:
@@ -34,9 +36,11 @@ def whole(value: int | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as a percentage."""
+    """A share as a percentage."""
     if share is None or math.isnan(share):
         return MISSING
+    if share < 0:
+        return f"−{percent(-share)}"
     if 0 < share < 0.0005:
         return f"<{_THIN}0.1{_THIN}%"
     if 0.9995 <= share < 1:
@@ -104,6 +108,16 @@ def ago(at: datetime | None, now: datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), words
     )
+
+
+def linked(text: str) -> Markup:
+    """A text in which incidents and runs that are named by their id lead to their pages."""
+    parts = _NAMED.split(text)
+    found = [escape(parts[0])]
+    for kind, identifier, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        link = Markup('<a class="nowrap" href="/{0}s/{1}">{0} {2}</a>').format(kind, identifier, short(identifier))
+        found += [link, escape(rest)]
+    return Markup("").join(found)
 
 
 def short(identifier: str) -> str:

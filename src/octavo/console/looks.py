@@ -146,7 +146,7 @@ def performance_chart(
 def drift_chart(
     looks: Sequence[Look], *, threshold: float, markers: Sequence[Marker], incidents: Iterable[Incident]
 ) -> Drawing:
-    """The drift of the inputs, weighted by importance, and of the predictions."""
+    """The drift of the inputs, weighted by importance; that of the predictions stands in the table beside it."""
     judged = [look for look in looks if look.drift is not None]
     if not judged:
         return Drawing(svg=Markup(""), columns=(), rows=())
@@ -154,11 +154,6 @@ def drift_chart(
         "Drift of the inputs, weighted by importance",
         [
             Series(name="inputs", points=[Point(at=look.at, value=look.drift) for look in judged]),
-            Series(
-                name="predictions",
-                points=[Point(at=look.at, value=look.prediction_drift) for look in judged],
-                style="two",
-            ),
         ],
         threshold=(f"an incident from {number(threshold)} on", threshold),
         markers=markers,

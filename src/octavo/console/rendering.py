@@ -27,6 +27,7 @@ _FILTERS = (
     formatting.microseconds,
     formatting.moment,
     formatting.short,
+    formatting.linked,
     formatting.words,
     formatting.plural,
     formatting.sentence,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
@@ -14,6 +14,7 @@ from octavo.release.releases import Release, ReleaseState
 
 _STYLES = ("one", "two", "three", "four", "five")
 _MOST_LINES = len(_STYLES)
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def latency_chart(traffic: Traffic, styles: Mapping[int, str], markers: Sequence
         Series(
             name=f"version {version}",
             style=styles[version],
-            points=[Point(at=at, value=value / 1000) for at, value in sorted(points.items())],
+            points=_broken(points),
         )
         for version, points in sorted(lines.items())
     ]
@@ -109,6 +110,16 @@ def latency_chart(traffic: Traffic, styles: Mapping[int, str], markers: Sequence
     moments = sorted({at for points in lines.values() for at in points})
     rows = tuple((moment(at), *(microseconds(lines[v].get(at)) for v in sorted(lines))) for at in moments)
     return Drawing(svg=svg, columns=("Hour", *(f"version {v}" for v in sorted(lines))), rows=rows)
+
+
+def _broken(points: Mapping[datetime, float]) -> list[Point]:
+    """Points in milliseconds, with a gap wherever an hour had no traffic."""
+    found: list[Point] = []
+    for at, value in sorted(points.items()):
+        if found and at - found[-1].at > _HOUR:
+            found.append(Point(at=found[-1].at + _HOUR, value=None))
+        found.append(Point(at=at, value=value / 1000))
+    return found
 
 
 def live_markers(releases: Iterable[Release]) -> list[Marker]:

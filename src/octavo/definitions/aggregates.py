@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from octavo.definitions.types import seconds
+from octavo.definitions.conditions import parse_condition
+from octavo.definitions.measures import Measure
+from octavo.definitions.types import check_name, seconds
 from octavo.errors import InvalidDefinition
 
 TILES_S = (60, 300, 900, 3_600, 21_600, 86_400)
@@ -26,17 +28,24 @@ class Operation(StrEnum):
     MAX = "max"
     STD = "std"
     QUANTILE = "quantile"
+    RATE = "rate"
     LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """One operation over a column for any number of windows; made by `mean`, `count` and their like.
+    """One operation over a measure of events for any number of windows; made by `mean`, `count` and their like.
 
     Attributes
     ----------
     column : str or None
-        None only for a count of events.
+        None for a count of events and a rate.
+    condition : str or None
+        Of a rate.
+    where : str or None
+        A condition: all events for which it does not hold are passed over.
+    name : str or None
+        What its features are called instead of column and operation: ``late`` gives ``late_24h``.
     over : tuple of str
         Windows such as ``24h``; empty for a latest value.
     q : float or None
@@ -50,8 +59,17 @@ class Aggregate:
     over: tuple[str, ...] = ()
     q: float | None = None
     ttl: str | None = None
+    condition: str | None = None
+    where: str | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name(self.name, what="feature")
+        elif self.where is not None:
+            raise InvalidDefinition(
+                f"{self.operation} of {self.column or 'events'} where {self.where}: say what it is called, name='...'"
+            )
         for window in self.over:
             length = seconds(window, what="window")
             if not SHORTEST_WINDOW_S <= length <= LONGEST_WINDOW_S:
@@ -62,56 +80,91 @@ class Aggregate:
         if self.operation is Operation.QUANTILE and not (self.q is not None and 0 < self.q < 1):
             raise InvalidDefinition(f"quantile of {self.column!r}: rank {self.q!r} is not between 0 and 1")
 
+    @property
+    def measure(self) -> Measure:
+        """What it takes of each event.
+
+        Raises
+        ------
+        InvalidDefinition
+            If what it says of its condition is none.
+        """
+        return Measure(
+            column=self.column,
+            condition=parse_condition(self.condition) if self.condition is not None else None,
+            where=parse_condition(self.where) if self.where is not None else None,
+        )
+
 
 def tile_s(window_s: int) -> int:
     """Seconds of the tile by which a window of `window_s` seconds is computed."""
     return next(tile for tile in reversed(TILES_S) if tile * 12 <= window_s)
 
 
-def count(column: str | None = None, *, over: str | Sequence[str]) -> Aggregate:
+def count(
+    column: str | None = None, *, over: str | Sequence[str], where: str | None = None, name: str | None = None
+) -> Aggregate:
     """How many events, or how many non-null values of a column. 0 when there are none."""
-    return Aggregate(operation=Operation.COUNT, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.COUNT, column=column, over=_windows(over), where=where, name=name)
 
 
-def sum(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.sum
+def sum(  # noqa: A001 - read as oc.sum
+    column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None
+) -> Aggregate:
     """Sum of the values; null when there are none."""
-    return Aggregate(operation=Operation.SUM, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.SUM, column=column, over=_windows(over), where=where, name=name)
 
 
-def mean(column: str, *, over: str | Sequence[str]) -> Aggregate:
+def mean(column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None) -> Aggregate:
     """Arithmetic mean; null when there are no values."""
-    return Aggregate(operation=Operation.MEAN, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.MEAN, column=column, over=_windows(over), where=where, name=name)
 
 
-def min(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.min
+def min(  # noqa: A001 - read as oc.min
+    column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None
+) -> Aggregate:
     """Smallest value; null when there are none."""
-    return Aggregate(operation=Operation.MIN, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.MIN, column=column, over=_windows(over), where=where, name=name)
 
 
-def max(column: str, *, over: str | Sequence[str]) -> Aggregate:  # noqa: A001 - read as oc.max
+def max(  # noqa: A001 - read as oc.max
+    column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None
+) -> Aggregate:
     """Largest value; null when there are none."""
-    return Aggregate(operation=Operation.MAX, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.MAX, column=column, over=_windows(over), where=where, name=name)
 
 
-def std(column: str, *, over: str | Sequence[str]) -> Aggregate:
+def std(column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None) -> Aggregate:
     """Population standard deviation; null when there are no values."""
-    return Aggregate(operation=Operation.STD, column=column, over=_windows(over))
+    return Aggregate(operation=Operation.STD, column=column, over=_windows(over), where=where, name=name)
 
 
-def quantile(column: str, q: float, *, over: str | Sequence[str]) -> Aggregate:
+def quantile(
+    column: str, q: float, *, over: str | Sequence[str], where: str | None = None, name: str | None = None
+) -> Aggregate:
     """The value of rank ``ceil(q * n)`` among values rounded to 7 significant bits; null when there are no values.
 
     The answer is within 0.8 % of the exact value of that rank, and whole numbers up to 128 are kept as they are. Counts
     per rounded value merge exactly in any order. The rounding is Veltkamp's (Dekker, Numerische Mathematik 18, 1971):
     plain IEEE arithmetic, so that every place that computes it gets the same bits.
     """
-    return Aggregate(operation=Operation.QUANTILE, column=column, over=_windows(over), q=q)
+    return Aggregate(operation=Operation.QUANTILE, column=column, over=_windows(over), q=q, where=where, name=name)
 
 
-def latest(column: str, *, ttl: str) -> Aggregate:
+def rate(condition: str, *, name: str, over: str | Sequence[str], where: str | None = None) -> Aggregate:
+    """Share of the events for which a condition holds, among those for which it is known whether it does.
+
+    Null when there are none. ``oc.rate("arr_delay > 15", name="late", over="24h")`` is the feature ``late_24h``.
+    """
+    return Aggregate(
+        operation=Operation.RATE, column=None, over=_windows(over), condition=condition, where=where, name=name
+    )
+
+
+def latest(column: str, *, ttl: str, where: str | None = None, name: str | None = None) -> Aggregate:
     """The newest value by event time, stale from `ttl` on; events of one time are ordered by when they became known."""
     seconds(ttl, what="ttl")
-    return Aggregate(operation=Operation.LATEST, column=column, ttl=ttl)
+    return Aggregate(operation=Operation.LATEST, column=column, ttl=ttl, where=where, name=name)
 
 
 def _windows(over: str | Sequence[str]) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from octavo.definitions.aggregates import Aggregate, Operation, tile_s
+from octavo.definitions.conditions import check_condition
+from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Entity, Source
 from octavo.definitions.types import DType, check_name, seconds
 from octavo.errors import InvalidDefinition
@@ -23,6 +25,8 @@ class Feature:
         Seconds; None for a latest value.
     ttl_s : int or None
         Seconds; None for a window.
+    condition, where : str or None
+        What is asked of events: by a rate, and of those that are not passed over.
     """
 
     name: str
@@ -32,6 +36,16 @@ class Feature:
     tile_s: int | None = None
     q: float | None = None
     ttl_s: int | None = None
+    condition: str | None = None
+    where: str | None = None
+
+    @property
+    def measure(self) -> str | None:
+        """What it takes of each event, as `octavo.definitions.measures` writes it; None for a count of all events."""
+        number = self.condition or self.column
+        if self.where is None:
+            return number
+        return f"{number or 1} if {self.where} else None"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -85,27 +99,37 @@ class FeatureView:
         names = [f.name for f in self.features]
         if not names or len(set(names)) < len(names):
             raise InvalidDefinition(f"feature view {name!r} declares no feature, or one twice: {', '.join(names)}")
-        for f in self.features:
-            if f.column and not source.dtype(f.column, role=f"feature {f.name}").is_numeric and f.operation != "count":
-                raise InvalidDefinition(f"feature view {name!r}: {f.operation} of {f.column!r} needs a numeric column")
+        for aggregate in features:
+            _check(aggregate, source, what=f"feature view {name!r}")
+
+
+def _check(aggregate: Aggregate, source: Source, *, what: str) -> None:
+    column, measure = aggregate.column, aggregate.measure
+    if column and not source.dtype(column, role=f"{aggregate.operation}").is_numeric and aggregate.operation != "count":
+        raise InvalidDefinition(f"{what}: {aggregate.operation} of {column!r} needs a numeric column")
+    for condition in (measure.condition, measure.where):
+        if condition is not None:
+            check_condition(condition, source, what=what)
+    parse_measure(str(measure))
 
 
 def _expand(aggregate: Aggregate) -> list[Feature]:
-    stem = f"{aggregate.column or 'events'}_{aggregate.operation}"
+    measure = aggregate.measure
+    feature = Feature(
+        name=aggregate.name or f"{aggregate.column or 'events'}_{aggregate.operation}",
+        operation=aggregate.operation,
+        column=aggregate.column,
+        q=aggregate.q,
+        condition=None if measure.condition is None else str(measure.condition),
+        where=None if measure.where is None else str(measure.where),
+    )
     if aggregate.operation is Operation.LATEST:
-        ttl = seconds(aggregate.ttl or "", what="ttl")
-        return [Feature(name=stem, operation=aggregate.operation, column=aggregate.column, ttl_s=ttl)]
-    if aggregate.operation is Operation.QUANTILE:
+        return [replace(feature, ttl_s=seconds(aggregate.ttl or "", what="ttl"))]
+    stem = feature.name
+    if aggregate.operation is Operation.QUANTILE and aggregate.name is None:
         stem = f"{aggregate.column}_p{aggregate.q:g}".replace("p0.", "p").replace(".", "_")
     return [
-        Feature(
-            name=f"{stem}_{window}",
-            operation=aggregate.operation,
-            column=aggregate.column,
-            window_s=seconds(window),
-            tile_s=tile_s(seconds(window)),
-            q=aggregate.q,
-        )
+        replace(feature, name=f"{stem}_{window}", window_s=seconds(window), tile_s=tile_s(seconds(window)))
         for window in aggregate.over
     ]
 

@@ -32,31 +32,32 @@ class LatestValues:
     def steps(self) -> list[str]:
         """The steps of the query that find the values."""
         steps = self._found("latest", columns=self._columns, source="happenings", points="points")
-        for column in self._columns:
-            x, lacking = used(column), f"lacking_{column}"
+        for x in self._columns:
+            lacking = f"lacking_{x}"
             concerned = (
                 f"SELECT points.* FROM latest JOIN points ON points.point = latest.point WHERE latest.{x} IS NULL"
             )
             having = f"(SELECT * FROM happenings WHERE {x} IS NOT NULL)"
             steps.append(step(lacking, concerned))
-            steps += self._found(f"latest_{column}", columns=[column], source=having, points=lacking)
+            steps += self._found(f"latest_{x}", columns=[x], source=having, points=lacking)
         return steps
 
     def joins(self) -> list[str]:
         """Joins of those steps to ``points``."""
-        names = ["latest", *(f"latest_{column}" for column in self._columns)]
+        names = ["latest", *(f"latest_{x}" for x in self._columns)]
         return [f"LEFT JOIN {name} ON {name}.point = points.point" for name in names]
 
     def value(self, feature: Feature) -> str:
         """The value of one of the features, after the joins."""
-        x, earlier = used(feature.column), f"latest_{feature.column}"
+        x = used(feature.measure)
+        earlier = f"latest_{x}"
         happened = f"CASE WHEN latest.{x} IS NULL THEN {earlier}.happened ELSE latest.happened END"
         fresh = f"points.t - {happened} < {(feature.ttl_s or 0) * _MICROS}"
         return f"CASE WHEN {fresh} THEN coalesce(latest.{x}, {earlier}.{x}) END"
 
     @property
     def _columns(self) -> list[str]:
-        return sorted({f.column for f in self.features if f.column})
+        return sorted({used(f.measure) for f in self.features})
 
     def _found(self, name: str, *, columns: list[str], source: str, points: str) -> list[str]:
         """Steps the last of which, of the given name, has the newest event of each point that there is one for."""
@@ -64,7 +65,7 @@ class LatestValues:
         if self.may_be_late:
             newest = f"SELECT *, max(happened) OVER (PARTITION BY key ORDER BY known) AS newest FROM ({times})"
             times = f"SELECT key, known, happened FROM ({newest}) WHERE happened = newest"
-        values = ", ".join(f"arg_max({used(c)}, e.id) AS {used(c)}" for c in columns)
+        values = ", ".join(f"arg_max({x}, e.id) AS {x}" for x in columns)
         return [
             step(
                 f"since_{name}",

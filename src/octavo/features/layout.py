@@ -34,7 +34,7 @@ class Layout:
     Attributes
     ----------
     columns : tuple of str
-        Source columns that any feature takes, sorted.
+        What any feature takes of events, sorted: columns of the source and other measures (`Feature.measure`).
     deviations, minima, maxima : tuple of str
         Columns for which the sum of squared deviations, the smallest or the largest value is kept.
     latest : tuple of str
@@ -77,7 +77,7 @@ class Layout:
 
     def holds(self, feature: Feature) -> bool:
         """Whether the feature can be computed from what is kept."""
-        column = feature.column
+        column = feature.measure
         if column is not None and column not in self.columns:
             return False
         if feature.operation is Operation.LATEST:
@@ -109,7 +109,7 @@ def layout_of(features: Iterable[Feature]) -> Layout:
 
 
 def _columns(features: Iterable[Feature], *operations: Operation) -> tuple[str, ...]:
-    return tuple(sorted({f.column for f in features if f.column is not None and f.operation in operations}))
+    return tuple(sorted({f.measure for f in features if f.measure is not None and f.operation in operations}))
 
 
 def _group(tile: int, features: list[Feature]) -> TileGroup:

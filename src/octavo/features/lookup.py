@@ -174,9 +174,11 @@ class Lookup:
         self._windows = _windows([(place, f) for place, f in held if f.operation is not Operation.LATEST], self._codec)
         self._unknown = [_NAN] * len(features)
         self._latest = [
-            _Latest(place, layout.latest.index(f.column), layout.count_field(f.column), layout.sum_field(f.column), ttl)
+            _Latest(
+                place, layout.latest.index(f.measure), layout.count_field(f.measure), layout.sum_field(f.measure), ttl
+            )
             for place, f in held
-            if f.operation is Operation.LATEST and f.column is not None and (ttl := (f.ttl_s or 0) * _SECOND_US)
+            if f.operation is Operation.LATEST and f.measure is not None and (ttl := (f.ttl_s or 0) * _SECOND_US)
         ]
         self._values = [_NAN] * len(features)
         self._status = [_MISSING] * len(features)
@@ -304,8 +306,8 @@ def _windows(features: list[tuple[int, Feature]], codec: StateCodec) -> list[_Wi
 
 def _aggregate(f: Feature, codec: StateCodec, *, place: int, group: int) -> _Aggregate:
     layout = codec.layout
-    n = layout.count_field(f.column)
-    total = layout.sum_field(f.column) if f.column else n
+    n = layout.count_field(f.measure)
+    total = layout.sum_field(f.measure) if f.measure else n
     own = {
         Operation.STD: layout.deviation_field,
         Operation.MIN: layout.minimum_field,
@@ -317,8 +319,8 @@ def _aggregate(f: Feature, codec: StateCodec, *, place: int, group: int) -> _Agg
         operation=f.operation,
         n=n,
         total=total,
-        field=own(f.column) if own and f.column else n,
-        slot=layout.groups[group].quantiles.index(f.column) if f.q and f.column else 0,
+        field=own(f.measure) if own and f.measure else n,
+        slot=layout.groups[group].quantiles.index(f.measure) if f.q and f.measure else 0,
         q=f.q or 0.0,
     )
 
@@ -359,6 +361,7 @@ _VALUES: Mapping[Operation, Callable[[_Aggregate, _Cut, _Opened], float]] = {
     Operation.COUNT: lambda aggregate, cut, _: cut.totals[aggregate.n],
     Operation.SUM: lambda aggregate, cut, _: cut.totals[aggregate.total],
     Operation.MEAN: lambda aggregate, cut, _: cut.totals[aggregate.total] / cut.totals[aggregate.n],
+    Operation.RATE: lambda aggregate, cut, _: cut.totals[aggregate.total] / cut.totals[aggregate.n],
     Operation.MIN: _extreme,
     Operation.MAX: _extreme,
     Operation.STD: _deviation,

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from octavo.clock import Clock, from_micros
 from octavo.definitions.features import FeatureView
+from octavo.definitions.measures import parse_measure
 from octavo.definitions.project import Project
 from octavo.features.keys import (
     Generation,
@@ -22,6 +23,7 @@ from octavo.features.keys import (
     seen_mark,
     seen_prefix,
 )
+from octavo.features.measures import measure_sql
 from octavo.features.payloads import EVENT_ID, OFFSET, table_of
 from octavo.features.pump import WRITER
 from octavo.features.sql import quoted
@@ -148,11 +150,13 @@ def _events_query(view: FeatureView, generation: Generation) -> str:
     """Events that windows still reach, and the newest of each latest value however old it is."""
     source, key = view.source, quoted(view.key)
     times = (quoted(source.event_time), quoted(source.available_at))
-    names = dict.fromkeys((source.event_time, source.available_at, EVENT_ID, view.key, *generation.layout.columns))
+    measures = generation.layout.columns
+    taken = (column for measure in measures for column in parse_measure(measure).columns)
+    names = dict.fromkeys((source.event_time, source.available_at, EVENT_ID, view.key, *taken))
     newest = (
         f"SELECT arg_max({EVENT_ID}, ({', '.join(times)}, {EVENT_ID})) FROM mine"
-        f" WHERE {quoted(column)} IS NOT NULL GROUP BY {key}"
-        for column in generation.layout.columns
+        f" WHERE ({measure_sql(measure, source)}) IS NOT NULL GROUP BY {key}"
+        for measure in measures
     )
     return (
         f"WITH mine AS (SELECT * FROM events"

@@ -2,6 +2,7 @@
 
 from octavo.definitions.features import FeatureView
 from octavo.features.latest import LatestValues
+from octavo.features.measures import measure_sql
 from octavo.features.sql import quoted, rounded, step, used
 from octavo.features.windows import WindowGroup
 
@@ -50,14 +51,14 @@ def _points() -> str:
 
 
 def _happenings(view: FeatureView) -> str:
-    """The events that can matter: entity key, both times, the id, and each column that a feature uses."""
+    """The events that can matter: entity key, both times, the id, and each measure that a feature takes."""
     happened, known, key = (quoted(c) for c in (view.source.event_time, view.source.available_at, view.key))
     selected = [f"{key} AS key", f"epoch_us({happened}) AS happened", f"epoch_us({known}) AS known", "_event_id AS id"]
-    for column in sorted({f.column for f in view.features if f.column}):
-        number = f"{quoted(column)}::DOUBLE" if view.source.dtype(column).is_numeric else quoted(column)
-        selected.append(f"{number} AS {used(column)}")
-        if any(f.column == column and f.q is not None for f in view.features):
-            selected.append(f"{rounded(number)} AS {used(column, is_rounded=True)}")
+    for measure in sorted({f.measure for f in view.features if f.measure}):
+        number = measure_sql(measure, view.source)
+        selected.append(f"{number} AS {used(measure)}")
+        if any(f.measure == measure and f.q is not None for f in view.features):
+            selected.append(f"{rounded(f'({number})')} AS {used(measure, is_rounded=True)}")
     events = f"SELECT {', '.join(selected)}\n  FROM events\n  WHERE {happened} >= $earliest AND {known} < $latest"
     if all(f.tile_s is None for f in view.features):  # latest values read times first, and little of the rest
         return f"happenings AS NOT MATERIALIZED (\n  {events}\n)"

@@ -95,7 +95,7 @@ def counted(feature: Feature) -> str:
 
 
 def _window(feature: Feature) -> str:
-    return f"{used(feature.column)}_{feature.window_s}"
+    return f"{used(feature.measure)}_{feature.window_s}"
 
 
 def _inside(feature: Feature) -> str:
@@ -107,7 +107,7 @@ def _named(feature: Feature) -> str:
 
 
 def _value(feature: Feature) -> str:
-    return used(feature.column, is_rounded=True)
+    return used(feature.measure, is_rounded=True)
 
 
 def _rank(feature: Feature, *, n: str) -> str:

@@ -7,6 +7,7 @@ or from rows, and *fresh* ones, read row by row. A `Part` is one piece of an agg
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from octavo.definitions.aggregates import Operation
 
@@ -43,6 +44,7 @@ PARTS_OF = {
     Operation.COUNT: ("n",),
     Operation.SUM: ("total",),
     Operation.MEAN: ("total", "n"),
+    Operation.RATE: ("total", "n"),
     Operation.MIN: ("low",),
     Operation.MAX: ("high",),
     Operation.STD: ("n", "mean", "variance"),
@@ -85,7 +87,7 @@ def value_sql(operation: Operation, *, settled: Mapping[str, str], fresh: Mappin
             return total_count(s, f)
         case Operation.SUM:
             return _total(s, f)
-        case Operation.MEAN:
+        case Operation.MEAN | Operation.RATE:
             return f"{_total(s, f)} / nullif({total_count(s, f)}, 0)"
         case Operation.MIN:
             return f"least({s['low']}, {f['low']})"
@@ -120,8 +122,9 @@ def step(name: str, select: str) -> str:
     return f"{name} AS MATERIALIZED (\n  {select}\n)"
 
 
-def used(column: str | None, *, is_rounded: bool = False) -> str:
-    """What a column of events is called inside a query; events themselves are counted by their time, never null."""
-    if column is None:
+def used(measure: str | None, *, is_rounded: bool = False) -> str:
+    """What a measure of events is called inside a query; events themselves are counted by their time, never null."""
+    if measure is None:
         return "happened"
-    return f"rounded_{column}" if is_rounded else f"x_{column}"
+    name = measure if measure.isidentifier() else blake2b(measure.encode(), digest_size=8).hexdigest()
+    return f"rounded_{name}" if is_rounded else f"x_{name}"

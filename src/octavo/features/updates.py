@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from octavo.definitions.sources import Source
 from octavo.features.keys import Generation, entity_key
+from octavo.features.measures import measured
 from octavo.features.payloads import EVENT_ID, micros
 from octavo.features.state import StateCodec, Words
 
@@ -50,10 +50,9 @@ class StateUpdater:
         """
         names = events.schema.names
         columns = self.generation.layout.columns
-        values = np.full((events.num_rows, len(columns)), np.nan)
+        values = np.empty((events.num_rows, len(columns)))
         for place, column in enumerate(columns):
-            if column in names:
-                values[:, place] = numbers(events.column(column))
+            values[:, place] = measured(column, events)
         event_id = events.column(EVENT_ID).cast(pa.binary(16))
         ids = np.frombuffer(event_id.buffers()[1], ">u8")[2 * event_id.offset :][: 2 * len(event_id)]
         rows = self._codec.rows(
@@ -98,12 +97,3 @@ class StateUpdater:
             key: self._codec.update(data, rows, settled_us=settled_us)
             for (key, rows), data in zip(groups.items(), found, strict=True)
         }
-
-
-def numbers(column: pa.Array) -> npt.NDArray[np.float64]:
-    """A column as float64, NaN for null; what is no number counts as 1."""
-    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-        found: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
-        return found
-    is_bool = pa.types.is_boolean(column.type)
-    return numbers(column.cast(pa.int8()) if is_bool else pc.if_else(column.is_valid(), 1.0, None))

@@ -16,15 +16,15 @@ from octavo.features.sql import PARTS, PARTS_OF, floored, step, total_count, use
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """One part of the state of one column in one window; `name` is its column in every step that has it."""
+    """One part of the state of one measure in one window; `name` is its column in every step that has it."""
 
-    column: str | None
+    measure: str | None
     window_s: int
     part: str
 
     @property
     def name(self) -> str:
-        return f"{used(self.column)}_{self.window_s}_{self.part}"
+        return f"{used(self.measure)}_{self.window_s}_{self.part}"
 
     @property
     def in_tiles(self) -> bool:
@@ -33,7 +33,7 @@ class _State:
     @property
     def tile_column(self) -> str:
         """What tiles, which know no windows, call the part."""
-        return f"{used(self.column)}_{self.part}"
+        return f"{used(self.measure)}_{self.part}"
 
     @property
     def settled_in(self) -> str:
@@ -41,14 +41,14 @@ class _State:
         return "tiled" if self.in_tiles else "rowwise"
 
     def into_tiles(self) -> str:
-        return f"{PARTS[self.part].of_rows}({used(self.column)}) AS {self.tile_column}"
+        return f"{PARTS[self.part].of_rows}({used(self.measure)}) AS {self.tile_column}"
 
     def of_tiles(self) -> str:
         return f"{PARTS[self.part].of_tiles}({self.tile_column}) FILTER (tile >= edge_{self.window_s}) AS {self.name}"
 
     def of_rows(self) -> str:
         return (
-            f"{PARTS[self.part].of_rows}({used(self.column)}) FILTER (happened >= edge_{self.window_s}) AS {self.name}"
+            f"{PARTS[self.part].of_rows}({used(self.measure)}) FILTER (happened >= edge_{self.window_s}) AS {self.name}"
         )
 
 
@@ -87,7 +87,7 @@ class WindowGroup:
     def value(self, feature: Feature) -> str:
         """The value of one of the group's features, after the joins."""
         states = [
-            _State(column=feature.column, window_s=feature.window_s or 0, part=p) for p in PARTS_OF[feature.operation]
+            _State(measure=feature.measure, window_s=feature.window_s or 0, part=p) for p in PARTS_OF[feature.operation]
         ]
         settled = {s.part: f"{self._grid.named(s.settled_in)}.{s.name}" for s in states}
         fresh = {s.part: f"{self._grid.named('fresh')}.{s.name}" for s in states}
@@ -109,7 +109,7 @@ class WindowGroup:
         """All parts that the features need, each once."""
         return list(
             dict.fromkeys(
-                _State(column=f.column, window_s=f.window_s or 0, part=part)
+                _State(measure=f.measure, window_s=f.window_s or 0, part=part)
                 for f in self.features
                 for part in PARTS_OF[f.operation]
             )

@@ -8,9 +8,10 @@ import threading
 from dataclasses import replace
 
 from octavo.errors import OctavoError
+from octavo.logs import log_to_stderr
 from octavo.loop.trainings import held, train_version
 from octavo.loop.worker import Worker
-from octavo.processes import follow_supervisor, log_to_stderr
+from octavo.processes import follow_supervisor
 from octavo.training.runs import Run
 from octavo.wiring import config_here, open_context
 

@@ -76,8 +76,7 @@ class TrainingWorkflow:
     def _train_apart(self, run: Run) -> None:
         """Have a process of its own do it; one that ends badly leaves a failed run, one that is stopped an open one."""
         log.info("run %s: training %s as of %s (%s)", run.id, run.model, run.as_of.isoformat(), run.trigger)
-        command = [sys.executable, "-m", "octavo.loop", "train", run.id]
-        with subprocess.Popen(command, cwd=self._context.config.root, stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(command_of(run), cwd=self._context.config.root, stdin=subprocess.PIPE) as process:
             try:
                 while process.poll() is None:
                     self._agenda.pause(_POLL_S)
@@ -110,3 +109,8 @@ class TrainingWorkflow:
         if run is None:
             raise NotFound("run", run_id)
         return run
+
+
+def command_of(run: Run) -> list[str]:
+    """What trains a run; it ends when its input is closed."""
+    return [sys.executable, "-m", "octavo.loop", "train", run.id]

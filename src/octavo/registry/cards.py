@@ -31,7 +31,7 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         "## Where it ends",
         _bullets(
             "It was judged on the newest stretch of labelled rows. The world may differ later; monitoring says when.",
-            "A missing input is given to it as missing: what it then answers was learned from rows that lacked it too.",
+            "A missing input is given to it as missing; its answer rests on training rows that lacked it too.",
             *(["Its answer is a probability, not a decision."] if model.task is Task.BINARY else []),
             *(f"The trained estimator refuses rows of this kind: {kind}." for kind in provenance.refused),
         ),

@@ -13,7 +13,8 @@ from octavo.access import project_access
 from octavo.config import Config, find_root, load_config
 from octavo.errors import OctavoError
 from octavo.features.online import OnlineReader
-from octavo.processes import PREDICTOR, follow_supervisor, log_to_stderr, open_clock
+from octavo.logs import log_to_stderr
+from octavo.processes import PREDICTOR, follow_supervisor, open_clock
 from octavo.servers import AnnouncingServer, listen
 from octavo.serving.app import PredictorApp
 from octavo.serving.metrics import PredictorMetrics

@@ -14,7 +14,8 @@ from octavo.training.runs import Run
 INCIDENT = "01bdd3a0-0000-7000-8000-00000000000a"
 
 
-def _incident(shop: Shop) -> str:
+def open_incident(shop: Shop) -> str:
+    """Open an incident of the till; its id."""
     opened = Incident(
         id=INCIDENT, deployment="till", model="spending", version=1, incident_kind=IncidentKind.DRIFT, subject="inputs",
         value=0.4, threshold=0.2, opened_at=NOW, cause="takings__spent_mean_24h moved [up]",
@@ -42,7 +43,7 @@ def _waiting_release(shop: Shop) -> str:
 
 
 def _with_incident(shop: Shop) -> list[str]:
-    _incident(shop)
+    open_incident(shop)
     return ["--open"]
 
 
@@ -95,8 +96,8 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("monitor", "traffic"): lambda shop: ["till", "--since", "2030-01-20T00:00:00Z"],
     ("monitor", "compare"): lambda shop: ["till", "1"],
     ("incidents",): _with_incident,
-    ("incidents", "show"): lambda shop: [_incident(shop)],
-    ("incidents", "resolve"): lambda shop: [_incident(shop), "--cause", "a sale [of all]"],
+    ("incidents", "show"): lambda shop: [open_incident(shop)],
+    ("incidents", "resolve"): lambda shop: [open_incident(shop), "--cause", "a sale [of all]"],
     ("audit",): lambda shop: ["--limit", "5"],
 }
 

@@ -1,5 +1,6 @@
 """How commands fail: one line for people, one object for programs, and a code."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 from tests.unit.cli.shop import PREDICTION, Shop
 
 from octavo import errors
-from octavo.cli.failures import EXIT_CODES, exit_code_of
+from octavo.cli.app import app
+from octavo.cli.failures import EXIT_CODES, INTERRUPTED, exit_code_of, tell
 from octavo.errors import InvalidRequest, LimitExceeded, MissingExtra, NotFound, OctavoError
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, OctavoError)]
@@ -85,8 +87,6 @@ def test_a_project_that_cannot_be_right_is_refused_with_the_reason(empty_shop: S
 def test_an_error_keeps_to_one_line_whatever_it_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from octavo.cli.failures import tell
-
     monkeypatch.setenv("NO_COLOR", "1")
     tell(NotFound("file", "two\nlines"), as_json=False)
     assert capsys.readouterr().err.count("\n") == 1
@@ -103,3 +103,18 @@ def test_what_nobody_foresaw_is_a_line_too_and_shows_where_it_arose_on_request(e
     assert plain.stderr.startswith("error unexpected: FileExistsError")
     assert plain.stderr.count("\n") == 1
     assert "Traceback" in verbose.stderr
+
+
+class _Interrupted(io.BytesIO):
+    """An input at which the person presses Ctrl-C."""
+
+    def read(self, *arguments: object) -> bytes:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("shop")
+def test_whoever_ends_a_command_is_told_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(_Interrupted()))
+    with pytest.raises(SystemExit) as ended:
+        app(["outcomes", "-"])
+    assert (ended.value.code, capsys.readouterr().err) == (INTERRUPTED, "interrupted\n")

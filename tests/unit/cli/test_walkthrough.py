@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from tests.unit.cli.calls import ANSWER
+from tests.unit.cli.calls import ANSWER, open_incident
 from tests.unit.cli.shop import PREDICTION, ROW, Shop, jsonl, keep_predictions
 from tests.unit.client.scripted import Reply, scripted_server
 
@@ -117,6 +117,14 @@ def test_a_look_shows_the_inputs_that_moved_most(shop: Shop) -> None:
         text = shop.done("monitor", command, "till")
         assert "drift" in text
         assert re.search(r"\ninput +drift +importance +adds +to the drift\nitems .*█", text)
+
+
+def test_an_incident_that_was_ended_keeps_its_cause(shop: Shop) -> None:
+    incident = open_incident(shop)
+    assert f"{incident}  drift  2030-01-21 00:00  open" in shop.done("incidents")
+    assert "Cause: a sale [of all]" in shop.done("incidents", "resolve", incident, "--cause", "a sale [of all]")
+    assert "2030-01-21 00:00, after 0 s" in shop.done("incidents", "show", incident)
+    assert "No incident." in shop.done("incidents", "--open")
 
 
 def test_an_outcome_may_be_negative(shop: Shop) -> None:

@@ -103,3 +103,27 @@ def test_counts_agree_with_their_nouns() -> None:
 def test_an_identifier_is_shortened_to_what_tells_it_apart() -> None:
     assert formatting.short("018f0000-0000-7000-8000-000000000042") == "…00000042"
     assert formatting.short("short") == "short"
+
+
+def test_what_is_named_by_its_id_is_a_link() -> None:
+    identifier = "0142af51-2500-7bbd-af71-7c476453e10c"
+    assert formatting.linked(f"<b> incident {identifier}, run {identifier}") == (
+        f'&lt;b&gt; <a class="nowrap" href="/incidents/{identifier}">incident …6453e10c</a>, '
+        f'<a class="nowrap" href="/runs/{identifier}">run …6453e10c</a>'
+    )
+    assert formatting.linked("incident unknown") == "incident unknown"
+
+
+def test_a_message_is_read_as_a_sentence() -> None:
+    assert formatting.sentence("there is none") == "There is none."
+    assert formatting.sentence("eve/1 may not") == "eve/1 may not."
+    assert formatting.sentence("") == ""
+
+
+def test_a_negative_share_has_a_minus_sign() -> None:
+    assert formatting.percent(-0.017) == f"−1.7{THIN}%"
+
+
+@pytest.mark.parametrize(("size", "text"), [(None, "–"), (12, f"12{THIN}B"), (1_050_000, f"1.05{THIN}MB")])
+def test_a_size_has_a_fitting_unit(size: int | None, text: str) -> None:
+    assert formatting.size(size) == text

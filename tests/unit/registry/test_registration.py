@@ -1,5 +1,6 @@
 """From a trained model to a version that can be trusted."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -71,6 +72,14 @@ def test_a_version_that_only_equals_the_live_one_is_not_better(workshop: Worksho
 def test_what_a_version_learned_from_was_known_before_what_it_was_judged_on(workshop: Workshop) -> None:
     version = made(workshop)
     assert version.trained_until == workshop.now - timedelta(seconds=workshop.model.holdout_s)
+
+
+def test_runs_that_are_registered_at_once_get_numbers_of_their_own(workshop: Workshop) -> None:
+    trained = [train(workshop.context, workshop.model, as_of=workshop.now) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda one: register(workshop.context, one, champion=None), trained))
+    assert sorted(version.version for version in made) == [1, 2, 3]
+    assert [verify_version(workshop.context, version) for version in made] == ["", "", ""]
 
 
 def test_a_run_that_was_packed_before_a_crash_makes_one_version_after_it(workshop: Workshop) -> None:

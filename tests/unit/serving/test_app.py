@@ -9,14 +9,13 @@ import msgspec
 import pytest
 from tests.serving.asgi import Caller, Reply
 from tests.serving.bundles import ROW, publish_bundle
-from tests.serving.predictors import PATH, Bench
+from tests.serving.predictors import PATH, Bench, Broken
 from tests.serving.projects import arm
 
 from octavo.access import project_access
 from octavo.errors import ConfigurationError
 from octavo.serving.app import PUBLIC, PredictorApp, Route
 from octavo.serving.limits import Admission
-from octavo.stores.memory import MemoryOnlineStore
 
 BODY = msgspec.json.encode({"rows": [ROW]})
 
@@ -138,13 +137,6 @@ def test_a_callers_own_request_id_is_repeated_if_it_is_harmless(caller: Caller) 
 def test_a_trace_that_is_none_is_passed_over(bench: Bench, caller: Caller, trace: str) -> None:
     assert caller.post(PATH, BODY, traceparent=trace).status == 200
     assert bench.records[-1].trace == ""
-
-
-class Broken(MemoryOnlineStore):
-    """A store with a mistake in it."""
-
-    def read(self, keys: Any) -> Any:
-        raise ZeroDivisionError("a secret of the inside")
 
 
 def test_what_nobody_foresaw_is_answered_without_its_text(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

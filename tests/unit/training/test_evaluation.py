@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -61,17 +61,20 @@ def test_every_metric_has_an_oracle() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].task is REGRESSION])
+@settings(deadline=None)
 @given(rows=regressions())
 def test_metrics_of_numbers_are_those_of_the_field(name: str, rows: tuple[Floats, Floats]) -> None:
     assert value(*rows, metric=METRICS[name]) == pytest.approx(ORACLES[name](*rows), rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].task is BINARY])
+@settings(deadline=None)
 @given(rows=classifications())
 def test_metrics_of_probabilities_are_those_of_the_field(name: str, rows: tuple[Floats, Floats]) -> None:
     assert value(*rows, metric=METRICS[name]) == pytest.approx(ORACLES[name](*rows), rel=1e-9, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(rows=classifications(), seed=st.integers(0, 99))
 def test_the_area_under_the_curve_of_drawn_rows_is_that_of_the_rows_repeated(
     rows: tuple[Floats, Floats], seed: int

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octavo.training.profiling import calibration, profile
@@ -12,6 +12,7 @@ from octavo.training.profiling import calibration, profile
 values = st.lists(st.one_of(st.floats(width=32), st.sampled_from([0.0, 1.0, 2.0, math.nan])), max_size=200)
 
 
+@settings(deadline=None)
 @given(column=values)
 def test_a_profile_counts_the_column_that_it_is_of_by_its_own_shares(column: list[float]) -> None:
     found = profile(column)

@@ -21,7 +21,7 @@ from octavo.clock import to_micros
 from octavo.errors import OctavoError, Unavailable
 
 _AT_ONCE = 4
-_PATIENCE_S, _PAUSE_S, _TIMEOUT_S = 120.0, 0.1, 180.0
+_PATIENCE_S, _PAUSE_S, _TIMEOUT_S = 120.0, 0.1, 660.0
 
 Message = tuple[str, object]
 """A path of the control process, and a body."""
@@ -89,9 +89,9 @@ class Driver:
         count = _Count()
         self._deliver([(f"/events/{source}", {"rows": rows}) for source, rows in moment.events.items()], count)
         self._deliver([("/api/clock", {"to": moment.at})], count)
-        self._predict(moment, count)
         landed = [landing for landing in moment.landings if landing.flight in journal.in_the_air]
-        self._deliver(_outcomes(landed, journal.in_the_air), count)
+        outcomes = _outcomes(landed, journal.in_the_air)
+        self._deliver(outcomes, count, meanwhile=lambda: self._predict(moment, count))
         return Entry(
             at_us=to_micros(moment.at),
             events=sum(map(len, moment.events.values())),
@@ -139,26 +139,28 @@ class Driver:
             return False
         return True
 
-    def _deliver(self, messages: Sequence[Message], count: _Count) -> None:
+    def _deliver(
+        self, messages: Sequence[Message], count: _Count, *, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Send messages to the control process, all at once, until each is accepted."""
         waiting, deadline_s = list(messages), time.monotonic() + _PATIENCE_S
-        while waiting:
-            errors = self._exchange(waiting)
-            waiting = [message for message, error in zip(waiting, errors, strict=True) if error is not None]
+        errors = self._exchange(waiting, meanwhile)
+        while waiting := [message for message, error in zip(waiting, errors, strict=True) if error is not None]:
             count.failed += len(waiting)
-            if waiting:
-                if time.monotonic() > deadline_s:
-                    raise next(error for error in errors if error is not None)
-                time.sleep(_PAUSE_S)
+            if time.monotonic() > deadline_s:
+                raise next(error for error in errors if error is not None)
+            time.sleep(_PAUSE_S)
+            errors = self._exchange(waiting, lambda: None)
 
-    def _exchange(self, messages: Sequence[Message]) -> list[Unavailable | None]:
-        """Send each message on a connection of its own, then receive all answers: what of each was not answered."""
+    def _exchange(self, messages: Sequence[Message], meanwhile: Callable[[], None]) -> list[Unavailable | None]:
+        """Send each message on a connection of its own, then receive all answers: why each was not answered, or None."""
         errors: list[Unavailable | None] = [None] * len(messages)
         for place, (path, body) in enumerate(messages):
             try:
                 self._controls[place].send("POST", path, body)
             except Unavailable as error:
                 errors[place] = error
+        meanwhile()
         for place, found in enumerate(errors):
             if found is None:
                 try:

@@ -102,9 +102,10 @@ def line_chart(
     parts = [
         *_spans(frame, spans),
         *_grid(frame, unit),
-        *_threshold(frame, threshold),
+        *_threshold_line(frame, threshold),
         *_markers(frame, markers),
         *(part for line in series for part in _line(frame, line, unit)),
+        *_threshold_label(frame, threshold),
         *_ends(frame, series),
     ]
     return figure(name, parts, width=WIDTH, height=HEIGHT)
@@ -131,15 +132,19 @@ def _grid(frame: Frame, unit: str) -> list[Markup]:
     return parts
 
 
-def _threshold(frame: Frame, threshold: tuple[str, float] | None) -> list[Markup]:
+def _threshold_line(frame: Frame, threshold: tuple[str, float] | None) -> list[Markup]:
+    if threshold is None:
+        return []
+    y = frame.y.inside(threshold[1])
+    return [element("line", class_="threshold", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)]
+
+
+def _threshold_label(frame: Frame, threshold: tuple[str, float] | None) -> list[Markup]:
     if threshold is None:
         return []
     label, value = threshold
     y = frame.y.inside(value)
-    return [
-        element("line", class_="threshold", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y),
-        element("text", label, class_="tick threshold-label", x=LEFT + 4, y=y - 5),
-    ]
+    return [element("text", label, class_="tick threshold-label", x=LEFT + 4, y=y - 5)]
 
 
 def _markers(frame: Frame, markers: Sequence[Marker]) -> list[Markup]:
@@ -202,8 +207,9 @@ def _ends(frame: Frame, series: Sequence[Series]) -> list[Markup]:
         drawn = [p for p in line.points if finite([p.value])]
         if drawn and drawn[-1].value is not None:
             places.append((frame.y.inside(drawn[-1].value), line))
-    parts, taken = [], TOP - _LABEL_GAP * 1.0
-    for y, line in sorted(places, key=lambda place: place[0]):
-        taken = max(y, taken + _LABEL_GAP)
+    places.sort(key=lambda place: place[0])
+    parts, taken = [], HEIGHT - BOTTOM + _LABEL_GAP * 0.5
+    for y, line in reversed(places):
+        taken = min(y, taken - _LABEL_GAP)
         parts.append(element("text", line.name, class_=f"line-label {line.style}", x=WIDTH - RIGHT + 8, y=taken + 4))
     return parts

@@ -31,13 +31,14 @@ def figure(name: str, children: Iterable[str], *, width: int, height: int, kind:
 
 
 def path(points: Iterable[tuple[float, float] | None], **attributes: object) -> Markup:
-    """A line through points; None lifts the pen."""
+    """A line through points; None lifts the pen, and a point between two of them is a dot."""
     commands, down = [], False
     for point in points:
         if point is None:
             down = False
             continue
-        commands.append(f"{'L' if down else 'M'}{point[0]:.1f} {point[1]:.1f}")
+        place = f"{point[0]:.1f} {point[1]:.1f}"
+        commands.append(f"L{place}" if down else f"M{place}h0")
         down = True
     return element("path", d="".join(commands), **attributes)
 

@@ -1,0 +1,111 @@
+"""What aggregates take of events, computed in SQL for the past and in Arrow as events come; see `definitions.measures`."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from octavo.definitions.conditions import Comparison, Condition, Constant, IsNull, Joined, Not, OneOf
+from octavo.definitions.measures import parse_measure
+from octavo.definitions.sources import Source
+from octavo.features.sql import quoted
+
+_ARROW = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+_SQL = {"==": "=", "!=": "<>"}
+
+
+def measure_sql(text: str, source: Source) -> str:
+    """A measure as an expression over the columns of a source's table: a DOUBLE, or a value that is only counted."""
+    measure = parse_measure(text)
+    if measure.condition is not None:
+        number = f"({_condition_sql(measure.condition)})::DOUBLE"
+    elif measure.column is not None:
+        number = quoted(measure.column) + ("::DOUBLE" if source.dtype(measure.column).is_numeric else "")
+    else:
+        number = "1.0::DOUBLE"
+    return number if measure.where is None else f"CASE WHEN {_condition_sql(measure.where)} THEN {number} END"
+
+
+def measured(text: str, events: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """A measure of each event; NaN for null. A column that the events do not have is null, what is no number counts 1."""
+    measure = parse_measure(text)
+    if measure.condition is not None:
+        values = _numbers(_holds(measure.condition, events))
+    elif measure.column is not None:
+        values = _numbers(_column(events, measure.column, pa.float64()))
+    else:
+        values = np.ones(events.num_rows)
+    if measure.where is None:
+        return values
+    return np.where(_holds(measure.where, events).fill_null(False).to_numpy(zero_copy_only=False), values, np.nan)
+
+
+def _condition_sql(condition: Condition) -> str:
+    match condition:
+        case Comparison():
+            compared = _column_sql(condition.column, condition.constant)
+            return f"{compared} {_SQL.get(condition.sign, condition.sign)} {_constant_sql(condition.constant)}"
+        case OneOf():
+            equal = (Comparison(condition.column, "==", constant) for constant in condition.constants)
+            return f"({' OR '.join(map(_condition_sql, equal))})"
+        case IsNull():
+            return f"{quoted(condition.column)} IS NULL"
+        case Not():
+            return f"NOT ({_condition_sql(condition.condition)})"
+        case Joined():
+            return f"({f' {condition.word} '.join(map(_condition_sql, condition.conditions))})"
+
+
+def _column_sql(column: str, constant: Constant) -> str:
+    return f"{quoted(column)}::DOUBLE" if isinstance(constant, float) else quoted(column)
+
+
+def _constant_sql(constant: Constant) -> str:
+    if isinstance(constant, bool):
+        return "true" if constant else "false"
+    if isinstance(constant, str):
+        return "'" + constant.replace("'", "''") + "'"
+    return f"CAST('{constant!r}' AS DOUBLE)"
+
+
+def _holds(condition: Condition, events: pa.RecordBatch) -> pa.BooleanArray:
+    """Whether a condition holds for each event; null where that is unknown."""
+    match condition:
+        case Comparison():
+            scalar = pa.scalar(condition.constant)
+            column = _column(events, condition.column, scalar.type)
+            return _ARROW[condition.sign](column.cast(scalar.type, safe=False), scalar)
+        case OneOf():
+            equal = tuple(Comparison(condition.column, "==", constant) for constant in condition.constants)
+            return _holds(Joined("or", equal), events)
+        case IsNull():
+            return _column(events, condition.column, pa.null()).is_null()
+        case Not():
+            return pc.invert(_holds(condition.condition, events))
+        case Joined():
+            join = pc.and_kleene if condition.word == "and" else pc.or_kleene
+            first, *others = (_holds(one, events) for one in condition.conditions)
+            for other in others:
+                first = join(first, other)
+            return first
+
+
+def _column(events: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
+    """A column, or nulls of a type where the events do not have it."""
+    return events.column(name) if name in events.schema.names else pa.nulls(events.num_rows, kind)
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
+    """A column as float64, NaN for null; what is no number counts as 1."""
+    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        found: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        return found
+    is_bool = pa.types.is_boolean(column.type)
+    return _numbers(column.cast(pa.int8()) if is_bool else pc.if_else(column.is_valid(), 1.0, None))
