@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from tests.stages import START, Stage, landings, set_stage
 
+from octavo.api import clock_door
 from octavo.api.clock_door import ClockDriver
-from octavo.clock import FAR_FUTURE_US, ReplayClock
+from octavo.clock import FAR_FUTURE_US, ReplayClock, to_micros
 from octavo.errors import InvalidRequest, Unavailable
 from octavo.features.ingest import ingest_rows
 from octavo.features.pump import Pump
+from octavo.processes import WORKER, announce
 
 MINUTE = timedelta(minutes=1)
 
@@ -87,7 +89,18 @@ def test_a_moment_that_cannot_come_is_refused(stage: Stage, clock: ReplayClock, 
     assert refused.value.field == "to"
 
 
-def test_what_holds_the_clock_is_told_where(stage: Stage, clock: ReplayClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "advance", lambda to: False)
+@pytest.mark.parametrize("works", [True, False])
+def test_the_clock_waits_for_a_worker_that_works_and_not_for_ever_for_one_that_does_not_run(
+    stage: Stage, clock: ReplayClock, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    monkeypatch.setattr(clock_door, "_LOOK_S", 0.01)
+    monkeypatch.setattr(clock_door, "_BACKLOG_TIMEOUT_S", 0.05)
+    clock.set_horizon_us(to_micros(START))
+    if works:
+        announce(stage.context.config.home, WORKER)
+        threading.Timer(0.2, clock.set_horizon_us, (FAR_FUTURE_US,)).start()
+        ClockDriver(clock, stage.context).advance(START + MINUTE)
+        assert clock.now() == START + MINUTE
+        return
     with pytest.raises(Unavailable, match="does not let the clock pass 2013-07-01T00:00:00"):
         ClockDriver(clock, stage.context).advance(START + MINUTE)

@@ -153,7 +153,7 @@ class Driver:
             errors = self._exchange(waiting, lambda: None)
 
     def _exchange(self, messages: Sequence[Message], meanwhile: Callable[[], None]) -> list[Unavailable | None]:
-        """Send each message on a connection of its own, then receive all answers: why each was not answered, or None."""
+        """Send each message on a connection of its own, then receive all answers; why each has none."""
         errors: list[Unavailable | None] = [None] * len(messages)
         for place, (path, body) in enumerate(messages):
             try:
