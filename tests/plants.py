@@ -65,6 +65,13 @@ machines = FeatureView(
         oc.quantile("pieces", 0.1, over="20d"),
         oc.latest("amount", ttl="2h"),
         oc.latest("passed", ttl="7d"),
+        oc.rate("amount > 1", name="large", over=["1h", "24h"]),
+        oc.rate("passed == True or remark is None", name="odd", over="20d", where="not (pieces <= 5)"),
+        oc.count(name="fine", over=["1h", "20d"], where="remark in ('fine', '')"),
+        oc.mean("amount", name="sound", over="24h", where="passed == True and amount >= -7.5"),
+        oc.quantile("pieces", 0.5, name="middle", over="24h", where="remark != 'fine'"),
+        oc.std("amount", name="spread", over="24h", where="remark == 'fine' and passed is not None"),
+        oc.latest("pieces", name="newest_fine", ttl="7d", where="remark == 'fine'"),
     ],
 )
 sites = FeatureView(

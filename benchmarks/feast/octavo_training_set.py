@@ -3,18 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from peers import Answer, serve
+from tables import TABLE, latest_view, load
 
-import octavo as oc
 from octavo.features.historical import historical_features
-from octavo.features.payloads import table_of, table_schema
 from octavo.stores.delta import DeltaTables
-
-APPEND_ROWS = 500_000
-TABLE = table_of("events")
 
 
 class Octavo:
@@ -27,37 +21,12 @@ class Octavo:
     """
 
     def __init__(self, *, folder: str, columns: list[str], ttl_days: int) -> None:
-        source = oc.Source(
-            "events",
-            event_time="happened",
-            schema={"user": oc.Int64, "happened": oc.Timestamp} | dict.fromkeys(columns, oc.Float64),
-        )
-        self.view = oc.FeatureView(
-            "of_user",
-            entity=oc.Entity("user", key="user", dtype=oc.Int64),
-            source=source,
-            features=[oc.latest(column, ttl=f"{ttl_days}d") for column in columns],
-        )
+        self.view = latest_view(columns, ttl_days)
         self.columns, self.ttl_days = columns, ttl_days
         self.spine = pq.read_table(Path(folder) / "spine.parquet")
         self.tables = DeltaTables(Path(folder) / "tables")
-        self.tables.ensure(TABLE, table_schema(source))
-        self._load(pq.read_table(Path(folder) / "events.parquet"), table_schema(source))
+        load(self.tables, pq.read_table(Path(folder) / "events.parquet"), self.view.source)
         self.answer: Any = None
-
-    def _load(self, events: pa.Table, schema: pa.Schema) -> None:
-        n = len(events)
-        ids = np.random.default_rng(2).bytes(16 * n)
-        events = (
-            events.append_column("_event_id", pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(ids)]))
-            .append_column("_ingested_at", events.column("happened"))
-            .append_column("_offset", pa.array(np.arange(n) // 1000))
-            .select(schema.names)
-            .cast(schema)
-        )
-        for start in range(0, n, APPEND_ROWS):
-            part = events.slice(start, APPEND_ROWS)
-            self.tables.append(TABLE, part, writer="benchmark", sequence=start + len(part))
 
 
 opened: list[Octavo] = []

@@ -6,14 +6,26 @@ earlier ``_event_id`` is the same event sent again.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from octavo.definitions.aggregates import Operation
+from octavo.definitions.conditions import Comparison, Condition, IsNull, Joined, Not, OneOf, parse_condition
 from octavo.definitions.features import Feature, FeatureView
 from octavo.definitions.sources import Source
 
 Event = Mapping[str, object]
+
+_SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def features_at(events: Sequence[Event], view: FeatureView, *, key: object, at_us: int) -> dict[str, float | None]:
@@ -52,9 +64,7 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     tile_us = feature.tile_s * 1_000_000
     start_us = (at_us - feature.window_s * 1_000_000) // tile_us * tile_us
     inside = [event for event in known if start_us <= _time(event, source.event_time) < at_us]
-    if feature.column is None:
-        return float(len(inside))
-    values = [event[feature.column] for event in inside if event.get(feature.column) is not None]
+    values = [value for event in inside if (value := value_of(feature, event)) is not None]
     if feature.operation is Operation.COUNT:
         return float(len(values))
     numbers = sorted(float(value) for value in values)  # type: ignore[arg-type]  # numeric by the definition
@@ -62,21 +72,49 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
 
 
 def _latest(feature: Feature, known: Sequence[Event], source: Source, at_us: int) -> float | None:
-    assert feature.column is not None
     assert feature.ttl_s is not None
-    candidates = [event for event in known if event.get(feature.column) is not None]
+    candidates = [event for event in known if value_of(feature, event) is not None]
     if not candidates:
         return None
     newest = max(candidates, key=lambda e: (_time(e, source.event_time), _time(e, source.available_at), e["_event_id"]))
     stale = at_us - _time(newest, source.event_time) >= feature.ttl_s * 1_000_000
-    return None if stale else float(newest[feature.column])  # type: ignore[arg-type]  # numeric by the definition
+    return None if stale else float(value_of(feature, newest))  # type: ignore[arg-type]  # numeric by the definition
+
+
+def value_of(feature: Feature, event: Event) -> object:
+    """What a feature takes of an event; None if it passes over it."""
+    if feature.where is not None and not _holds(parse_condition(feature.where), event):
+        return None
+    if feature.condition is not None:
+        return _holds(parse_condition(feature.condition), event)
+    return 1 if feature.column is None else event.get(feature.column)
+
+
+def _holds(condition: Condition, event: Event) -> bool | None:
+    """Whether a condition holds for an event; None if that is unknown."""
+    match condition:
+        case Not():
+            inner = _holds(condition.condition, event)
+            return None if inner is None else not inner
+        case Joined():
+            found = [_holds(one, event) for one in condition.conditions]
+            decisive = condition.word == "or"
+            return decisive if decisive in found else None if None in found else not decisive
+        case IsNull():
+            return event.get(condition.column) is None
+        case OneOf():
+            value = event.get(condition.column)
+            return None if value is None else value in condition.constants
+        case Comparison():
+            value = event.get(condition.column)
+            return None if value is None else bool(_SIGNS[condition.sign](value, condition.constant))
 
 
 def _aggregate(feature: Feature, numbers: list[float]) -> float:
     match feature.operation:
         case Operation.SUM:
             return math.fsum(numbers)
-        case Operation.MEAN:
+        case Operation.MEAN | Operation.RATE:
             return math.fsum(numbers) / len(numbers)
         case Operation.MIN:
             return numbers[0]

@@ -64,6 +64,13 @@ def view_over(name: str, windows: list[str], source: oc.Source = readings) -> Fe
         oc.quantile("pieces", 0.1, over=windows),
         oc.latest("amount", ttl="2h"),
         oc.latest("passed", ttl="7d"),
+        oc.rate("amount > 1", name="large", over=windows),
+        oc.rate("passed == True or remark is None", name="odd", over=windows[:1], where="not (pieces <= 5)"),
+        oc.count(name="fine", over=windows, where="remark in ('fine', '')"),
+        oc.mean("amount", name="sound", over=windows[:1], where="passed == True and amount >= -7.5"),
+        oc.quantile("pieces", 0.5, name="middle", over=windows, where="remark != 'fine'"),
+        oc.std("amount", name="spread", over=windows[:1], where="remark == 'fine' and passed is not None"),
+        oc.latest("pieces", name="newest_fine", ttl="7d", where="remark == 'fine'"),
     ]
     return FeatureView(name, entity=machine, key="group", source=source, features=features)
 
@@ -257,7 +264,7 @@ def check_against_oracle(view: FeatureView, *, events: Sequence[Event], points: 
     for feature in view.features:
         actual = answer[f"{view.name}__{feature.name}"].to_numpy()
         wanted = np.array([row[feature.name] for row in expected], dtype=np.float64)
-        exact = feature.operation not in ("sum", "mean", "std")
+        exact = feature.operation not in ("sum", "mean", "std", "rate")
         rtol, atol = (0.0, 0.0) if exact else (1e-12, 1e-13 * max(scale, 1.0))
         np.testing.assert_allclose(actual, wanted, rtol=rtol, atol=atol, err_msg=feature.name)
 

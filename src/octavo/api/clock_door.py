@@ -112,17 +112,6 @@ class ClockDriver:
                 return False
         return True
 
-    def _move(self, to: datetime) -> None:
-        """Move the clock, however long the worker takes over what is due: a training may take minutes."""
-        since_s = time.monotonic()
-        while not self._clock.advance(to, timeout_s=_LOOK_S):
-            works = find_running(self._context.config.home, WORKER) is not None
-            if time.monotonic() - since_s > (_WORK_TIMEOUT_S if works else _BACKLOG_TIMEOUT_S):
-                raise Unavailable(
-                    f"the worker does not let the clock pass {self._clock.now().isoformat()}: "
-                    "something due then is not done; see .octavo/logs/worker.log"
-                )
-
     def wait_for_events(self, *, timeout_s: float = _BACKLOG_TIMEOUT_S) -> None:
         """Wait until every feature view has applied all events that were published before this call.
 

@@ -5,7 +5,7 @@ events of the tail.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 from operator import add
@@ -32,7 +32,6 @@ from octavo.features.values import FeatureStatus
 
 _SECOND_US = 1_000_000
 _NAN = float("nan")
-_DOUBLE = Struct("=d")
 _PRESENT, _STALE, _MISSING = int(FeatureStatus.PRESENT), int(FeatureStatus.STALE), int(FeatureStatus.MISSING)
 
 Floats = npt.NDArray[np.float64]
@@ -98,7 +97,7 @@ class _Tail:
         Per count field, the last event that has a value; -1 if none.
     """
 
-    __slots__ = ("event_us", "fields", "last", "rows", "totals")
+    __slots__ = ("_rows", "event_us", "fields", "last", "rows", "totals")
 
     def __init__(self, rows: npt.NDArray[np.int64], fields: Floats, *, n_counts: int, n_additive: int) -> None:
         self.rows = rows
@@ -106,6 +105,13 @@ class _Tail:
         self.fields = fields
         self.totals: Floats = np.add.accumulate(self.fields[::-1, :n_additive], axis=0)[::-1]
         self.last = last_known(self.fields[:, :n_counts])
+        self._rows: dict[int, tuple[tuple[int, ...], list[float]]] = {}
+
+    def row(self, number: int) -> tuple[tuple[int, ...], list[float]]:
+        """What orders an event among others, its time first, and its fields."""
+        if number not in self._rows:
+            self._rows[number] = tuple(self.rows[number, :ROW_HEAD].tolist()), self.fields[number].tolist()
+        return self._rows[number]
 
 
 @dataclass(slots=True)
@@ -180,6 +186,7 @@ class Lookup:
             for place, f in held
             if f.operation is Operation.LATEST and f.measure is not None and (ttl := (f.ttl_s or 0) * _SECOND_US)
         ]
+        self._latest_words = Struct("=" + "qqqqd" * len(layout.latest))
         self._values = [_NAN] * len(features)
         self._status = [_MISSING] * len(features)
         for place, f in held:
@@ -213,8 +220,7 @@ class Lookup:
                     values[aggregate.place] = _VALUES[aggregate.operation](aggregate, cut, state)
                     status[aggregate.place] = _PRESENT
                     newest_us[aggregate.place] = state.newest[aggregate.n]
-        for latest in self._latest:
-            event_us, value = self._read_latest(latest, state)
+        for latest, event_us, value in self._read_latest(state):
             if event_us == NEVER:
                 continue
             newest_us[latest.place], stale_us = event_us, event_us + latest.ttl_us
@@ -238,10 +244,8 @@ class Lookup:
                 rows = rows[known]
             if len(rows):
                 tail = _Tail(rows, self._codec.fields(rows), n_counts=self._codec.n_counts, n_additive=self._n_additive)
-                newest = [
-                    us if row < 0 else max(us, int(tail.event_us[row]))
-                    for us, row in zip(newest, tail.last, strict=True)
-                ]
+                times = tail.event_us.tolist()
+                newest = [us if row < 0 else max(us, times[row]) for us, row in zip(newest, tail.last, strict=True)]
         return _Opened(data, words, places, tail, at_us, newest, next_known_us)
 
     def _cut(self, window: _Window, state: _Opened, edge: int) -> _Cut | None:
@@ -260,17 +264,17 @@ class Lookup:
                 return _Cut(at, first, tiles, totals, tail.rows[start:], tail.fields[start:])
         return None if tiles is None else _Cut(at, first, tiles, tiles, None, None)
 
-    def _read_latest(self, latest: _Latest, state: _Opened) -> tuple[int, float]:
-        """Time and value of the newest event that has the column; `NEVER` if there is none."""
-        at = state.places.latest + LATEST_WORDS * latest.slot
-        head = state.words[at : at + ROW_HEAD].tolist()
-        value: float = _DOUBLE.unpack_from(state.data, 8 * (at + ROW_HEAD))[0]
-        tail = state.tail
-        if tail is not None and (row := tail.last[latest.n]) >= 0:
-            mine: list[int] = tail.rows[row, :ROW_HEAD].tolist()
-            if mine > head:
-                return mine[0], float(tail.fields[row, latest.total])
-        return head[0], value
+    def _read_latest(self, state: _Opened) -> Iterator[tuple[_Latest, int, float]]:
+        """Time and value of the newest event that has each column; `NEVER` if there is none."""
+        words, tail = self._latest_words.unpack_from(state.data, 8 * state.places.latest), state.tail
+        for latest in self._latest:
+            at = LATEST_WORDS * latest.slot
+            event_us, value = words[at], words[at + ROW_HEAD]
+            if tail is not None and (row := tail.last[latest.n]) >= 0:
+                head, fields = tail.row(row)
+                if head > words[at : at + ROW_HEAD]:
+                    event_us, value = head[0], fields[latest.total]
+            yield latest, event_us, value
 
 
 def _reading(

@@ -1,4 +1,4 @@
-"""What aggregates take of events, computed in SQL for the past and in Arrow as events come; see `definitions.measures`."""
+"""What aggregates take of events (`octavo.definitions.measures`): in SQL for the past, in Arrow as events come."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def measure_sql(text: str, source: Source) -> str:
 
 
 def measured(text: str, events: pa.RecordBatch) -> npt.NDArray[np.float64]:
-    """A measure of each event; NaN for null. A column that the events do not have is null, what is no number counts 1."""
+    """A measure of each event, NaN for null. A column that events lack is null, and what is no number counts as 1."""
     measure = parse_measure(text)
     if measure.condition is not None:
         values = _numbers(_holds(measure.condition, events))

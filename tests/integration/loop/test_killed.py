@@ -45,6 +45,7 @@ def column(tables: DeltaTables, sql: str, table: str) -> list[str]:
     return sorted(values)
 
 
+@pytest.mark.slow
 def test_a_release_survives_the_death_of_the_worker_in_every_stage(config: Config) -> None:
     with up(config) as running:
         first_live(running)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from octavo.config import Config
 from octavo.loop.trainings import new_run
 from octavo.processes import WORKER
@@ -36,6 +38,7 @@ def leave_a_run(config: Config) -> str:
     return left.id
 
 
+@pytest.mark.slow
 def test_a_training_survives_the_death_of_the_worker_and_not_its_own(config: Config) -> None:
     left = leave_a_run(config)
     with up(config) as running:
@@ -60,6 +63,7 @@ def is_live(running: Running, version: int) -> bool:
     return any((release["version"], release["state"]) == (version, "live") for release in releases)
 
 
+@pytest.mark.slow
 def test_a_model_that_goes_wrong_is_retrained_and_replaced_by_itself(config: Config) -> None:
     with up(config) as running:
         release = running.release(1)

@@ -93,7 +93,6 @@ def test_a_moment_that_cannot_come_is_refused(stage: Stage, clock: ReplayClock, 
 def test_the_clock_waits_for_a_worker_that_works_and_not_for_ever_for_one_that_does_not_run(
     stage: Stage, clock: ReplayClock, monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
-    monkeypatch.setattr(clock_door, "_LOOK_S", 0.01)
     monkeypatch.setattr(clock_door, "_BACKLOG_TIMEOUT_S", 0.05)
     clock.set_horizon_us(to_micros(START))
     if works:

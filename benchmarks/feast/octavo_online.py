@@ -1,0 +1,127 @@
+"""Online features by Octavo, and the least that anyone has to do: one multi-get and decoding.
+
+The floor is written by hand: the values alone, 50 doubles a row, under the user's number; no status, no age, no time.
+"""
+
+import struct
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pyarrow.parquet as pq
+import redis
+from peers import Answer, serve
+from tables import events_table, latest_view, windows_view
+
+from octavo.clock import ManualClock, to_micros
+from octavo.definitions.features import FeatureView
+from octavo.definitions.plans import plan_view
+from octavo.features.keys import decode_generation, entity_key, pointer_key
+from octavo.features.materialize import materialize
+from octavo.features.online import OnlineReader
+from octavo.stores.lmdb import LmdbOnlineStore
+from octavo.stores.memory import MemoryArtifacts, MemoryEventStream, MemoryMetadata, MemoryNotifier
+from octavo.stores.ports import OnlineStore, Stores
+from octavo.stores.redis import RedisOnlineStore
+from octavo.stores.redis_address import RedisAddress
+
+Request = list[int]
+
+
+class Octavo:
+    """The views' states in Redis and in LMDB, and the floor's rows beside them."""
+
+    def __init__(self, *, folder: str, redis_port: int, columns: list[str], ttl_days: int, until: str) -> None:
+        events = pq.read_table(Path(folder) / "events.parquet")
+        self.clock = ManualClock(datetime.fromisoformat(until))
+        self.views = {"latest": latest_view(columns, ttl_days), "windows": windows_view(columns[:10])}
+        self.stores: dict[str, OnlineStore] = {
+            "redis": RedisOnlineStore(RedisAddress(port=redis_port), project="benchmark"),
+            "lmdb": LmdbOnlineStore(Path(folder) / "online"),
+        }
+        tables = events_table(events, self.views["latest"].source)
+        for online in self.stores.values():
+            stores = Stores(
+                metadata=MemoryMetadata(),
+                tables=tables,
+                online=online,
+                stream=MemoryEventStream(),
+                artifacts=MemoryArtifacts(),
+                notifier=MemoryNotifier(),
+            )
+            materialize(stores, tuple(self.views.values()), clock=self.clock)
+        users = range(int(events.column("user").to_numpy().max()) + 1)
+        self.floor = Floor(folder, redis_port, users=users, width=len(columns))
+
+    def reader(self, store: str, view: str) -> OnlineReader:
+        return OnlineReader(self.stores[store], (plan_view(self.views[view]),))
+
+    def state_bytes(self, view: FeatureView, *, users: int) -> float:
+        online = self.stores["redis"]
+        [pointer] = online.read([pointer_key(view.name)])
+        assert pointer is not None
+        prefix = decode_generation(pointer).prefix
+        found = online.read([prefix + entity_key(user) for user in range(users)])
+        return float(np.mean([len(state) for state in found if state]))
+
+
+class Floor:
+    """Rows of doubles by user, fetched and decoded by hand."""
+
+    def __init__(self, folder: str, redis_port: int, *, users: range, width: int) -> None:
+        self.row = struct.Struct(f"={width}d")
+        self.redis = redis.Redis(port=redis_port, protocol=2)
+        self.lmdb = lmdb.open(f"{folder}/floor", map_size=1 << 30)
+        rows = {b"floor%d" % user: self.row.pack(*np.random.default_rng(user).normal(size=width)) for user in users}
+        self.redis.mset(rows)  # type: ignore[arg-type]  # bytes are keys too
+        with self.lmdb.begin(write=True) as transaction:
+            for key, row in rows.items():
+                transaction.put(key, row)
+
+    def read(self, store: str, users: Request) -> np.ndarray[Any, Any]:
+        keys = [b"floor%d" % user for user in users]
+        if store == "redis":
+            found = self.redis.mget(keys)
+        else:
+            with self.lmdb.begin() as transaction:
+                found = [transaction.get(key) for key in keys]
+        return np.array([self.row.unpack(row) for row in found], np.float32)
+
+
+opened: list[Octavo] = []
+readers: dict[tuple[str, str], OnlineReader] = {}
+
+
+def prepare(**settings: Any) -> Answer:
+    octavo = Octavo(**settings)
+    opened.append(octavo)
+    readers.update({(s, v): octavo.reader(s, v) for s in octavo.stores for v in octavo.views})
+    sizes = {name: octavo.state_bytes(view, users=500) for name, view in octavo.views.items()}
+    return {"state_bytes": sizes}
+
+
+def read(*, store: str, view: str, requests: list[Request]) -> Answer:
+    [octavo] = opened
+    reader, at_us = readers[store, view], to_micros(octavo.clock.now())
+    return timed(lambda users: reader.read([{"user": user} for user in users], at_us=at_us).values, requests)
+
+
+def floor(*, store: str, requests: list[Request]) -> Answer:
+    return timed(partial(opened[0].floor.read, store), requests)
+
+
+def timed(action: Callable[[Request], np.ndarray[Any, Any]], requests: list[Request]) -> Answer:
+    each_us = []
+    for users in requests:
+        start = time.perf_counter()
+        values = action(users)
+        each_us.append(1e6 * (time.perf_counter() - start))
+    return {"each_us": each_us, "values": values.T.tolist()}
+
+
+serve({"prepare": prepare, "read": read, "floor": floor})
