@@ -103,11 +103,16 @@ def _holds(condition: Condition, event: Event) -> bool | None:
         case IsNull():
             return event.get(condition.column) is None
         case OneOf():
-            value = event.get(condition.column)
+            value = _comparable(event.get(condition.column))
             return None if value is None else value in condition.constants
         case Comparison():
-            value = event.get(condition.column)
+            value = _comparable(event.get(condition.column))
             return None if value is None else bool(_SIGNS[condition.sign](value, condition.constant))
+
+
+def _comparable(value: object) -> object:
+    """Numbers are compared as 64-bit floats, whole ones too."""
+    return float(value) if type(value) is int else value
 
 
 def _aggregate(feature: Feature, numbers: list[float]) -> float:

@@ -52,6 +52,10 @@ def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> No
         (lambda: oc.mean("amount", over="soon"), "'soon' is no window"),
         (lambda: oc.mean("amount", over=[]), "at least one window"),
         (lambda: oc.quantile("amount", 1.0, over="1h"), "between 0 and 1"),
+        (lambda: oc.cron("0 25 * * *"), "no cron expression"),
+        (lambda: oc.cron("0 3 * * * *"), "no cron expression"),
+        (lambda: oc.cron("0 3 * * *", zone="Mars/Olympus"), "no time zone"),
+        (lambda: oc.cron("0 3 * * *", zone="../../etc/passwd"), "no time zone"),
         (
             lambda: oc.FeatureView("v", entity=shop, source=sales, features=[oc.mean("price", over="1h")]),
             "no column 'price'",

@@ -72,8 +72,8 @@ def show(view: Annotated[str, typer.Argument(metavar="VIEW", help="The feature v
     )
     say("")
     show_table(
-        ["feature", "operation", "column", "window"],
-        ([f.name, f.operation, f.column, _window(f.window_s, f.ttl_s)] for f in found.features),
+        ["feature", "operation", "of", "window"],
+        ([f.name, f.operation, f.measure, _window(f.window_s, f.ttl_s)] for f in found.features),
         empty="It has no features.",
     )
 

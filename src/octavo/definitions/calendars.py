@@ -1,4 +1,4 @@
-"""Vectorised functions for use inside on-demand features: local time and categories."""
+"""Local time and categories, vectorised for use inside on-demand features; and whether a calendar can be read."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+
+from octavo.errors import InvalidDefinition
 
 _QUARTER_HOUR_S = 900
 
@@ -49,3 +51,23 @@ def category(values: npt.NDArray[np.object_], known: Sequence[str]) -> npt.NDArr
     """
     codes = {name: float(code) for code, name in enumerate(known)}
     return np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
+
+
+def check_calendar(expression: str, zone: str) -> None:
+    """Refuse a calendar that cannot be read.
+
+    Raises
+    ------
+    InvalidDefinition
+        If the expression is no cron expression of five fields, or the zone is no IANA name.
+    """
+    from croniter import croniter  # costs as much as the rest of the authoring API, and few projects declare one
+
+    if len(expression.split()) != 5 or not croniter.is_valid(expression):
+        raise InvalidDefinition(
+            f"{expression!r} is no cron expression; write minute, hour, day, month and weekday: '0 3 * * *'"
+        )
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidDefinition(f"{zone!r} is no time zone; write an IANA name such as 'Europe/London'") from error

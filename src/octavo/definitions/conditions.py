@@ -2,9 +2,9 @@
 
 They are written as in Python and never run as Python: what is read is this small part of its grammar. A condition
 compares columns with constants by ``== != < <= > >=``, ``in (...)`` and ``is [not] None``, and joins comparisons by
-``and``, ``or`` and ``not``. A column that is null is neither equal, unequal, less nor greater: whether such a
-comparison holds is unknown, as in SQL, and so is its opposite; what is unknown does not hold.
-`octavo.features.measures` says whether one holds.
+``and``, ``or`` and ``not``. Numbers are compared as 64-bit floats. A column that is null is neither equal, unequal,
+less nor greater: whether such a comparison holds is unknown, as in SQL, and so is its opposite; what is unknown does
+not hold. `octavo.features.measures` says whether one holds.
 """
 
 import ast

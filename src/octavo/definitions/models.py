@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from octavo.definitions.calendars import check_calendar
 from octavo.definitions.features import FeatureView, OnDemand, RequestField
 from octavo.definitions.sources import Source
 from octavo.definitions.types import DType, check_name, seconds
@@ -124,7 +125,14 @@ class Trigger:
 
 
 def cron(expression: str, *, zone: str = "UTC") -> Trigger:
-    """Retrain at the times of a five-field cron expression in a time zone."""
+    """Retrain at the times of a five-field cron expression in a time zone.
+
+    Raises
+    ------
+    InvalidDefinition
+        If the expression or the zone cannot be read.
+    """
+    check_calendar(expression, zone)
     return Trigger(kind=TriggerKind.CRON, cron=expression, zone=zone)
 
 

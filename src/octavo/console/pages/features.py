@@ -51,10 +51,17 @@ def view(visit: Visit) -> Reply:
 
 
 def _meaning(feature: Feature) -> str:
+    meaning = _meaning_everywhere(feature)
+    return meaning if feature.where is None else f"{meaning}, where {feature.where}"
+
+
+def _meaning_everywhere(feature: Feature) -> str:
     column = feature.column or "events"
     match feature.operation:
         case Operation.COUNT:
             return "number of events" if feature.column is None else f"number of {column} that are not null"
+        case Operation.RATE:
+            return f"share of events with {feature.condition}"
         case Operation.QUANTILE:
             return f"{number((feature.q or 0) * 100)} % of {column} are at most this"
         case Operation.LATEST:
