@@ -72,6 +72,8 @@ machines = FeatureView(
         oc.quantile("pieces", 0.5, name="middle", over="24h", where="remark != 'fine'"),
         oc.std("amount", name="spread", over="24h", where="remark == 'fine' and passed is not None"),
         oc.latest("pieces", name="newest_fine", ttl="7d", where="remark == 'fine'"),
+        oc.last("amount", over=["12m", "24h"]),
+        oc.last("passed", name="passed_fine", over="20d", where="remark == 'fine'"),
     ],
 )
 sites = FeatureView(

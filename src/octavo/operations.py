@@ -70,6 +70,13 @@ class Context:
             raise RuntimeError("a long operation has no transaction of its own; take one with context.transaction()")
         return self.tx
 
+    def audit(self, tx: Transaction, operation: str, *, target: str) -> None:
+        """Record what a process has done of its own accord, in the transaction that does it."""
+        event = AuditEvent(
+            at=self.clock.now(), actor=self.principal.name, operation=operation, target=target, outcome="done"
+        )
+        tx.append_audit(event)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """The operation's own transaction where it has one, else a new short one."""

@@ -64,6 +64,8 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     tile_us = feature.tile_s * 1_000_000
     start_us = (at_us - feature.window_s * 1_000_000) // tile_us * tile_us
     inside = [event for event in known if start_us <= _time(event, source.event_time) < at_us]
+    if feature.operation is Operation.LAST:
+        return _newest(feature, inside, source)[1]
     values = [value for event in inside if (value := value_of(feature, event)) is not None]
     if feature.operation is Operation.COUNT:
         return float(len(values))
@@ -73,12 +75,17 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
 
 def _latest(feature: Feature, known: Sequence[Event], source: Source, at_us: int) -> float | None:
     assert feature.ttl_s is not None
-    candidates = [event for event in known if value_of(feature, event) is not None]
+    happened_us, value = _newest(feature, known, source)
+    return None if at_us - happened_us >= feature.ttl_s * 1_000_000 else value
+
+
+def _newest(feature: Feature, events: Sequence[Event], source: Source) -> tuple[int, float | None]:
+    """When the newest event that has a value happened, and the value."""
+    candidates = [event for event in events if value_of(feature, event) is not None]
     if not candidates:
-        return None
+        return 0, None
     newest = max(candidates, key=lambda e: (_time(e, source.event_time), _time(e, source.available_at), e["_event_id"]))
-    stale = at_us - _time(newest, source.event_time) >= feature.ttl_s * 1_000_000
-    return None if stale else float(value_of(feature, newest))  # type: ignore[arg-type]  # numeric by the definition
+    return _time(newest, source.event_time), float(value_of(feature, newest))  # type: ignore[arg-type]  # numeric
 
 
 def value_of(feature: Feature, event: Event) -> object:

@@ -71,6 +71,8 @@ def view_over(name: str, windows: list[str], source: oc.Source = readings) -> Fe
         oc.quantile("pieces", 0.5, name="middle", over=windows, where="remark != 'fine'"),
         oc.std("amount", name="spread", over=windows[:1], where="remark == 'fine' and passed is not None"),
         oc.latest("pieces", name="newest_fine", ttl="7d", where="remark == 'fine'"),
+        oc.last("amount", over=windows),
+        oc.last("passed", name="passed_fine", over=windows[:1], where="remark == 'fine'"),
     ]
     return FeatureView(name, entity=machine, key="group", source=source, features=features)
 

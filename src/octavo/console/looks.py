@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from octavo.console.charts.histograms import histogram
-from octavo.console.charts.lines import Marker, Point, Series, Span, line_chart
+from octavo.console.charts.lines import Marker, Point, Series, Span, Threshold, line_chart
 from octavo.console.formatting import decimal, duration, moment, number, percent, signed, whole
 from octavo.console.status import Status, failing, healthy, unknown
 from octavo.console.traffic import Drawing
@@ -117,14 +117,17 @@ def performance_chart(
         Point(at=at, value=found.observed.value, low=found.observed.low, high=found.observed.high)
         for at, found in judged
     ]
-    bound = bound_of(newest.held_out.value, metric=newest.metric, degradation=degradation)
+    bounds = [
+        Point(at=at, value=bound_of(found.held_out.value, metric=found.metric, degradation=degradation))
+        for at, found in judged
+    ]
     svg = line_chart(
         f"{newest.metric} over matured outcomes",
         [
             Series(name="held-out", points=held_out, style="reference"),
             Series(name=newest.metric, points=observed, style="one"),
         ],
-        threshold=(f"an incident from {number(bound)} on", bound),
+        threshold=Threshold(label="an incident from here on", points=bounds),
         markers=markers,
         spans=spans_of(incidents, IncidentKind.PERFORMANCE),
     )
@@ -155,7 +158,9 @@ def drift_chart(
         [
             Series(name="inputs", points=[Point(at=look.at, value=look.drift) for look in judged]),
         ],
-        threshold=(f"an incident from {number(threshold)} on", threshold),
+        threshold=Threshold(
+            label=f"an incident from {number(threshold)} on", points=[Point(at=judged[0].at, value=threshold)]
+        ),
         markers=markers,
         spans=spans_of(incidents, IncidentKind.DRIFT),
     )

@@ -12,7 +12,7 @@ from octavo.console.formatting import microseconds, moment, whole
 from octavo.monitoring.traffic import Traffic, TrafficHour
 from octavo.release.releases import Release, ReleaseState
 
-_STYLES = ("one", "two", "three", "four", "five")
+_STYLES = ("one", "two", "three", "five", "four")
 _MOST_LINES = len(_STYLES)
 _HOUR = timedelta(hours=1)
 

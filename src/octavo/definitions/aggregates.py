@@ -29,7 +29,13 @@ class Operation(StrEnum):
     STD = "std"
     QUANTILE = "quantile"
     RATE = "rate"
+    LAST = "last"
     LATEST = "latest"
+
+    @property
+    def is_of_newest(self) -> bool:
+        """Whether it is the value of one event, the newest that has one."""
+        return self in (Operation.LAST, Operation.LATEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +165,11 @@ def rate(condition: str, *, name: str, over: str | Sequence[str], where: str | N
     return Aggregate(
         operation=Operation.RATE, column=None, over=_windows(over), condition=condition, where=where, name=name
     )
+
+
+def last(column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None) -> Aggregate:
+    """The newest value by event time in the window; events of one time are ordered by when they became known."""
+    return Aggregate(operation=Operation.LAST, column=column, over=_windows(over), where=where, name=name)
 
 
 def latest(column: str, *, ttl: str, where: str | None = None, name: str | None = None) -> Aggregate:

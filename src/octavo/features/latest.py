@@ -9,7 +9,7 @@ for the points concerned; where columns have few nulls, as they mostly do, each 
 from dataclasses import dataclass
 
 from octavo.definitions.features import Feature
-from octavo.features.sql import step, used
+from octavo.features.sql import floored, step, used
 
 _MICROS = 1_000_000
 
@@ -53,6 +53,9 @@ class LatestValues:
         earlier = f"latest_{x}"
         happened = f"CASE WHEN latest.{x} IS NULL THEN {earlier}.happened ELSE latest.happened END"
         fresh = f"points.t - {happened} < {(feature.ttl_s or 0) * _MICROS}"
+        if feature.window_s is not None and feature.tile_s is not None:
+            edge = floored(f"(points.t - {feature.window_s * _MICROS})", feature.tile_s)
+            fresh = f"{happened} >= {edge}"
         return f"CASE WHEN {fresh} THEN coalesce(latest.{x}, {earlier}.{x}) END"
 
     @property

@@ -80,7 +80,7 @@ class Layout:
         column = feature.measure
         if column is not None and column not in self.columns:
             return False
-        if feature.operation is Operation.LATEST:
+        if feature.operation.is_of_newest:
             return column in self.latest
         group = next((g for g in self.groups if g.tile_s == feature.tile_s), None)
         if group is None or feature.window_s is None or feature.window_s > group.retention_s:
@@ -97,14 +97,15 @@ class Layout:
 def layout_of(features: Iterable[Feature]) -> Layout:
     """The layout that serves all of `features`."""
     features = tuple(features)
-    tiles = sorted({f.tile_s for f in features if f.tile_s is not None})
+    tiled = [f for f in features if f.tile_s is not None and not f.operation.is_of_newest]
+    tiles = sorted({f.tile_s for f in tiled if f.tile_s is not None})
     return Layout(
         columns=_columns(features, *Operation),
         deviations=_columns(features, Operation.STD),
         minima=_columns(features, Operation.MIN),
         maxima=_columns(features, Operation.MAX),
-        latest=_columns(features, Operation.LATEST),
-        groups=tuple(_group(tile, [f for f in features if f.tile_s == tile]) for tile in tiles),
+        latest=_columns(features, Operation.LAST, Operation.LATEST),
+        groups=tuple(_group(tile, [f for f in tiled if f.tile_s == tile]) for tile in tiles),
     )
 
 

@@ -14,7 +14,7 @@ def view_query(view: FeatureView) -> str:
     parameters: ``$earliest``, before which no event matters by its event time, and ``$latest``, from which on none does
     by its availability. It returns a row per row of the spine, ordered by ``place``, and a DOUBLE column per feature.
     """
-    lasts = tuple(f for f in view.features if f.tile_s is None)
+    newest = tuple(f for f in view.features if f.operation.is_of_newest)
     values: dict[str, str] = {}
     steps = [_points(), _happenings(view)]
     joins = ["LEFT JOIN points ON points.key = spine.key AND points.t = epoch_us(spine.moment)"]
@@ -22,11 +22,11 @@ def view_query(view: FeatureView) -> str:
         steps += group.steps()
         joins += group.joins()
         values |= {f.name: group.value(f) for f in group.features}
-    if lasts:
-        latest = LatestValues(features=lasts, may_be_late=view.source.available_at != view.source.event_time)
+    if newest:
+        latest = LatestValues(features=newest, may_be_late=view.source.available_at != view.source.event_time)
         steps += latest.steps()
         joins += latest.joins()
-        values |= {f.name: latest.value(f) for f in lasts}
+        values |= {f.name: latest.value(f) for f in newest}
     selected = ",\n  ".join(f"({values[f.name]})::DOUBLE AS {quoted(f.name)}" for f in view.features)
     return "WITH {}\nSELECT\n  {}\nFROM spine\n{}\nORDER BY spine.place".format(
         ",\n".join(steps), selected, "\n".join(joins)
@@ -35,8 +35,9 @@ def view_query(view: FeatureView) -> str:
 
 def window_groups(view: FeatureView) -> list[WindowGroup]:
     """A view's windows by tile size."""
-    tiles_s = sorted({f.tile_s for f in view.features if f.tile_s is not None})
-    return [WindowGroup(tile_s=t, features=tuple(f for f in view.features if f.tile_s == t)) for t in tiles_s]
+    features = [f for f in view.features if not f.operation.is_of_newest]
+    tiles_s = sorted({f.tile_s for f in features if f.tile_s is not None})
+    return [WindowGroup(tile_s=t, features=tuple(f for f in features if f.tile_s == t)) for t in tiles_s]
 
 
 def reach_s(view: FeatureView) -> int:

@@ -44,7 +44,7 @@ def by_calendar(context: Context, model: Model, trigger: Trigger) -> Run | None:
     """Request the retraining that the calendar says; None if the model is busy."""
     with context.transaction() as tx:
         if not _is_busy(context, tx, model.name):
-            return request_training(replace(context, tx=tx), model.name, trigger=trigger.name)
+            return _request(replace(context, tx=tx), tx, model.name, trigger=trigger.name)
     log.warning("%s is due by %s, but is being trained or released already", model.name, trigger.name)
     return None
 
@@ -67,11 +67,18 @@ def _for_incident(
     shared = [run for run in under_way(tx, model) if run.as_of >= incident.opened_at]
     if not shared and _is_busy(context, tx, model):
         return None
-    run = shared[0] if shared else request_training(context, model, trigger=_trigger_name(incident))
+    run = shared[0] if shared else _request(context, tx, model, trigger=_trigger_name(incident))
     started(tx, incident.id, model=model, run=run.id)
     text = f"retraining on what was known at {run.as_of:%Y-%m-%d %H:%M}"
     note(tx, incident.id, at=at, text=f"{text}, which is under way already" if shared else text)
     return None if shared else run
+
+
+def _request(context: Context, tx: Transaction, model: str, *, trigger: str) -> Run:
+    """Ask for a training that nobody asked for, and record that."""
+    run = request_training(context, model, trigger=trigger)
+    context.audit(tx, "runs.request", target=f"model={model} run={run.id} trigger={trigger}")
+    return run
 
 
 def _trigger_name(incident: Incident) -> str:
@@ -137,7 +144,7 @@ def _for_new_rows(context: Context, model: Model, trigger: Trigger, *, at: datet
         if _is_busy(context, tx, model.name):
             return None
         name = f"{trigger.name}: {rows} since {runs[0].as_of:%Y-%m-%d %H:%M}"
-        return request_training(replace(context, tx=tx), model.name, trigger=name)
+        return _request(replace(context, tx=tx), tx, model.name, trigger=name)
 
 
 def _labelled_rows(context: Context, model: Model, *, since: datetime, until: datetime) -> int:

@@ -95,6 +95,7 @@ def advance(context: Context, release_id: str, *, evidence: Evidence) -> Release
         after = step(before, rollout, now=now, evidence=evidence)
         if after is not before:
             _record(tx, before, after, now=now)
+            _audit(context, tx, after)
     return after
 
 
@@ -141,7 +142,10 @@ def refuse(context: Context, release_id: str, *, reason: str) -> Release:
             _record(tx, before, _ended(before, at=now, reason=reason), now=now)
         elif before.state is ReleaseState.LIVE and before.served_at is None:
             _withdraw(context, tx, before, reason=reason, now=now)
-        return _release(tx, release_id)
+        after = _release(tx, release_id)
+        if after.state is not before.state:
+            _audit(context, tx, after)
+    return after
 
 
 def roll_back(context: Context, deployment: str, *, reason: str) -> DeploymentState:
@@ -206,6 +210,13 @@ def _release(tx: Transaction, release_id: str) -> Release:
     if release is None:
         raise NotFound("release", release_id)
     return release
+
+
+def _audit(context: Context, tx: Transaction, release: Release) -> None:
+    """Record a step that no operation took."""
+    share = f" percent={release.percent}" if release.state is ReleaseState.CANARY else ""
+    target = f"deployment={release.deployment} version={release.version} state={release.state}{share}"
+    context.audit(tx, "releases.advance", target=target)
 
 
 def _record(tx: Transaction, before: Release, after: Release, *, now: datetime) -> DeploymentState:

@@ -11,10 +11,11 @@ import pytest
 
 from octavo.config import Config, StoreSettings
 from octavo.errors import ConfigurationError, Conflict, MissingExtra, Unavailable
+from octavo.features.materialize import materialize
 from octavo.stores.online import online_adapter
 from octavo.stores.redis import RedisOnlineStore
 from octavo.stores.redis_address import RedisAddress
-from tests.plants import Plant, check, memory_stores, random_events
+from tests.plants import Plant, check, memory_stores, project_of, random_events, views
 from tests.servers import RedisServer, Relay, free_port, running_redis, self_signed, wait_for_port
 
 TIMEOUT_S = 0.1
@@ -163,6 +164,21 @@ def test_the_pump_over_a_failing_network_loses_and_doubles_nothing(own_server: R
     plant.apply()
     check(plant.read(plant.now_us), plant.events, plant.now_us)
     relay.close()
+
+
+def test_what_is_lost_with_the_server_is_built_again_from_table_and_stream(own_server: RedisServer) -> None:
+    chance = random.Random(5)
+    plant = Plant(stores=replace(memory_stores(), online=opened(own_server)))
+    plant.send(random_events(chance, now_us=plant.now_us, n=20))
+    plant.apply()
+    plant.ship()
+    plant.send(random_events(chance, now_us=plant.now_us, n=20))
+    own_server.kill()
+    own_server.start()
+    plant = Plant(stores=replace(plant.stores, online=opened(own_server)), events=plant.events)
+    materialize(plant.stores, tuple(project_of(*views).views.values()), clock=plant.clock)
+    plant.apply()
+    check(plant.read(plant.now_us), plant.events, plant.now_us)
 
 
 def test_a_full_server_takes_nothing_of_a_write(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from octavo.console.charts.bars import Bucket, share_bar, split_bar, stacked_bars
 from octavo.console.charts.histograms import distribution, histogram
 from octavo.console.charts.intervals import calibration_chart, interval_chart
-from octavo.console.charts.lines import HEIGHT, WIDTH, Marker, Point, Series, Span, line_chart
+from octavo.console.charts.lines import HEIGHT, WIDTH, Marker, Point, Series, Span, Threshold, line_chart
 from octavo.console.charts.scales import Scale, tick_label, ticks, time_ticks
 from octavo.console.charts.svg import element
 from octavo.training.reports import CurvePoint, Interval
@@ -34,7 +34,7 @@ CHARTS: dict[str, Callable[[], Markup]] = {
             Series(name=HOSTILE, points=points(1.0, None, math.nan, 3.0)),
             Series(name="b", points=points(2.0), style="two"),
         ],
-        threshold=(HOSTILE, 2.5),
+        threshold=Threshold(label=HOSTILE, points=points(2.5, None, 2.0)),
         markers=[Marker(at=NOON + timedelta(hours=1), label=HOSTILE)],
         spans=[Span(start=NOON, end=None, label=HOSTILE)],
         unit=HOSTILE,
@@ -79,6 +79,13 @@ def test_points_lie_inside_the_chart(values: list[float], from_zero: bool) -> No
     for circle in ET.fromstring(drawn).iter("circle"):
         assert 0 <= float(circle.attrib["cx"]) <= WIDTH
         assert 0 <= float(circle.attrib["cy"]) <= HEIGHT
+
+
+def test_a_reference_keeps_each_value_until_the_next() -> None:
+    drawn = line_chart("x", [Series(name="x", points=points(1.0, 3.0), style="reference")])
+    [line] = [p for p in ET.fromstring(drawn).iter("path") if p.attrib["class"] == "line reference"]
+    heights = [place.split()[-1] for place in line.attrib["d"].replace("h0", "").replace("M", "L").split("L")[1:]]
+    assert heights[0] == heights[1] != heights[2] == heights[3]
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))

@@ -130,7 +130,8 @@ def test_an_empty_project_is_told_what_to_do_next(empty: Door, path: str) -> Non
 
 
 def test_home_says_first_what_needs_someone(full: Door, empty: Door) -> None:
-    assert "1 incident open, 1 release waiting for approval and 1 failed run." in page(full, "/").text
+    needed = "1 incident open, 1 release waiting for approval and 1 failed run; 1 release in progress."
+    assert needed in page(full, "/").text
     assert "No model answers yet." in page(empty, "/").text
 
 

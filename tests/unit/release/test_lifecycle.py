@@ -45,6 +45,17 @@ def test_the_first_version_becomes_live_and_the_second_takes_over(tmp_path: Path
     assert (retired.id, retired.state, retired.history[-1].reason) == (first.id, S.RETIRED, "replaced by version 2")
 
 
+def test_each_step_that_nobody_asked_for_is_in_the_audit_trail(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    released(stage, 1)
+    with stage.context.stores.metadata.transaction() as tx:
+        events = tx.audit(newest_first=False)
+    assert {(event.actor, event.operation, event.outcome) for event in events} == {
+        ("system", "releases.advance", "done")
+    }
+    assert [event.target.partition("state=")[2] for event in events] == ["verified", "approved", "live"]
+
+
 def test_the_sequence_rises_with_each_change_of_the_traffic(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, rollout=oc.Rollout(shadow="1h", steps=[50, 100], bake="1h"))
     released(stage, 1)

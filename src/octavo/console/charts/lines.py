@@ -33,12 +33,26 @@ class Series:
     Attributes
     ----------
     style : str
-        ``one`` to ``five``, which choose colour and dashes; ``reference`` is grey.
+        ``one`` to ``five``, which choose colour and dashes; ``reference`` is grey, and keeps each value until the next.
     """
 
     name: str
     points: Sequence[Point]
     style: str = "one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A bound that the values are held against.
+
+    Attributes
+    ----------
+    points : sequence of Point
+        Its values, each of which holds until the next.
+    """
+
+    label: str
+    points: Sequence[Point]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +93,7 @@ def line_chart(
     series: Sequence[Series],
     *,
     unit: str = "",
-    threshold: tuple[str, float] | None = None,
+    threshold: Threshold | None = None,
     markers: Sequence[Marker] = (),
     spans: Sequence[Span] = (),
     from_zero: bool = True,
@@ -88,8 +102,6 @@ def line_chart(
 
     Parameters
     ----------
-    threshold : (label, value) or None
-        A bound, drawn across.
     from_zero : bool
         Whether the vertical axis starts at 0.
     """
@@ -97,7 +109,7 @@ def line_chart(
     if not moments:
         return Markup("")
     values = finite(v for line in series for p in line.points for v in (p.value, p.low, p.high))
-    values += [threshold[1]] if threshold else []
+    values += finite(point.value for point in threshold.points) if threshold else []
     frame = _frame(min(moments), max(moments), values, from_zero=from_zero)
     parts = [
         *_spans(frame, spans),
@@ -132,19 +144,27 @@ def _grid(frame: Frame, unit: str) -> list[Markup]:
     return parts
 
 
-def _threshold_line(frame: Frame, threshold: tuple[str, float] | None) -> list[Markup]:
-    if threshold is None:
-        return []
-    y = frame.y.inside(threshold[1])
-    return [element("line", class_="threshold", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)]
+def _threshold_line(frame: Frame, threshold: Threshold | None) -> list[Markup]:
+    return [path(_steps(frame, threshold.points), class_="threshold")] if threshold else []
 
 
-def _threshold_label(frame: Frame, threshold: tuple[str, float] | None) -> list[Markup]:
-    if threshold is None:
+def _threshold_label(frame: Frame, threshold: Threshold | None) -> list[Markup]:
+    places = _steps(frame, threshold.points) if threshold else []
+    if threshold is None or not places:
         return []
-    label, value = threshold
-    y = frame.y.inside(value)
-    return [element("text", label, class_="tick threshold-label", x=LEFT + 4, y=y - 5)]
+    x, y = places[0]
+    return [element("text", threshold.label, class_="tick threshold-label", x=x + 4, y=y - 5)]
+
+
+def _steps(frame: Frame, points: Sequence[Point]) -> list[tuple[float, float]]:
+    """Each value from its moment on to that of the next."""
+    ends = [*(point.at for point in points[1:]), frame.end]
+    places = []
+    for point, end in zip(points, ends, strict=False):
+        if point.value is not None:
+            y = frame.y.inside(point.value)
+            places += [(frame.at(max(point.at, frame.start)), y), (frame.at(end), y)]
+    return places
 
 
 def _markers(frame: Frame, markers: Sequence[Marker]) -> list[Markup]:
@@ -181,6 +201,9 @@ def _spans(frame: Frame, spans: Sequence[Span]) -> list[Markup]:
 
 
 def _line(frame: Frame, line: Series, unit: str) -> list[Markup]:
+    if line.style == "reference":
+        return [path(_steps(frame, line.points), class_="line reference")]
+
     def pixel(point: Point, value: float | None) -> tuple[float, float] | None:
         return (frame.at(point.at), frame.y.inside(value)) if finite([value]) and value is not None else None
 
@@ -193,7 +216,7 @@ def _line(frame: Frame, line: Series, unit: str) -> list[Markup]:
     small = " small" if len(line.points) > _MOST_DOTS else ""
     for point in line.points:
         place = pixel(point, point.value)
-        if place is not None and line.style != "reference":
+        if place is not None:
             text = f"{line.name}: {number(point.value, unit=unit)}, {point.at:%Y-%m-%d %H:%M}"
             dot = element("title", text)
             parts.append(element("circle", dot, class_=f"dot {line.style}{small}", cx=place[0], cy=place[1], r=3))

@@ -11,6 +11,7 @@ from octavo.console.rendering import render
 from octavo.console.status import Status, healthy, release_status, running, unknown, watch
 from octavo.console.traffic import (
     Volume,
+    answered,
     latency_chart,
     live_markers,
     requests_chart,
@@ -51,7 +52,7 @@ def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
     details: DeploymentDetails = visit.call("deployments.show", deployment=name)
     traffic = _traffic(visit, name)
     state, release = details.summary.state, details.summary.release
-    styles = version_styles({hour.version for hour in traffic.hours}, live=state.live)
+    styles = version_styles({hour.version for hour in answered(traffic)}, live=state.live)
     markers = live_markers(details.releases)
     return render(
         visit,

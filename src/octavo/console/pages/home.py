@@ -141,7 +141,8 @@ def _verdict(needs: Sequence[Need], rows: Sequence[DeploymentRow], *, sees_deplo
     if words:
         state = failing if counted["incident"] or failed else watch
         text = listed(words)
-        return state("needs you"), f"{text[:1].upper()}{text[1:]}."
+        under_way = f"; {plural(counted['release'], 'release')} in progress" if counted["release"] else ""
+        return state("needs you"), f"{text}{under_way}."
     if counted["release"]:
         return running("in progress"), f"{plural(counted['release'], 'release')} in progress; nothing needs you."
     if not sees_deployments:
