@@ -29,7 +29,13 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A demo that has ended."""
+    """A demo that has ended.
+
+    Attributes
+    ----------
+    stderr : str
+        Of all runs up to then.
+    """
 
     code: int
     stdout: str
@@ -82,9 +88,8 @@ class Demo:
     def end(self) -> Ended:
         """Wait for its end."""
         assert self._process is not None
-        said = self._log.stat().st_size
         stdout, _ = self._process.communicate(timeout=PATIENCE_S)
-        return Ended(code=self._process.returncode, stdout=stdout, stderr=self._log.read_text(encoding="utf-8")[:said])
+        return Ended(code=self._process.returncode, stdout=stdout, stderr=self._log.read_text(encoding="utf-8"))
 
     def stop(self) -> None:
         """See to it that nothing is left, whatever failed."""

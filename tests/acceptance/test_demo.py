@@ -28,15 +28,13 @@ class Story:
     killed: Ended
     ended: Ended
     outlived: list[str]
-    moments: list[int]
     left: Left
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     here = tmp_path_factory.mktemp("demo")
-    demo, outlived, moments = Demo(here / "trips", log=here / "log"), [], []
-    endings = []
+    demo, outlived, endings = Demo(here / "trips", log=here / "log"), [], []
     try:
         for number in (signal.SIGINT, signal.SIGKILL):
             demo.start("--exit", "--json")
@@ -45,7 +43,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             pids = demo.pids()
             demo.send(number)
             endings.append(demo.end())
-            moments.append(demo.moments)
             if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else 20.0):
                 outlived.append(f"after {number.name}")
         demo.start("--exit", "--json")
@@ -53,9 +50,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     finally:
         demo.stop()
     interrupted, killed, ended = endings
-    return Story(
-        interrupted=interrupted, killed=killed, ended=ended, outlived=outlived, moments=moments, left=left_by(demo)
-    )
+    return Story(interrupted=interrupted, killed=killed, ended=ended, outlived=outlived, left=left_by(demo))
 
 
 def test_an_interruption_leaves_nothing_running(story: Story) -> None:
