@@ -1,3 +1,9 @@
 """Fixtures for tests of any kind."""
 
+import signal
+
 from tests.servers import redis_server as redis_server
+
+# Where tests are started in the background SIGINT is ignored, and so it would be by every process that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
