@@ -4,6 +4,10 @@ Both servers run on one core and are asked in turns from another. The model has 
 computed, 1 sent) and 200 trees. What is compared is the processor time of a request, which other work on the machine
 changes little.
 
+What bounds the result for one row: about two fifths of a request go into reading features (see
+`bench_online_features.py`) and putting the matrix together, and an eighth each into HTTP, the model, and the record in
+the log; checks, routing and the answer share the rest.
+
 python benchmarks/bench_serving.py [--rows ROWS IN A REQUEST]
 """
 

@@ -5,7 +5,7 @@
 Re-exports only; nothing inside the package imports it.
 """
 
-from octavo.definitions.aggregates import count, last, latest, max, mean, min, quantile, rate, std, sum  # noqa: A004
+from octavo.definitions.aggregates import count, distinct, last, latest, max, mean, min, quantile, rate, std, sum  # noqa: A004
 from octavo.definitions.calendars import category, local_time
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.deployments import Deployment, Monitor, Rollout
@@ -48,6 +48,7 @@ __all__ = [
     "category",
     "count",
     "cron",
+    "distinct",
     "last",
     "latest",
     "local_time",

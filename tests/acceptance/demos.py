@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from octavo.clock import to_micros
 from octavo.config import Config, load_config
 from octavo.definitions.models import Model
 from octavo.definitions.project import Project, load_project
@@ -157,16 +159,19 @@ def inputs_as_served(served: pa.Table, model: Model) -> npt.NDArray[np.float32]:
 
 def inputs_offline(left: Left, served: pa.Table, model: Model) -> npt.NDArray[np.float32]:
     """The inputs of the same predictions, computed from the tables of events as of then."""
-    requests = [json.loads(request) for request in served.column("request").to_pylist()]
-    spine = pa.table({"at": served.column("at")})
-    for entity in {view.entity.key for view in model.views}:
-        keys = [json.loads(entities)[entity] for entities in served.column("entities").to_pylist()]
-        spine = spine.append_column(entity, pa.array(keys))
+    asked = [
+        {**json.loads(entities), **json.loads(request)}
+        for entities, request in zip(
+            served.column("entities").to_pylist(), served.column("request").to_pylist(), strict=True
+        )
+    ]
+    keys = {view.entity.key: pa.array([row[view.entity.key] for row in asked]) for view in model.views}
+    spine = pa.table({"at": served.column("at"), **keys})
     rows = historical_features(left.tables, model.views, spine=spine, at="at")
     fields = {
-        "sched_dep": np.array([request["sched_dep"].removesuffix("Z") for request in requests], "datetime64[us]"),
-        "carrier": np.array([request["carrier"] for request in requests], object),
-        "distance": np.array([request["distance"] for request in requests], float),
+        "sched_dep": np.array([moment_of(row["sched_dep"]) for row in asked], "datetime64[us]"),
+        "carrier": np.array([row["carrier"] for row in asked], object),
+        "distance": np.array([row["distance"] for row in asked], float),
     }
     computed = {**fields, **compute(model.on_demand, fields, rows.num_rows)}
     columns = [
@@ -175,3 +180,7 @@ def inputs_offline(left: Left, served: pa.Table, model: Model) -> npt.NDArray[np
     ]
     matrix: npt.NDArray[np.float32] = np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
     return matrix
+
+
+def moment_of(text: str) -> np.datetime64:
+    return np.datetime64(to_micros(datetime.fromisoformat(text)), "us")

@@ -5,6 +5,7 @@ integer microseconds since 1970, with its ``_event_id`` (bytes); a column that i
 earlier ``_event_id`` is the same event sent again.
 """
 
+import hashlib
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,6 +70,8 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     values = [value for event in inside if (value := value_of(feature, event)) is not None]
     if feature.operation is Operation.COUNT:
         return float(len(values))
+    if feature.operation is Operation.DISTINCT:
+        return _distinct({_text(value) for value in values})
     numbers = sorted(float(value) for value in values)  # type: ignore[arg-type]  # numeric by the definition
     return _aggregate(feature, numbers) if numbers else None
 
@@ -77,6 +80,16 @@ def _latest(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     assert feature.ttl_s is not None
     happened_us, value = _newest(feature, known, source)
     return None if at_us - happened_us >= feature.ttl_s * 1_000_000 else value
+
+
+def _text(value: object) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def _distinct(texts: set[str]) -> float:
+    """Their number, or from 1,024 on an estimate by the 1,024th smallest of their 52-bit hashes."""
+    hashes = sorted(int(hashlib.md5(text.encode()).hexdigest()[:13], 16) for text in texts)
+    return float(len(hashes)) if len(hashes) < 1024 else 1023 * 2.0**52 / hashes[1023]
 
 
 def _newest(feature: Feature, events: Sequence[Event], source: Source) -> tuple[int, float | None]:

@@ -70,6 +70,7 @@ MEASURES = st.one_of(
 
 
 @given(CONDITIONS)
+@settings(deadline=None)
 def test_a_condition_is_read_as_it_was_written(condition: Condition) -> None:
     assert parse_condition(str(condition)) == condition
 
@@ -86,6 +87,7 @@ def test_measures_equal_those_of_the_oracle(measure: Measure, events: list[dict[
 
 
 @given(MEASURES)
+@settings(deadline=None)
 def test_a_measure_is_read_as_it_was_written(measure: Measure) -> None:
     assert str(parse_measure(str(measure))) == str(measure)
 

@@ -71,6 +71,9 @@ def view_over(name: str, windows: list[str], source: oc.Source = readings) -> Fe
         oc.quantile("pieces", 0.5, name="middle", over=windows, where="remark != 'fine'"),
         oc.std("amount", name="spread", over=windows[:1], where="remark == 'fine' and passed is not None"),
         oc.latest("pieces", name="newest_fine", ttl="7d", where="remark == 'fine'"),
+        oc.distinct("remark", over=windows),
+        oc.distinct("pieces", name="kinds", over=windows[:1], where="passed == True"),
+        oc.distinct("passed", over=windows[:1]),
         oc.last("amount", over=windows),
         oc.last("passed", name="passed_fine", over=windows[:1], where="remark == 'fine'"),
     ]
@@ -139,14 +142,14 @@ def cases(draw: st.DrawFn) -> tuple[list[Event], list[Point]]:
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @given(case=cases())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 def test_features_equal_those_of_the_oracle(view: FeatureView, case: tuple[list[Event], list[Point]]) -> None:
     events, points = case
     check_against_oracle(view, events=events, points=points)
 
 
 @given(case=cases())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_features_of_events_that_are_known_at_once_equal_those_of_the_oracle(
     case: tuple[list[Event], list[Point]],
 ) -> None:
@@ -156,7 +159,7 @@ def test_features_of_events_that_are_known_at_once_equal_those_of_the_oracle(
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_features_of_crowded_windows_equal_those_of_the_oracle(view: FeatureView, seed: int) -> None:
     events, points = crowd(np.random.default_rng(seed), span_us=reach_s(view) * SECOND)
     check_against_oracle(view, events=events, points=points)
@@ -171,7 +174,7 @@ def test_features_around_1970_equal_those_of_the_oracle(view: FeatureView) -> No
 
 
 @given(cases(), st.integers(0, 3 * DAY), st.sampled_from(VIEWS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_an_event_known_only_at_the_moment_or_later_changes_nothing(
     case: tuple[list[Event], list[Point]], delay: int, view: FeatureView
 ) -> None:

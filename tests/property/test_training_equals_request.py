@@ -81,6 +81,7 @@ drivers = FeatureView(
         oc.latest("delay", ttl="2h"),
         oc.latest("is_paid", ttl="7d"),
         oc.last("distance", over=["1h", "7d"]),
+        oc.distinct("zone", over=["24h", "7d"]),
         oc.rate("delay > 15", name="late", over="24h"),
         oc.sum("distance", name="far_and_paid", over="7d", where="distance > 100 and is_paid == True"),
     ],

@@ -28,6 +28,7 @@ class Operation(StrEnum):
     MAX = "max"
     STD = "std"
     QUANTILE = "quantile"
+    DISTINCT = "distinct"
     RATE = "rate"
     LAST = "last"
     LATEST = "latest"
@@ -36,6 +37,11 @@ class Operation(StrEnum):
     def is_of_newest(self) -> bool:
         """Whether it is the value of one event, the newest that has one."""
         return self in (Operation.LAST, Operation.LATEST)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a number of things, which is 0 where there are none."""
+        return self in (Operation.COUNT, Operation.DISTINCT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,7 @@ class Aggregate:
             column=self.column,
             condition=parse_condition(self.condition) if self.condition is not None else None,
             where=parse_condition(self.where) if self.where is not None else None,
+            is_hashed=self.operation is Operation.DISTINCT,
         )
 
 
@@ -155,6 +162,14 @@ def quantile(
     plain IEEE arithmetic, so that every place that computes it gets the same bits.
     """
     return Aggregate(operation=Operation.QUANTILE, column=column, over=_windows(over), q=q, where=where, name=name)
+
+
+def distinct(column: str, *, over: str | Sequence[str], where: str | None = None, name: str | None = None) -> Aggregate:
+    """How many different non-null values of a column of strings, whole numbers or truths. 0 when there are none.
+
+    Exact below 1,024; an estimate with a standard error of 3 % from there on, the same wherever it is computed.
+    """
+    return Aggregate(operation=Operation.DISTINCT, column=column, over=_windows(over), where=where, name=name)
 
 
 def rate(condition: str, *, name: str, over: str | Sequence[str], where: str | None = None) -> Aggregate:

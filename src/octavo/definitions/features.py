@@ -42,7 +42,7 @@ class Feature:
     @property
     def measure(self) -> str | None:
         """What it takes of each event, as `octavo.definitions.measures` writes it; None for a count of all events."""
-        number = self.condition or self.column
+        number = f"hash({self.column})" if self.operation is Operation.DISTINCT else self.condition or self.column
         if self.where is None:
             return number
         return f"{number or 1} if {self.where} else None"
@@ -105,7 +105,12 @@ class FeatureView:
 
 def _check(aggregate: Aggregate, source: Source, *, what: str) -> None:
     column, measure = aggregate.column, aggregate.measure
-    if column and not source.dtype(column, role=f"{aggregate.operation}").is_numeric and aggregate.operation != "count":
+    dtype = source.dtype(column, role=f"{aggregate.operation}") if column else None
+    if aggregate.operation is Operation.DISTINCT and dtype in (DType.FLOAT64, DType.TIMESTAMP):
+        raise InvalidDefinition(
+            f"{what}: distinct of {column!r}, which is {dtype}, counts nearly every event; use count"
+        )
+    if dtype and not dtype.is_numeric and not aggregate.operation.counts:
         raise InvalidDefinition(f"{what}: {aggregate.operation} of {column!r} needs a numeric column")
     for condition in (measure.condition, measure.where):
         if condition is not None:

@@ -1,11 +1,11 @@
 """What an aggregate takes of each event: a column's value, the truth of a condition, or the event itself.
 
 A measure is kept as text, in Python's syntax: ``delay``, ``delay > 15``, ``delay if carrier == 'AA' else None``,
-``1 if carrier == 'AA' else None``.
+``1 if carrier == 'AA' else None``, ``hash(dest)``.
 """
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -25,11 +25,14 @@ class Measure:
         The number is 1 where this holds, 0 where it does not, and null where that is unknown. With neither it is 1.
     where : Condition or None
         The number is null for all events but those for which this holds.
+    is_hashed : bool
+        Whether the number is a hash of the column's value instead.
     """
 
     column: str | None = None
     condition: Condition | None = None
     where: Condition | None = None
+    is_hashed: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -38,7 +41,7 @@ class Measure:
         return tuple(dict.fromkeys([*([self.column] if self.column else []), *chain.from_iterable(asked)]))
 
     def __str__(self) -> str:
-        number = str(self.condition or self.column or 1)
+        number = f"hash({self.column})" if self.is_hashed else str(self.condition or self.column or 1)
         return number if self.where is None else f"{number} if {self.where} else None"
 
 
@@ -63,9 +66,11 @@ def _measure(node: ast.expr) -> Measure:
     match node:
         case ast.IfExp(test=test, body=body, orelse=ast.Constant(value=None)):
             inner = _measure(body)
-            return Measure(column=inner.column, condition=inner.condition, where=condition_of(test))
+            return replace(inner, where=condition_of(test))
         case ast.Name(id=column):
             return Measure(column=column)
+        case ast.Call(func=ast.Name(id="hash"), args=[ast.Name(id=column)]):
+            return Measure(column=column, is_hashed=True)
         case ast.Constant(value=1):
             return Measure()
         case _:

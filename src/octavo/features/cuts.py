@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from octavo.definitions.aggregates import Operation
 from octavo.definitions.features import Feature
+from octavo.features.distinct import count_of
+from octavo.features.layout import TileGroup
 from octavo.features.opened import Floats, Opened
 from octavo.features.quantiles import ranked
 from octavo.features.state import GroupPlaces, StateCodec
@@ -30,9 +32,9 @@ class Aggregate:
     n, total : int
         Fields with the number and the sum of its column's values.
     field : int
-        The field that is its own; for a quantile, the word of a tail's row with the count of its value.
+        The field that is its own; for a quantile and a distinct count, the word of a tail's row that is.
     slot : int
-        Of its column among the quantile columns of its group.
+        Of its column among the quantile and distinct columns of its group.
     """
 
     place: int
@@ -143,6 +145,7 @@ def _aggregate(f: Feature, codec: StateCodec, *, place: int, group: int) -> Aggr
         Operation.MIN: layout.minimum_field,
         Operation.MAX: layout.maximum_field,
         Operation.QUANTILE: codec.count_word,
+        Operation.DISTINCT: codec.seen_word,
     }.get(f.operation)
     return Aggregate(
         place=place,
@@ -150,9 +153,14 @@ def _aggregate(f: Feature, codec: StateCodec, *, place: int, group: int) -> Aggr
         n=n,
         total=total,
         field=own(f.measure) if own and f.measure else n,
-        slot=layout.groups[group].quantiles.index(f.measure) if f.q and f.measure else 0,
+        slot=_slot(f, layout.groups[group]),
         q=f.q or 0.0,
     )
+
+
+def _slot(f: Feature, group: TileGroup) -> int:
+    counted = [*group.quantiles, *group.distincts] if f.operation in (Operation.QUANTILE, Operation.DISTINCT) else []
+    return counted.index(f.measure) if f.measure in counted else 0
 
 
 def _deviation(aggregate: Aggregate, cut: Cut, _: Opened) -> float:
@@ -179,12 +187,19 @@ def _extreme(aggregate: Aggregate, cut: Cut, _: Opened) -> float:
 
 def _quantile(aggregate: Aggregate, cut: Cut, state: Opened) -> float:
     """The value of rank ``ceil(q * n)`` among counts of the tiles and of the tail."""
-    starts, counts, n_counts = cut.at.counts[aggregate.slot]
-    begin = n_counts if cut.tiles is None else state.words[starts + cut.first]
-    words = np.frombuffer(state.data, np.int64, count=n_counts - begin, offset=8 * (counts + begin))
-    if cut.rows is not None:
-        words = np.concatenate((words, cut.rows[:, aggregate.field]))
-    return ranked(words, max(ceil(aggregate.q * cut.totals[aggregate.n]), 1))
+    return ranked(_words(aggregate, cut, state), max(ceil(aggregate.q * cut.totals[aggregate.n]), 1))
+
+
+def _distinct(aggregate: Aggregate, cut: Cut, state: Opened) -> float:
+    return count_of(_words(aggregate, cut, state))
+
+
+def _words(aggregate: Aggregate, cut: Cut, state: Opened) -> npt.NDArray[np.int64]:
+    """The words of an aggregate's column in the tiles and in the tail."""
+    starts, words, n_words = cut.at.counts[aggregate.slot]
+    begin = n_words if cut.tiles is None else state.words[starts + cut.first]
+    found = np.frombuffer(state.data, np.int64, count=n_words - begin, offset=8 * (words + begin))
+    return found if cut.rows is None else np.concatenate((found, cut.rows[:, aggregate.field]))
 
 
 _VALUES: Mapping[Operation, Callable[[Aggregate, Cut, Opened], float]] = {
@@ -196,4 +211,5 @@ _VALUES: Mapping[Operation, Callable[[Aggregate, Cut, Opened], float]] = {
     Operation.MAX: _extreme,
     Operation.STD: _deviation,
     Operation.QUANTILE: _quantile,
+    Operation.DISTINCT: _distinct,
 }

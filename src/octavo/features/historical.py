@@ -95,5 +95,5 @@ def _view_values(tables: Tables, view: FeatureView, *, keys: pa.ChunkedArray, mo
 
 def _nothing_known(view: FeatureView, *, rows: int) -> pa.Table:
     return pa.table(
-        {f.name: pa.array([0.0 if f.operation == "count" else None] * rows, pa.float64()) for f in view.features}
+        {f.name: pa.array([0.0 if f.operation.counts else None] * rows, pa.float64()) for f in view.features}
     )

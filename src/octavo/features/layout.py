@@ -17,11 +17,14 @@ class TileGroup:
         Seconds of a tile, and of the longest window read from these tiles.
     quantiles : tuple of str
         Columns whose values are counted per tile.
+    distincts : tuple of str
+        Columns of hashes of which the smallest are kept per tile.
     """
 
     tile_s: int
     retention_s: int
     quantiles: tuple[str, ...]
+    distincts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,11 @@ class Layout:
     def quantiles(self) -> tuple[str, ...]:
         """Columns whose values are counted in any group, sorted."""
         return tuple(sorted({column for group in self.groups for column in group.quantiles}))
+
+    @property
+    def distincts(self) -> tuple[str, ...]:
+        """Columns of hashes that any group keeps, sorted."""
+        return tuple(sorted({column for group in self.groups for column in group.distincts}))
 
     @property
     def n_fields(self) -> int:
@@ -90,6 +98,7 @@ class Layout:
             Operation.MIN: self.minima,
             Operation.MAX: self.maxima,
             Operation.QUANTILE: group.quantiles,
+            Operation.DISTINCT: group.distincts,
         }.get(feature.operation)
         return needed is None or column in needed
 
@@ -118,4 +127,5 @@ def _group(tile: int, features: list[Feature]) -> TileGroup:
         tile_s=tile,
         retention_s=max(f.window_s or 0 for f in features),
         quantiles=_columns(features, Operation.QUANTILE),
+        distincts=_columns(features, Operation.DISTINCT),
     )

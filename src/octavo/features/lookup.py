@@ -6,7 +6,6 @@ events of the tail.
 
 import numpy as np
 
-from octavo.definitions.aggregates import Operation
 from octavo.definitions.features import Feature
 from octavo.features.cuts import Cutter, value_of, windows_of
 from octavo.features.keys import decode_generation
@@ -45,7 +44,7 @@ class Lookup:
         self._values = [_NAN] * len(features)
         self._status = [_MISSING] * len(features)
         for place, f in held:
-            if f.operation is Operation.COUNT:
+            if f.operation.counts:
                 self._values[place], self._status[place] = 0.0, _PRESENT
         self._nothing = _reading(None, self._values, self._status, self._unknown, since_us=LONG_AGO, until_us=FOREVER)
 

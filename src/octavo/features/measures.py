@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from octavo.definitions.conditions import Comparison, Condition, Constant, IsNull, Joined, Not, OneOf
 from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Source
+from octavo.features.distinct import hash_sql, hashes_of
 from octavo.features.sql import quoted
 
 _ARROW = {
@@ -26,6 +27,8 @@ def measure_sql(text: str, source: Source) -> str:
     measure = parse_measure(text)
     if measure.condition is not None:
         number = f"({_condition_sql(measure.condition)})::DOUBLE"
+    elif measure.is_hashed and measure.column is not None:
+        number = hash_sql(f"{quoted(measure.column)}::VARCHAR")
     elif measure.column is not None:
         number = quoted(measure.column) + ("::DOUBLE" if source.dtype(measure.column).is_numeric else "")
     else:
@@ -38,6 +41,8 @@ def measured(text: str, events: pa.RecordBatch) -> npt.NDArray[np.float64]:
     measure = parse_measure(text)
     if measure.condition is not None:
         values = _numbers(_holds(measure.condition, events))
+    elif measure.is_hashed and measure.column is not None:
+        values = hashes_of(_column(events, measure.column, pa.string()).cast(pa.string()).to_pylist())
     elif measure.column is not None:
         values = _numbers(_column(events, measure.column, pa.float64()))
     else:

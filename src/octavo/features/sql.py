@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from octavo.definitions.aggregates import Operation
+from octavo.features.distinct import count_sql
 
 _LARGEST_ROUNDED = "CAST('1e290' AS DOUBLE)"
 _SPLIT = "CAST('70368744177665' AS DOUBLE)"  # 2**46 + 1: of the 53 bits of a double, 7 stay
@@ -22,9 +23,9 @@ class Part:
     Attributes
     ----------
     of_rows : str
-        Aggregate function over a column's values.
+        Aggregate over a measure, which stands for the braces.
     of_tiles : str or None
-        Aggregate function that merges the piece over tiles; None where tiles cannot hold it and rows are read instead.
+        Aggregate that merges the piece over tiles; None where tiles cannot hold it and rows are read instead.
     """
 
     of_rows: str
@@ -32,12 +33,13 @@ class Part:
 
 
 PARTS = {
-    "n": Part(of_rows="count", of_tiles="sum"),
-    "total": Part(of_rows="fsum", of_tiles="fsum"),
-    "low": Part(of_rows="min", of_tiles="min"),
-    "high": Part(of_rows="max", of_tiles="max"),
-    "mean": Part(of_rows="avg"),
-    "variance": Part(of_rows="var_pop"),
+    "n": Part(of_rows="count({})", of_tiles="sum({})"),
+    "total": Part(of_rows="fsum({})", of_tiles="fsum({})"),
+    "low": Part(of_rows="min({})", of_tiles="min({})"),
+    "high": Part(of_rows="max({})", of_tiles="max({})"),
+    "mean": Part(of_rows="avg({})"),
+    "variance": Part(of_rows="var_pop({})"),
+    "seen": Part(of_rows="list(DISTINCT {})"),
 }
 
 PARTS_OF = {
@@ -49,6 +51,7 @@ PARTS_OF = {
     Operation.MAX: ("high",),
     Operation.STD: ("n", "mean", "variance"),
     Operation.QUANTILE: ("n",),
+    Operation.DISTINCT: ("seen",),
 }
 
 
@@ -93,6 +96,8 @@ def value_sql(operation: Operation, *, settled: Mapping[str, str], fresh: Mappin
             return f"least({s['low']}, {f['low']})"
         case Operation.MAX:
             return f"greatest({s['high']}, {f['high']})"
+        case Operation.DISTINCT:
+            return count_sql(f"list_distinct(list_concat({s['seen']}, {f['seen']}))")
         case Operation.STD:
             return f"sqrt({_variance(s, f)})"
         case _:

@@ -2,15 +2,17 @@
 
 A state is a string of 64-bit words, so that it is read in place, without parsing:
 
-    header    rows in the tail; tiles of each group; value counts of each group's quantile columns
+    header    rows in the tail; tiles of each group; words of each group's quantile and distinct columns
     newest    newest event time per count field
     latest    per column: event time, available at, event id (2 words), value
-    groups    per group: tile numbers, rows of fields; per quantile column where each tile's counts start, and counts
-    tail      events not yet folded into tiles: event time, available at, event id (2 words), a row of fields, and
-              per column of quantiles a count of its value
+    groups    per group: tile numbers, rows of fields; per quantile column where each tile's counts start, and counts;
+              per distinct column where each tile's hashes start, and hashes
+    tail      events not yet folded into tiles: event time, available at, event id (2 words), a row of fields, per
+              column of quantiles a count of its value, and per distinct column a hash
 
 A tile's row of fields is that of its own events and of all later ones merged, so that a window is read from one row:
-that of the first tile at or after its far edge. Counts of values (`octavo.features.quantiles`) are those of its own.
+that of the first tile at or after its far edge. Counts of values (`octavo.features.quantiles`) and hashes
+(`octavo.features.distinct`) are those of its own.
 
 The tail is kept in the order of (event time, available at, event id). An event stays in it until it has been known for
 longer than any request in flight lasts, because tiles no longer tell when something became known; a reader passes over
@@ -25,6 +27,7 @@ from struct import Struct
 import numpy as np
 import numpy.typing as npt
 
+from octavo.features.distinct import KEPT, seen_words
 from octavo.features.layout import Layout, TileGroup
 from octavo.features.quantiles import TIMES, counts_of
 
@@ -47,7 +50,7 @@ class GroupPlaces:
 
     Attributes
     ----------
-    counts : list of (starts, words, n_words) per quantile column
+    counts : list of (starts, words, n_words) per quantile column and then per distinct column
     """
 
     n_tiles: int
@@ -77,8 +80,8 @@ class Tiles:
         Start of each tile since 1970 in tiles.
     fields : ndarray, shape (n_tiles, n_fields), float64
         Of each tile and all later ones, merged.
-    counts : list of (starts, words) per quantile column
-        `starts`, shape (n_tiles,), int64: where each tile's own counts begin in `words`.
+    counts : list of (starts, words) per quantile column and then per distinct column
+        `starts`, shape (n_tiles,), int64: where each tile's own words begin in `words`.
     """
 
     numbers: Words
@@ -98,9 +101,9 @@ class StateCodec:
         self.layout = layout
         self.n_fields = layout.n_fields
         self.n_counts = 1 + len(layout.columns)
-        self.row_words = ROW_HEAD + layout.n_fields + len(layout.quantiles)
-        self._n_quantiles = [len(group.quantiles) for group in layout.groups]
-        self._n_header = 1 + sum(1 + n for n in self._n_quantiles)
+        self.row_words = ROW_HEAD + layout.n_fields + len(layout.quantiles) + len(layout.distincts)
+        self._n_counted = [len(group.quantiles) + len(group.distincts) for group in layout.groups]
+        self._n_header = 1 + sum(1 + n for n in self._n_counted)
         never = np.full(self.n_counts + LATEST_WORDS * len(layout.latest), NEVER)
         self._empty = np.concatenate((np.zeros(self._n_header, np.int64), never)).tobytes()
         self._nothing = np.zeros((1, layout.n_fields))
@@ -114,15 +117,15 @@ class StateCodec:
         latest = newest + self.n_counts
         at = latest + LATEST_WORDS * len(self.layout.latest)
         groups, entry = [], 1
-        for n_quantiles in self._n_quantiles:
+        for n_counted in self._n_counted:
             n = header[entry]
             numbers, fields = at, at + n
             at = fields + n * self.n_fields
             counts = []
-            for m in header[entry + 1 : entry + 1 + n_quantiles]:
+            for m in header[entry + 1 : entry + 1 + n_counted]:
                 counts.append((at, at + n, m))
                 at += n + m
-            entry += 1 + n_quantiles
+            entry += 1 + n_counted
             groups.append(GroupPlaces(n, numbers, fields, counts))
         return Places(newest, latest, groups, at, header[0])
 
@@ -159,6 +162,9 @@ class StateCodec:
         for column in layout.quantiles:
             at = layout.columns.index(column)
             words[known[:, at], self.count_word(column)] = counts_of(values[known[:, at], at])
+        for column in layout.distincts:
+            at = layout.columns.index(column)
+            words[known[:, at], self.seen_word(column)] = seen_words(values[known[:, at], at])
         return words
 
     def fields(self, rows: Words) -> Floats:
@@ -168,6 +174,10 @@ class StateCodec:
     def count_word(self, column: str) -> int:
         """Place of a column's count in a row of a tail; the word there is 0 where the column is null."""
         return ROW_HEAD + self.n_fields + self.layout.quantiles.index(column)
+
+    def seen_word(self, column: str) -> int:
+        """Place of a distinct column's hash in a row of a tail; the word there is 0 where the column is null."""
+        return ROW_HEAD + self.n_fields + len(self.layout.quantiles) + self.layout.distincts.index(column)
 
     def update(self, data: bytes | None, rows: Words, *, settled_us: int) -> bytes:
         """The state with further events.
@@ -238,9 +248,11 @@ class StateCodec:
         numbers, fields = rows[:, 0] // tile_us, self.fields(rows)
         first, kept = int(numbers.searchsorted(oldest)), int(tiles.numbers.searchsorted(oldest))
         numbers, fields, rows = numbers[first:], fields[first:], rows[first:]
+        counting = [(self.count_word(column), _merge_counts) for column in group.quantiles]
+        counting += [(self.seen_word(column), _merge_seen) for column in group.distincts]
         counted = [
-            _with_kept((numbers, rows[:, self.count_word(column)]), tiles.numbers, counts, kept)
-            for column, counts in zip(group.quantiles, tiles.counts, strict=True)
+            (merge, _with_kept((numbers, rows[:, word]), tiles.numbers, counts, kept))
+            for (word, merge), counts in zip(counting, tiles.counts, strict=True)
         ]
         numbers, fields = self._from_tile_on(numbers, fields)
         union = np.sort(np.concatenate((tiles.numbers[kept:], numbers)), kind="stable")
@@ -249,7 +261,7 @@ class StateCodec:
             np.concatenate((tiles.fields, self._nothing))[tiles.numbers.searchsorted(union)],
             np.concatenate((fields, self._nothing))[numbers.searchsorted(union)],
         )
-        return Tiles(union, merged, [_merge_counts(union, *given) for given in counted])
+        return Tiles(union, merged, [merge(union, *given) for merge, given in counted])
 
     def _from_tile_on(self, numbers: Words, fields: Floats) -> tuple[Words, Floats]:
         """For each tile of events in order, its events and all later ones merged."""
@@ -344,4 +356,18 @@ def _merge_counts(tiles: Words, numbers: Words, words: Words) -> tuple[Words, Wo
         fresh = np.concatenate(([True], (numbers[1:] != numbers[:-1]) | (values[1:] != values[:-1])))
         first = np.flatnonzero(fresh)
         numbers, words = numbers[first], values[first] | np.add.reduceat(words & TIMES, first)
+    return numbers.searchsorted(tiles), words
+
+
+def _merge_seen(tiles: Words, numbers: Words, words: Words) -> tuple[Words, Words]:
+    """The smallest hashes of each tile, each once, and where each tile's begin."""
+    seen = words != 0
+    numbers, words = numbers[seen], words[seen]
+    order = np.lexsort((words, numbers))
+    numbers, words = numbers[order], words[order]
+    fresh = np.ones(len(words), np.bool_)
+    fresh[1:] = (numbers[1:] != numbers[:-1]) | (words[1:] != words[:-1])
+    numbers, words = numbers[fresh], words[fresh]
+    few = np.arange(len(words)) - numbers.searchsorted(numbers) < KEPT
+    numbers, words = numbers[few], words[few]
     return numbers.searchsorted(tiles), words

@@ -41,15 +41,15 @@ class _State:
         return "tiled" if self.in_tiles else "rowwise"
 
     def into_tiles(self) -> str:
-        return f"{PARTS[self.part].of_rows}({used(self.measure)}) AS {self.tile_column}"
+        return f"{PARTS[self.part].of_rows.format(used(self.measure))} AS {self.tile_column}"
 
     def of_tiles(self) -> str:
-        return f"{PARTS[self.part].of_tiles}({self.tile_column}) FILTER (tile >= edge_{self.window_s}) AS {self.name}"
+        merged = (PARTS[self.part].of_tiles or "").format(self.tile_column)
+        return f"{merged} FILTER (tile >= edge_{self.window_s}) AS {self.name}"
 
     def of_rows(self) -> str:
-        return (
-            f"{PARTS[self.part].of_rows}({used(self.measure)}) FILTER (happened >= edge_{self.window_s}) AS {self.name}"
-        )
+        taken = PARTS[self.part].of_rows.format(used(self.measure))
+        return f"{taken} FILTER (happened >= edge_{self.window_s}) AS {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

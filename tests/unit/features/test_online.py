@@ -72,7 +72,7 @@ def test_nothing_known_is_zero_for_a_count_and_missing_for_the_rest() -> None:
     plant = Plant()
     plant.apply()
     values = machine(plant, START, key="nobody")
-    counts = np.array([feature.operation == "count" for feature in machines.features])
+    counts = np.array([feature.operation.counts for feature in machines.features])
     np.testing.assert_array_equal(values.values[0, counts], 0)
     np.testing.assert_array_equal(values.status[0], np.where(counts, PRESENT, MISSING))
     assert np.isnan(values.values[0, ~counts]).all()

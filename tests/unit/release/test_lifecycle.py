@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stages import DEPLOYMENT, HOUR, Stage, set_stage
 
@@ -169,6 +169,7 @@ actions = st.lists(st.sampled_from([*ACTIONS, "advance", "advance"]), max_size=6
 
 
 @given(actions, st.sampled_from(["policy", "manual"]), st.randoms(use_true_random=False))
+@settings(deadline=None)
 def test_whatever_is_done_one_version_at_most_is_live_and_one_release_in_progress(
     actions: list[str], approval: str, chance: object
 ) -> None:

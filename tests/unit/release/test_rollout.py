@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stages import DEPLOYMENT, HOUR, MODEL, START
 
@@ -129,6 +129,7 @@ turns = st.lists(
 
 
 @given(rollouts, turns, st.booleans())
+@settings(deadline=None)
 def test_whatever_happens_the_way_is_one_that_is_allowed(rollout: oc.Rollout, turns: list, has_live: bool) -> None:
     release, now = requested(), START
     for hours, complaint, is_served, refusal in turns:

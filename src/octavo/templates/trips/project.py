@@ -108,11 +108,11 @@ INPUTS = [
     plane_landings, airport_weather, local_hour, weekday, carrier_code,
     oc.request("sched_dep", oc.Timestamp), oc.request("carrier", oc.String), oc.request("distance", oc.Float64),
 ]  # fmt: skip
-TREES = dict(n_estimators=200, learning_rate=0.06, num_leaves=31, min_child_samples=100, subsample=0.8, subsample_freq=1,
-             colsample_bytree=0.5, reg_lambda=5, n_jobs=1, random_state=1, verbose=-1)  # fmt: skip
+TREES = dict(n_estimators=150, learning_rate=0.05, num_leaves=15, min_child_samples=500, subsample=0.8, subsample_freq=1,
+             colsample_bytree=0.3, reg_lambda=20, n_jobs=1, random_state=1, verbose=-1)  # fmt: skip
 POLICY = {
     "baseline": "plane_landings__arr_delay_latest",
-    "holdout": "14d",
+    "holdout": "7d",
     "retrain": [oc.on_drift(), oc.on_performance()],
     "owner": "operations research",
 }
@@ -124,7 +124,7 @@ def arrival_delay(train: oc.Dataset):
     """Minutes by which a flight arrives late; negative when early."""
     from lightgbm import LGBMRegressor
 
-    return LGBMRegressor(objective="l1", **TREES).fit(train.X, train.y)
+    return LGBMRegressor(objective="fair", fair_c=20, **TREES).fit(train.X, train.y)
 
 
 @oc.model(features=INPUTS, label=oc.Label(landings, "arr_delay", at="decided_at", above=15), metrics=["log_loss", "auc"],
@@ -136,7 +136,7 @@ def arrives_late(train: oc.Dataset):
     return LGBMClassifier(**TREES).fit(train.X, train.y)
 
 
-ROLLOUT = oc.Rollout(shadow="6h", steps=[10, 50, 100], bake="6h")
+ROLLOUT = oc.Rollout(shadow="6h", steps=[10, 50, 100], bake="3h")
 MONITOR = oc.Monitor(every="6h", window="72h")
 eta = oc.Deployment("eta", model=arrival_delay, rollout=ROLLOUT, monitor=MONITOR, unit="tailnum")
 late = oc.Deployment("late", model=arrives_late, rollout=ROLLOUT, monitor=MONITOR, unit="tailnum")
