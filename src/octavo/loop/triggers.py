@@ -101,7 +101,7 @@ def _is_to_be_tried_again(tx: Transaction, deployment: Deployment, known: Retrai
     reason = _why_it_did_not_help(tx, deployment, known.runs[-1], at=at)
     if reason:
         tries = len(known.runs)
-        pause = min(timedelta(seconds=deployment.monitor.every_s) * 2 ** min(tries - 1, 16), _LONGEST_PAUSE)
+        pause = min(timedelta(seconds=deployment.monitor.window_s) * 2 ** min(tries - 1, 16), _LONGEST_PAUSE)
         tx.replace(known, replace(known, again_at=at + pause))
         text = f"retraining {tries} did not help: {reason}; the next follows after {at + pause:%Y-%m-%d %H:%M}"
         note(tx, known.incident, at=at, text=text)
