@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 HISTORY_DAYS = 91
-REPLAY_DAYS = 12
+REPLAY_DAYS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,6 @@ def arrives_late(train: oc.Dataset):
 
 
 ROLLOUT = oc.Rollout(shadow="6h", steps=[10, 50, 100], bake="3h")
-MONITOR = oc.Monitor(every="6h", window="72h")
+MONITOR = oc.Monitor(every="6h", window="72h", min_rows=1000)
 eta = oc.Deployment("eta", model=arrival_delay, rollout=ROLLOUT, monitor=MONITOR, unit="tailnum")
 late = oc.Deployment("late", model=arrives_late, rollout=ROLLOUT, monitor=MONITOR, unit="tailnum")
