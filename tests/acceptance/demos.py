@@ -25,7 +25,7 @@ from octavo.features.historical import historical_features
 from octavo.processes import CONTROL, PREDICTOR, WORKER, is_alive, run_file
 from octavo.stores.delta import DeltaTables
 
-SHORT = ("--days", "2", "--history-days", "24")
+SHORT = ("--days", "2")
 PATIENCE_S = 300.0
 
 
@@ -95,9 +95,13 @@ class Demo:
 
     def stop(self) -> None:
         """See to it that nothing is left, whatever failed."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the running demo does."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from octavo.cli.demo.plan import HISTORY_DAYS
 from octavo.cli.demo.timeline import load_flights
 from octavo.config import load_config
 from tests.acceptance.demos import Demo, Ended, Left, inputs_as_served, inputs_offline, left_by, wait_for_death
@@ -76,7 +77,7 @@ def test_it_ends_with_one_json_object(story: Story) -> None:
 
 def test_every_event_that_became_known_is_kept_once(story: Story) -> None:
     left, (start, end) = story.left, stretch(story)
-    wanted = load_flights(left.config.root).events(start - pd.Timedelta(days=24), end)
+    wanted = load_flights(left.config.root).events(start - pd.Timedelta(days=HISTORY_DAYS), end)
     for source, rows in wanted.items():
         identity = ", ".join(left.project.source(source).id)
         [kept] = left.rows(f"SELECT count(*) AS n, count(DISTINCT ({identity})) AS ids FROM t", f"events/{source}")
