@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 _NEWS_LINES = 14
-_INDENT = " " * 6
+_TIME = "%a %d %b %H:%M"
+_INDENT = " " * 10
 
 
 @dataclass
@@ -46,8 +47,8 @@ class Traffic:
     outcomes: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
-    news: list[Text] = field(default_factory=list)
-    """What happened on the way, newest last."""
+    news: list[tuple[datetime, str]] = field(default_factory=list)
+    """What happened on the way and when, newest last."""
 
 
 class Display:
@@ -81,7 +82,7 @@ class Display:
         self._steps.append(step)
         yield step
         step.seconds = monotonic() - step.started_s
-        self._line(Text(f"{step.seconds:6.1f} s  {step.title}: {step.note}"))
+        self._line(f"{step.seconds:6.1f} s  {step.title}: {step.note}")
 
     def say(self, text: str) -> None:
         """A line above the steps."""
@@ -89,54 +90,63 @@ class Display:
 
     def happened(self, at: datetime, text: str) -> None:
         """Add a line to what happened during the replay."""
-        line = Text.assemble((f"{at:%a %d %b %H:%M}  ", "dim"), (text, _style(text)))
         if self.traffic is not None:
-            self.traffic.news.append(line)
-        self._line(Text("          ") + line)
+            self.traffic.news.append((at, text))
+        self._line(f"{_INDENT}{at:{_TIME}}  {text}")
 
     def passed(self, day: date) -> None:
         """A day of the replay is over."""
         if (traffic := self.traffic) is not None:
             requests = f"{traffic.predictions:,} predictions, {traffic.failed:,} failed requests"
             latency = f"p50 {traffic.p50_ms:.1f} ms, p99 {traffic.p99_ms:.1f} ms"
-            self._line(Text(f"          {day:%a %d %b}: {requests}, {traffic.outcomes:,} outcomes, {latency}"))
+            self._line(f"{_INDENT}{day:%a %d %b}: {requests}, {traffic.outcomes:,} outcomes, {latency}")
 
-    def _line(self, text: Text) -> None:
+    def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(text, soft_wrap=True)
+            self.say(text)
 
     def _render(self) -> RenderableType:
-        table = Table.grid(padding=(0, 2))
+        table = _grid(no_wrap=3)
         for step in self._steps:
             table.add_row(*_row(step))
         return Group(table, *([_traffic(self.traffic)] if self.traffic else []))
 
 
-def _row(step: Step) -> tuple[RenderableType, RenderableType, RenderableType]:
+def _grid(*, no_wrap: int) -> Table:
+    """Columns side by side, of which the first few are never wrapped, and the last takes what is left."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(no_wrap):
+        table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    return table
+
+
+def _row(step: Step) -> tuple[RenderableType, ...]:
     if step.seconds is not None:
-        return Text("✓", style="green"), Text(step.title), Text(f"{step.seconds:5.1f} s  {step.note}", style="dim")
+        return Text("✓", style="green"), step.title, Text(f"{step.seconds:5.1f} s", style="dim"), step.note
+    done: RenderableType = step.note
     if step.fraction is not None:
-        return Spinner("dots"), Text(step.title), ProgressBar(total=1.0, completed=step.fraction, width=40)
-    return Spinner("dots"), Text(step.title), Text(step.note, style="dim")
+        done = ProgressBar(total=1.0, completed=step.fraction, width=40)
+    return Spinner("dots"), step.title, "", done
 
 
 def _traffic(traffic: Traffic) -> RenderableType:
-    head = Text.assemble(
-        _INDENT,
-        ("it is ", "dim"),
-        (f"{traffic.now:%a %d %b %Y %H:%M} UTC" if traffic.now else "-", "bold"),
-        ("   predictions ", "dim"),
-        f"{traffic.predictions:,}",
-        ("   failed requests ", "dim"),
-        (f"{traffic.failed:,}", "bold red" if traffic.failed else ""),
-        ("   outcomes ", "dim"),
-        f"{traffic.outcomes:,}",
-        ("   p50 ", "dim"),
-        f"{traffic.p50_ms:.1f} ms",
-        ("   p99 ", "dim"),
-        f"{traffic.p99_ms:.1f} ms",
-    )
-    return Group(Text(), head, *(Text(_INDENT) + line for line in traffic.news[-_NEWS_LINES:]))
+    news = _grid(no_wrap=2)
+    for at, text in traffic.news[-_NEWS_LINES:]:
+        news.add_row(" ", Text(f"{at:{_TIME}}", style="dim"), Text(text, style=_style(text)))
+    return Group(Text(), _counts(traffic), Text(), news)
+
+
+def _counts(traffic: Traffic) -> Text:
+    now = f"{traffic.now:{_TIME}} UTC" if traffic.now else "-"
+    parts = [
+        (now, "bold"),
+        (f"{traffic.predictions:,} predictions", ""),
+        (f"{traffic.failed:,} failed requests", "bold red" if traffic.failed else ""),
+        (f"{traffic.outcomes:,} outcomes", ""),
+        (f"p50 {traffic.p50_ms:.1f} ms, p99 {traffic.p99_ms:.1f} ms", ""),
+    ]
+    return Text("   ") + Text("  ·  ", style="dim").join(Text(text, style=style) for text, style in parts)
 
 
 def _style(text: str) -> str:

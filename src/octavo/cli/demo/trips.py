@@ -132,7 +132,7 @@ class _Demo:
     def _start(self, config: Config, until_the_end: ExitStack) -> RunningProject:
         with self._display.step("Start control, worker and predictor") as step:
             running = until_the_end.enter_context(running_project(config))
-            step.note = f"console and API {running.control.url}, predictions {running.predictor.url}"
+            step.note = f"{running.control.url} and {running.predictor.url}"
         return running
 
     def _train(self, place: DemoFolder) -> None:
@@ -232,8 +232,9 @@ def _with_free_ports(config: Config) -> Config:
 
 
 def _brief(version: FirstVersion) -> str:
-    baselines = ", ".join(f"{name} {number(value)}" for name, value in version.baselines.items())
-    return f"{version.model} {version.metric} {number(version.value)} ({baselines})"
+    best = min(version.baselines.values(), default=None)
+    beside = f", the best guess {number(best)}" if best is not None else ""
+    return f"{version.model} {version.metric} {number(version.value)}{beside}"
 
 
 def _stay_open(console: str) -> None:
