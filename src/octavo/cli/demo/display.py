@@ -123,11 +123,12 @@ def _grid(*, no_wrap: int) -> Table:
 
 def _row(step: Step) -> tuple[RenderableType, ...]:
     if step.seconds is not None:
-        return Text("✓", style="green"), step.title, Text(f"{step.seconds:5.1f} s", style="dim"), step.note
-    done: RenderableType = step.note
+        seconds = Text(f"{step.seconds:5.1f} s", style="dim")
+        return Text("✓", style="green"), Text(step.title), seconds, Text(step.note)
+    done: RenderableType = Text(step.note)
     if step.fraction is not None:
         done = ProgressBar(total=1.0, completed=step.fraction, width=40)
-    return Spinner("dots"), step.title, "", done
+    return Spinner("dots"), Text(step.title), "", done
 
 
 def _traffic(traffic: Traffic) -> RenderableType:
