@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from octavo.clock import to_micros
+from octavo.clock import from_micros, to_micros
 from octavo.config import Config, load_config
 from octavo.definitions.models import Model
 from octavo.definitions.project import Project, load_project
@@ -25,7 +24,9 @@ from octavo.features.historical import historical_features
 from octavo.processes import CONTROL, PREDICTOR, WORKER, is_alive, run_file
 from octavo.stores.delta import DeltaTables
 
-SHORT = ("--days", "2")
+DAYS = 3
+"""Long enough for the first incident of the whole replay, and for what it leads to."""
+
 PATIENCE_S = 300.0
 
 
@@ -66,17 +67,18 @@ class Demo:
         self._process: subprocess.Popen[str] | None = None
 
     @property
-    def moments(self) -> int:
-        """How many moments of the replay are over."""
+    def at(self) -> datetime | None:
+        """The last moment of the replay that is over."""
         journal = self.folder / ".demo" / "journal.jsonl"
-        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+        lines = journal.read_bytes().rpartition(b"\n")[0].splitlines() if journal.exists() else []
+        return from_micros(json.loads(lines[-1])[0]) if lines else None
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         command = [sys.executable, "-c", "from octavo.cli import main; main()", "demo", "trips"]
         settings = {name: value for name, value in os.environ.items() if not name.startswith("OCTAVO_")}
         with self._log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
-                [*command, "--folder", str(self.folder), *SHORT, *options],
+                [*command, "--folder", str(self.folder), "--exit", "--json", f"--days={DAYS}"],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -103,10 +105,10 @@ class Demo:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that the running demo does."""
+    def until(self, moment: datetime) -> None:
+        """Wait until the running demo has come to a moment of its replay."""
         deadline_s = time.monotonic() + PATIENCE_S
-        while not condition():
+        while self.at is None or self.at < moment:
             assert self._process is not None
             assert self._process.poll() is None, f"the demo has ended: {self._log.read_text(encoding='utf-8')}"
             assert time.monotonic() < deadline_s, self._log.read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import signal
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,16 @@ import pytest
 from octavo.cli.demo.plan import HISTORY_DAYS
 from octavo.cli.demo.timeline import load_flights
 from octavo.config import load_config
-from tests.acceptance.demos import Demo, Ended, Left, inputs_as_served, inputs_offline, left_by, wait_for_death
+from tests.acceptance.demos import (
+    DAYS,
+    Demo,
+    Ended,
+    Left,
+    inputs_as_served,
+    inputs_offline,
+    left_by,
+    wait_for_death,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +28,10 @@ KEYS = [
     *("seconds", "events", "requests", "failed_requests", "p50_ms", "p99_ms", "outcomes"),
     *("versions", "incidents", "retrained", "error_live", "error_never_retrained", "console"),
 ]
+
+A_MORNING = datetime(2013, 7, 9, 12, tzinfo=UTC)
+RETRAINING = datetime(2013, 7, 11, 7, tzinfo=UTC)
+"""An hour after an incident has opened: the clock waits for the training that it has started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +50,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     here = tmp_path_factory.mktemp("demo")
     demo, outlived, endings = Demo(here / "trips", log=here / "log"), [], []
     try:
-        for number in (signal.SIGINT, signal.SIGKILL):
-            demo.start("--exit", "--json")
-            done = demo.moments
-            demo.until(lambda done=done: demo.moments > done + 150)
+        for number, moment in ((signal.SIGINT, A_MORNING), (signal.SIGKILL, RETRAINING)):
+            demo.start()
+            demo.until(moment)
             pids = demo.pids()
             demo.send(number)
             endings.append(demo.end())
             if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else 20.0):
                 outlived.append(f"after {number.name}")
-        demo.start("--exit", "--json")
+        demo.start()
         endings.append(demo.end())
     finally:
         demo.stop()
@@ -71,8 +83,24 @@ def test_it_says_how_it_begins(story: Story) -> None:
 def test_it_ends_with_one_json_object(story: Story) -> None:
     assert story.ended.code == 0, story.ended.stderr
     assert list(story.ended.answer) == KEYS
-    assert story.ended.answer["failed_requests"] == 0
-    assert {"model": "arrival_delay", "version": 1, "stage": "live"} in story.ended.answer["versions"]
+
+
+def test_the_weather_has_the_model_retrained_and_replaced_without_a_failed_request(story: Story) -> None:
+    answer = story.ended.answer
+    assert answer["retrained"] is True
+    assert answer["failed_requests"] == 0
+    assert {"model": "arrival_delay", "version": 2, "stage": "live"} in answer["versions"]
+    assert answer["incidents"][0]["kind"] == "performance"
+    assert answer["incidents"][0]["cause"]
+    arms = story.left.rows("SELECT DISTINCT arm, version FROM t WHERE deployment = 'eta' ORDER BY ALL", "predictions")
+    assert [(arm["arm"], arm["version"]) for arm in arms] == [("canary", 2), ("live", 1), ("live", 2), ("shadow", 2)]
+
+
+def test_it_says_how_good_the_models_are(story: Story) -> None:
+    answer = story.ended.answer
+    assert 0 < answer["error_live"] < 100
+    assert 0 < answer["error_never_retrained"] < 100
+    assert 0 < answer["p50_ms"] <= answer["p99_ms"]
 
 
 def test_every_event_that_became_known_is_kept_once(story: Story) -> None:
@@ -117,4 +145,4 @@ def test_features_in_requests_are_those_of_training(story: Story) -> None:
 def stretch(story: Story) -> tuple[pd.Timestamp, pd.Timestamp]:
     """From where to where the short demo replays."""
     start = pd.Timestamp(load_config(story.left.config.root, {}).clock.start)
-    return start, start + timedelta(days=2)
+    return start, start + timedelta(days=DAYS)

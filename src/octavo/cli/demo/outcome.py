@@ -1,5 +1,7 @@
 """The end of a demo, shown: a summary for people, or the one JSON object for programs. On the output stream."""
 
+from collections.abc import Sequence
+
 from octavo.cli.demo.summary import Errors, IncidentSummary, Outcome, Summary
 from octavo.cli.measures import duration, number
 from octavo.cli.output import emit_json, plain, say, show_facts, show_table
@@ -22,17 +24,18 @@ def show_outcome(outcome: Outcome, config: Config, *, as_json: bool) -> None:
         ([i.deployment, i.kind, i.opened_at, _open_for(i), _shortened(i.cause)] for i in summary.incidents),
         empty="None opened in these days. The whole replay has some: octavo demo trips --fresh",
     )
+    _show_errors([errors for errors in outcome.errors if errors.retrained])
+    _title("Where each thing is kept")
+    show_facts(_places(config))
+
+
+def _show_errors(found: Sequence[Errors]) -> None:
     _title("Error since a retrained version went live, on the same flights")
     show_table(
         ["deployment", "since", ">flights", "metric", ">as served", ">never retrained", ">difference"],
-        (
-            [e.deployment, e.since, f"{e.rows:,}", e.metric, e.live, e.never_retrained, _difference(e)]
-            for e in outcome.errors
-        ),
-        empty="None.",
+        ([e.deployment, e.since, f"{e.rows:,}", e.metric, e.live, e.never_retrained, _difference(e)] for e in found),
+        empty="No retrained version went live in these days.",
     )
-    _title("Where each thing is kept")
-    show_facts(_places(config))
 
 
 def _title(text: str) -> None:

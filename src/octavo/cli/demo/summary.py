@@ -50,8 +50,10 @@ class Errors:
 
     Attributes
     ----------
+    retrained : bool
+        Whether a retrained version went live.
     since : datetime
-        When a retrained version went live; the beginning of the replay where none did.
+        When it did; the beginning of the replay where none did.
     rows : int
         Predictions whose outcome is known.
     live, never_retrained, difference : float or None
@@ -62,6 +64,7 @@ class Errors:
 
     deployment: str
     metric: str
+    retrained: bool
     since: datetime
     rows: int
     live: float | None
@@ -179,6 +182,7 @@ def _errors(client: Client, detail: dict[str, Any], plan: Plan) -> Errors:
     return Errors(
         deployment=deployment,
         metric=found["metric"],
+        retrained=bool(retrained),
         since=since,
         rows=found["rows"],
         live=_value(found["error_live"]),

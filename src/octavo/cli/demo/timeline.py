@@ -89,11 +89,6 @@ class Timeline:
         known = sorted(moment for times in self._times.values() for moment in times)
         self._moments = list(_with_pauses([*sorted(set(self._decided)), plan.end], known, start=plan.start))
 
-    @property
-    def flights(self) -> int:
-        """How many flights are decided upon."""
-        return len(self._decided)
-
     def after(self, done: datetime | None) -> Iterator[Moment]:
         """The moments that follow one; all if there is none."""
         since = self._moments[0] if done is None else done

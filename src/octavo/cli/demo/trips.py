@@ -148,8 +148,7 @@ class _Demo:
         place.finish(Stage.MODELS)
 
     def _replay(self, place: DemoFolder, flights: ModuleType) -> None:
-        days = (self.plan.end - self.plan.start).days
-        with self._display.step(f"Replay {days} days of traffic from {self.plan.start:%d %B %Y} on") as step:
+        with self._display.step(f"Replay {self.plan.start:%d %B} to {self.plan.end:%d %B %Y} as live traffic") as step:
             timeline = Timeline(flights, self.plan)
             traffic = self._display.traffic = Traffic()
             with Client.here(place.path) as client, Journal(place.journal) as journal:
@@ -238,7 +237,7 @@ def _brief(version: FirstVersion) -> str:
 
 
 def _stay_open(console: str) -> None:
-    note(f"The console is open at {console}")
+    note(f"\nThe console is open at {console}")
     note("[dim]Ctrl-C ends it.[/]")
     with suppress(KeyboardInterrupt):
         while True:
