@@ -10,6 +10,28 @@ Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 8_192
 
 
+def open_session(onnx: bytes, *, what: str = "the compiled model") -> onnxruntime.InferenceSession:
+    """The runtime's session of a compiled model, on one thread: more would fight whoever answers requests.
+
+    Parameters
+    ----------
+    what : str
+        What the model is called in an error.
+
+    Raises
+    ------
+    IntegrityError
+        If the runtime cannot load it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions share no base below it
+        raise IntegrityError(f"{what} cannot be loaded: {error}") from error
+
+
 class CompiledModel:
     """An ONNX model with one float32 input, shape (n_rows, n_inputs), and one number per row as its first output.
 
@@ -24,13 +46,7 @@ class CompiledModel:
     """
 
     def __init__(self, onnx: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's own exceptions share no base below it
-            raise IntegrityError(f"the compiled model cannot be loaded: {error}") from error
+        self._session = open_session(onnx)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 

@@ -10,6 +10,7 @@ from octavo.definitions.features import OnDemand
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.registry.bundles import Bundle
+from octavo.registry.compiled import open_session
 from octavo.serving.code import load_functions
 
 _WARM_ROWS = (1, 256)
@@ -70,7 +71,7 @@ def load_model(bundle: Bundle) -> LoadedModel:
         If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when
         it was packed.
     """
-    session = _session(bundle)
+    session = open_session(bundle.onnx.read_bytes(), what=f"bundle {bundle.digest}: its model")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].shape[-1] not in (len(bundle.plan.inputs), None):
         raise IntegrityError(
@@ -90,13 +91,3 @@ def load_model(bundle: Bundle) -> LoadedModel:
     for rows in _WARM_ROWS:
         model.run(np.zeros((rows, len(bundle.plan.inputs)), dtype=np.float32))
     return model
-
-
-def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(bundle.onnx.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own exceptions share no base below it
-        raise IntegrityError(f"bundle {bundle.digest}: its model cannot be loaded: {error}") from error
