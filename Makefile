@@ -19,16 +19,16 @@ help: ## this list
 demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to end by itself)
 	@$(BIN)/octavo demo trips $(ARGS)
 
-test: $(VENV)/.synced ## all tests, with a coverage report
+test: $(VENV)/.synced-all ## all tests, with a coverage report
 	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
-check: $(VENV)/.synced ## format, lint, strict types, import contracts
+check: $(VENV)/.synced-all ## format, lint, strict types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.synced ## measurements, each a ratio in one run
+bench: $(VENV)/.synced-all ## measurements, each a ratio in one run
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean: ## remove what make installed
@@ -38,6 +38,11 @@ $(VENV)/.synced: pyproject.toml uv.lock $(UV)
 	@echo "Installing the locked dependencies into $(VENV) ..." >&2
 	@$(UV) sync --locked --extra trips --extra redis --python $(PYTHON) >&2
 	@touch $@
+
+$(VENV)/.synced-all: pyproject.toml uv.lock $(UV)
+	@echo "Installing the locked dependencies of all adapters into $(VENV) ..." >&2
+	@$(UV) sync --locked --all-extras --python $(PYTHON) >&2
+	@touch $@ $(VENV)/.synced
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
