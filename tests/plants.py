@@ -12,9 +12,9 @@ from octavo.clock import ManualClock, from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.definitions.project import Project, collect
+from octavo.features.events import decode_rows
 from octavo.features.ingest import ingest_rows
 from octavo.features.online import OnlineReader, OnlineValues
-from octavo.features.payloads import decode_payload
 from octavo.features.pump import Pump
 from octavo.stores.memory import (
     MemoryArtifacts,
@@ -44,6 +44,7 @@ readings = oc.Source(
         "pieces": oc.Int64,
         "passed": oc.Bool,
         "remark": oc.String,
+        "shape": oc.Vector(3),
     },
     id=["number"],
 )
@@ -77,6 +78,19 @@ machines = FeatureView(
         oc.distinct("passed", over="24h"),
         oc.last("amount", over=["12m", "24h"]),
         oc.last("passed", name="passed_fine", over="20d", where="remark == 'fine'"),
+        oc.latest("shape", ttl="2h"),
+        oc.last("shape", name="fine_shape", over=["1h", "20d"], where="remark == 'fine'"),
+        oc.count("shape", over="24h"),
+        oc.count(over=["1m", "5m"]),
+        oc.quantile("pieces", 0.5, name="short", over="90s"),
+        oc.first("amount", over=["1m", "24h", "20d"]),
+        oc.first("passed", name="first_fine", over="20d", where="remark == 'fine'"),
+        oc.last_k("amount", 3, over=["24h", "20d"]),
+        oc.last_k("pieces", 2, name="fine_pieces", over="20d", where="remark == 'fine'"),
+        oc.decayed_sum("amount", half_life="1h", over=["24h", "2d"]),
+        oc.decayed_sum("pieces", name="fading", half_life="1d", over="20d", where="passed == True"),
+        oc.decayed_count(half_life="9h", over=["1h", "20d"]),
+        oc.decayed_count(name="fading_fine", half_life="2d", over="20d", where="remark == 'fine'"),
     ],
 )
 sites = FeatureView(
@@ -130,11 +144,10 @@ class Plant:
         self.clock.advance(from_micros(self.now_us + micros))
 
     def send(self, events: Sequence[Event]) -> None:
-        """Send events in one payload; the oracle's copies get the ids that the product gave them."""
+        """Send events together; the oracle's copies get the ids that the product gave them."""
         rows = [{column: _wire(column, value) for column, value in event.items()} for event in events]
-        accepted = ingest_rows(rows, readings, stream=self.stores.stream, clock=self.clock)
-        [(offset, payload)] = self.stores.stream.read("events.readings", start=accepted.offset - 1)
-        ids = decode_payload(payload, topic="events.readings", offset=offset).column("_event_id").to_pylist()
+        ingest_rows(rows, readings, stream=self.stores.stream, clock=self.clock)
+        ids = decode_rows(rows, readings, now_us=self.now_us).column("_event_id").to_pylist()
         self.events += [{**event, "_event_id": given} for event, given in zip(events, ids, strict=True)]
 
     def apply(self) -> None:
@@ -193,4 +206,5 @@ def _random_event(chance: random.Random, now_us: int) -> dict[str, Any]:
         "pieces": chance.choice([None, chance.randint(-3, 300)]),
         "passed": chance.choice([None, True, False]),
         "remark": chance.choice([None, "", "fine"]),
+        "shape": chance.choice([None, [chance.uniform(-1, 1), 0.0, 1e6]]),
     }

@@ -30,17 +30,24 @@ _SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
 
 
 def features_at(events: Sequence[Event], view: FeatureView, *, key: object, at_us: int) -> dict[str, float | None]:
-    """The value of every feature of `view` for the entity `key` at `at_us`; None where it is missing or stale."""
+    """The value of every feature of `view` for the entity `key` at `at_us`; None where it is missing or stale.
+
+    `key` is a tuple for a view of several entities.
+    """
     source = view.source
     known = [
-        event
-        for event in distinct(events)
-        if key is not None and event.get(view.key) == key and _time(event, source.available_at) < at_us
+        event for event in distinct(events) if _is_about(event, view, key) and _time(event, source.available_at) < at_us
     ]
     return {
         f.name: _latest(f, known, source, at_us) if f.window_s is None else _window(f, known, source, at_us)
         for f in view.features
     }
+
+
+def _is_about(event: Event, view: FeatureView, key: object) -> bool:
+    parts = key if isinstance(key, tuple) else (key,)
+    own = tuple(event.get(column) for column in view.keys)
+    return None not in parts and own == parts
 
 
 def distinct(events: Iterable[Event]) -> list[Event]:
@@ -65,8 +72,10 @@ def _window(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     tile_us = feature.tile_s * 1_000_000
     start_us = (at_us - feature.window_s * 1_000_000) // tile_us * tile_us
     inside = [event for event in known if start_us <= _time(event, source.event_time) < at_us]
-    if feature.operation is Operation.LAST:
-        return _newest(feature, inside, source)[1]
+    if feature.operation in (Operation.FIRST, Operation.LAST, Operation.LAST_K):
+        return _nth(feature, inside, source)
+    if feature.half_life_s is not None:
+        return _decayed(feature, inside, source, at_us)
     values = [value for event in inside if (value := value_of(feature, event)) is not None]
     if feature.operation is Operation.COUNT:
         return float(len(values))
@@ -82,6 +91,26 @@ def _latest(feature: Feature, known: Sequence[Event], source: Source, at_us: int
     return None if at_us - happened_us >= feature.ttl_s * 1_000_000 else value
 
 
+def _nth(feature: Feature, events: Sequence[Event], source: Source) -> float | None:
+    """The value of the oldest event that has one, of the newest, or of the nth newest."""
+    ordered = _with_value(feature, events, source)
+    if feature.operation is Operation.FIRST:
+        ordered, nth = ordered[::-1], 1
+    else:
+        nth = feature.nth or 1
+    return None if nth > len(ordered) else float(value_of(feature, ordered[nth - 1]))  # type: ignore[arg-type]  # numeric
+
+
+def _decayed(feature: Feature, events: Sequence[Event], source: Source, at_us: int) -> float | None:
+    assert feature.half_life_s is not None
+    weighed = [
+        float(value) * 2.0 ** ((_time(event, source.event_time) - at_us) / (feature.half_life_s * 1_000_000))  # type: ignore[arg-type]  # numeric
+        for event in events
+        if (value := value_of(feature, event)) is not None
+    ]
+    return math.fsum(weighed) if weighed or feature.operation is Operation.DECAYED_COUNT else None
+
+
 def _text(value: object) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
@@ -94,11 +123,16 @@ def _distinct(texts: set[str]) -> float:
 
 def _newest(feature: Feature, events: Sequence[Event], source: Source) -> tuple[int, float | None]:
     """When the newest event that has a value happened, and the value."""
-    candidates = [event for event in events if value_of(feature, event) is not None]
-    if not candidates:
-        return 0, None
-    newest = max(candidates, key=lambda e: (_time(e, source.event_time), _time(e, source.available_at), e["_event_id"]))
-    return _time(newest, source.event_time), float(value_of(feature, newest))  # type: ignore[arg-type]  # numeric
+    for newest in _with_value(feature, events, source):
+        return _time(newest, source.event_time), float(value_of(feature, newest))  # type: ignore[arg-type]  # numeric
+    return 0, None
+
+
+def _with_value(feature: Feature, events: Sequence[Event], source: Source) -> list[Event]:
+    """The events that have a value, the newest first."""
+    found = [event for event in events if value_of(feature, event) is not None]
+    times = source.event_time, source.available_at
+    return sorted(found, key=lambda e: (*(_time(e, column) for column in times), e["_event_id"]), reverse=True)
 
 
 def value_of(feature: Feature, event: Event) -> object:
@@ -107,7 +141,10 @@ def value_of(feature: Feature, event: Event) -> object:
         return None
     if feature.condition is not None:
         return _holds(parse_condition(feature.condition), event)
-    return 1 if feature.column is None else event.get(feature.column)
+    if feature.column is None:
+        return 1
+    value = event.get(feature.column)
+    return value if feature.index is None or value is None else value[feature.index]  # type: ignore[index]  # a vector
 
 
 def _holds(condition: Condition, event: Event) -> bool | None:

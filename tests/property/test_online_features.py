@@ -122,6 +122,8 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._store, name)
+        if not callable(function):
+            return function
         return lambda *args, **kwargs: self._mortal.call(function, *args, **kwargs)
 
 

@@ -29,6 +29,7 @@ COLUMNS = {
     "pieces": oc.Int64,
     "passed": oc.Bool,
     "remark": oc.String,
+    "shape": oc.Vector(2),
 }
 readings = oc.Source("readings", event_time="order", available_at="until", schema=COLUMNS)
 punctual = oc.Source("readings", event_time="order", schema=COLUMNS)
@@ -42,12 +43,13 @@ EVENTS = pa.schema(
         "pieces": pa.int64(),
         "passed": pa.bool_(),
         "remark": pa.string(),
+        "shape": pa.list_(pa.float64()),
     }
 )
 machine = oc.Entity("machine", key="machine_id")
 
 
-def view_over(name: str, windows: list[str], source: oc.Source = readings) -> FeatureView:
+def view_over(name: str, windows: list[str], half_life: str, source: oc.Source = readings) -> FeatureView:
     """Every operation over some windows."""
     features = [
         oc.count(over=windows),
@@ -76,15 +78,26 @@ def view_over(name: str, windows: list[str], source: oc.Source = readings) -> Fe
         oc.distinct("passed", over=windows[:1]),
         oc.last("amount", over=windows),
         oc.last("passed", name="passed_fine", over=windows[:1], where="remark == 'fine'"),
+        oc.latest("shape", ttl="2h"),
+        oc.last("shape", name="fine_shape", over=windows[:1], where="remark == 'fine'"),
+        oc.first("amount", over=windows),
+        oc.first("passed", name="first_fine", over=windows[:1], where="remark == 'fine'"),
+        oc.last_k("amount", 2, over=windows),
+        oc.last_k("pieces", 2, name="fine_pieces", over=windows[:1], where="remark == 'fine'"),
+        oc.decayed_sum("amount", half_life=half_life, over=windows),
+        oc.decayed_sum("pieces", name="fading", half_life=windows[0], over=windows[:1], where="passed == True"),
+        oc.decayed_count(half_life=half_life, over=windows[:1]),
+        oc.decayed_count(name="fading_fine", half_life=half_life, over=windows[:1], where="remark == 'fine'"),
     ]
     return FeatureView(name, entity=machine, key="group", source=source, features=features)
 
 
-KNOWN_AT_ONCE = view_over("known_at_once", ["5h"], punctual)
+KNOWN_AT_ONCE = view_over("known_at_once", ["5h"], "1h", punctual)
 VIEWS = [
-    view_over("of_minutes", ["12m", "750s"]),
-    view_over("of_hours", ["5h", "26h"]),
-    view_over("of_days", ["3d", "20d"]),
+    view_over("of_seconds", ["1m", "200s"], "4s"),
+    view_over("of_minutes", ["12m", "750s"], "100s"),
+    view_over("of_hours", ["5h", "26h"], "7h"),
+    view_over("of_days", ["3d", "20d"], "1d"),
 ]
 
 
@@ -123,6 +136,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
                 "pieces": draw(st.one_of(st.none(), st.integers(-3, 300))),
                 "passed": draw(st.sampled_from([None, True, False])),
                 "remark": draw(st.sampled_from([None, "", "fine"])),
+                "shape": draw(st.sampled_from([None, [0.5, -1.0], [float(number), 0.25]])),
             }
         )
     again = draw(st.lists(st.sampled_from(events), max_size=3)) if events else []
@@ -220,7 +234,7 @@ def test_an_event_at_the_far_edge_counts_and_one_just_before_it_does_not(
 def test_a_latest_value_is_stale_from_its_time_to_live_on() -> None:
     event: Event = {"_event_id": b"1", "order": START, "until": START, "group": "a", "amount": 3.0}
     ttl = 2 * 3_600 * SECOND
-    values = offline(VIEWS[:1], events=[event], points=[("a", START + ttl - 1), ("a", START + ttl)])
+    values = offline(VIEWS[1:2], events=[event], points=[("a", START + ttl - 1), ("a", START + ttl)])
     assert values["of_minutes__amount_latest"].to_pylist() == [3.0, None]
 
 
@@ -238,7 +252,7 @@ def test_the_latest_of_two_events_is_the_second(first: tuple[bytes, int, int], s
         {"_event_id": identity, "order": happened, "until": known, "group": "a", "amount": amount}
         for (identity, happened, known), amount in ((second, 2.0), (first, 1.0))
     ]
-    values = offline(VIEWS[:1], events=events, points=[("a", START + 4)])
+    values = offline(VIEWS[1:2], events=events, points=[("a", START + 4)])
     assert values["of_minutes__amount_latest"].to_pylist() == [2.0]
 
 
@@ -269,7 +283,7 @@ def check_against_oracle(view: FeatureView, *, events: Sequence[Event], points: 
     for feature in view.features:
         actual = answer[f"{view.name}__{feature.name}"].to_numpy()
         wanted = np.array([row[feature.name] for row in expected], dtype=np.float64)
-        exact = feature.operation not in ("sum", "mean", "std", "rate")
+        exact = feature.operation not in ("sum", "mean", "std", "rate", "decayed_sum", "decayed_count")
         rtol, atol = (0.0, 0.0) if exact else (1e-12, 1e-13 * max(scale, 1.0))
         np.testing.assert_allclose(actual, wanted, rtol=rtol, atol=atol, err_msg=feature.name)
 

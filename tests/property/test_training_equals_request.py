@@ -61,6 +61,7 @@ trips = oc.Source(
         "riders": oc.Int64,
         "is_paid": oc.Bool,
         "delay": oc.Float64,
+        "style": oc.Vector(2),
     },
     id=["number"],
 )
@@ -74,13 +75,19 @@ drivers = FeatureView(
         oc.mean("delay", over=["1h", "24h", "7d"]),
         oc.sum("distance", over="24h"),
         oc.min("delay", over=["1h", "7d"]),
-        oc.max("riders", over="24h"),
+        oc.max("riders", over="24h", default=-1),
         oc.mean("is_paid", over="7d"),
         oc.quantile("delay", 0.5, over=["1h", "7d"]),
         oc.quantile("distance", 0.9, over="24h"),
-        oc.latest("delay", ttl="2h"),
+        oc.latest("delay", ttl="2h", default=7.3),
         oc.latest("is_paid", ttl="7d"),
         oc.last("distance", over=["1h", "7d"]),
+        oc.latest("style", ttl="12h"),
+        oc.last("style", over="7d"),
+        oc.first("delay", over=["1m", "24h"]),
+        oc.last_k("delay", 2, over=["2h", "7d"]),
+        oc.decayed_sum("distance", half_life="6h", over="7d"),
+        oc.decayed_count(half_life="1d", over="7d"),
         oc.distinct("zone", over=["24h", "7d"]),
         oc.rate("delay > 15", name="late", over="24h"),
         oc.sum("distance", name="far_and_paid", over="7d", where="distance > 100 and is_paid == True"),
@@ -92,6 +99,12 @@ zones = FeatureView(
     source=trips,
     features=[oc.count(over="1h"), oc.std("delay", over="24h"), oc.latest("riders", ttl="1h")],
 )
+drivers_in_zones = FeatureView(
+    "drivers_in_zones",
+    entity=(*drivers.entities, *zones.entities),
+    source=trips,
+    features=[oc.count(over="7d"), oc.sum("delay", over="24h"), oc.latest("delay", ttl="2h")],
+)
 
 
 @oc.on_demand
@@ -100,11 +113,23 @@ def hour(booked: Array) -> Array:
     return hours
 
 
-@oc.on_demand
+@oc.on_demand(default=-0.5)
 def distance_per_rider(distance: Array, riders: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: Array = distance / riders
     return ratio
+
+
+@oc.on_demand
+def lateness_per_hour(drivers__delay_latest: Array, hour: Array, rider_hours: Array) -> Array:
+    late: Array = np.nan_to_num(drivers__delay_latest, nan=-1.0) / (hour + 1) + np.nan_to_num(rider_hours)
+    return late
+
+
+@oc.on_demand(default=4.0)
+def rider_hours(hour: Array, riders: Array, distance_per_rider: Array, zones__delay_std_24h: Array) -> Array:
+    hours: Array = hour * np.nan_to_num(riders.astype(float)) + distance_per_rider - zones__delay_std_24h
+    return hours
 
 
 @oc.on_demand
@@ -116,7 +141,10 @@ def is_known_driver(driver: Array) -> Array:
     features=[
         drivers,
         zones,
+        drivers_in_zones,
+        lateness_per_hour,
         hour,
+        rider_hours,
         distance_per_rider,
         is_known_driver,
         oc.request("number", oc.Int64),
@@ -124,7 +152,7 @@ def is_known_driver(driver: Array) -> Array:
         oc.request("driver", oc.String),
         oc.request("zone", oc.Int64),
         oc.request("distance", oc.Float64, required=False),
-        oc.request("riders", oc.Int64, required=False),
+        oc.request("riders", oc.Int64, default=0.1),
         oc.request("is_paid", oc.Bool, required=False),
     ],
     label=oc.Label(trips, "delay", at="booked"),
@@ -153,7 +181,7 @@ class City:
             notifier=MemoryNotifier(),
         )
         module = ModuleType("city")
-        vars(module).update(trips=trips, drivers=drivers, zones=zones)
+        vars(module).update(trips=trips, drivers=drivers, zones=zones, drivers_in_zones=drivers_in_zones)
         self.pump = Pump(self.stores, collect(module, name="city", code={}), self.clock)
         plan = plan_lookup(trip_delay)
         self.decoder = RequestDecoder(plan.fields, max_rows=1_000)
@@ -226,6 +254,7 @@ def random_trip(chance: random.Random, number: int) -> Event:
         "riders": chance.choice([None, 0, 1, 2, 3]),
         "is_paid": chance.choice([None, True, False]),
         "delay": chance.choice([None, chance.randrange(-200, 2_000) / 4, chance.randrange(-200, 2_000) / 4]),
+        "style": chance.choice([None, [chance.random(), -1.0]]),
     }
 
 
@@ -245,7 +274,7 @@ def live_through(city: City, events: Sequence[Event], chance: random.Random) -> 
         if "materialize" in by_what:
             while city.pump.ship("trips"):
                 pass
-            materialize(city.stores, [drivers, zones], clock=city.clock, force=True)
+            materialize(city.stores, [drivers, zones, drivers_in_zones], clock=city.clock, force=True)
             city.send([])
         if "ask" in by_what:
             city.ask(by_what["ask"])

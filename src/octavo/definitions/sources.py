@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from octavo.definitions.types import DType, Schema, check_name, schema_of
+from octavo.definitions.types import DType, Field, Schema, Vector, check_name, schema_of
 from octavo.errors import InvalidDefinition
 
 
@@ -66,7 +66,7 @@ class Source:
         name: str,
         *,
         event_time: str,
-        schema: Mapping[str, DType],
+        schema: Mapping[str, DType | Vector],
         available_at: str | None = None,
         id: Sequence[str] | None = None,
         description: str = "",
@@ -99,9 +99,19 @@ class Source:
         InvalidDefinition
             If the source has no such column.
         """
+        return self.field(column, role=role).dtype
+
+    def field(self, column: str, *, role: str = "column") -> Field:
+        """A column.
+
+        Raises
+        ------
+        InvalidDefinition
+            If the source has no such column.
+        """
         for field in self.schema:
             if field.name == column:
-                return field.dtype
+                return field
         raise InvalidDefinition(
             f"source {self.name!r} has no column {column!r} (wanted as {role}); it has: {', '.join(self.columns)}"
         )

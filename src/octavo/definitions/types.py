@@ -21,6 +21,8 @@ class DType(StrEnum):
     STRING = "string"
     TIMESTAMP = "timestamp"
     """An instant: microseconds, UTC. On the wire an RFC 3339 string with an offset."""
+    VECTOR = "vector"
+    """Finite numbers, as many in every event; declared as `Vector`."""
 
     @property
     def is_numeric(self) -> bool:
@@ -31,18 +33,52 @@ class DType(StrEnum):
 Float64, Int64, Bool, String, Timestamp = DType.FLOAT64, DType.INT64, DType.BOOL, DType.STRING, DType.TIMESTAMP
 
 
+LONGEST_VECTOR = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The type of a column of embeddings: lists of `length` finite numbers.
+
+    Parameters
+    ----------
+    length : int
+        From 1 to 4,096.
+    """
+
+    length: int
+
+    def __post_init__(self) -> None:
+        if type(self.length) is not int or not 1 <= self.length <= LONGEST_VECTOR:
+            raise InvalidDefinition(
+                f"oc.Vector({self.length!r}): its length is a whole number from 1 to {LONGEST_VECTOR}"
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A named, typed column."""
+    """A named, typed column.
+
+    Attributes
+    ----------
+    length : int
+        How many numbers a vector has; 0 for every other type.
+    """
 
     name: str
     dtype: DType
+    length: int = 0
+
+    @property
+    def type_name(self) -> str:
+        """The type as people read it: ``float64``, ``vector(8)``."""
+        return f"{self.dtype}({self.length})" if self.length else self.dtype.value
 
 
 Schema = tuple[Field, ...]
 
 
-def schema_of(columns: Mapping[str, DType], *, owner: str) -> Schema:
+def schema_of(columns: Mapping[str, DType | Vector], *, owner: str) -> Schema:
     """Check and freeze a schema.
 
     Parameters
@@ -53,12 +89,18 @@ def schema_of(columns: Mapping[str, DType], *, owner: str) -> Schema:
     """
     for name, dtype in columns.items():
         check_name(name, what=f"column of {owner}")
-        if not isinstance(dtype, DType):
+        if not isinstance(dtype, DType | Vector) or dtype is DType.VECTOR:
             raise InvalidDefinition(
                 f"{owner}: column {name!r} has type {dtype!r}; "
-                "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Timestamp"
+                "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Timestamp, oc.Vector(length)"
             )
-    return tuple(Field(name=name, dtype=dtype) for name, dtype in columns.items())
+    return tuple(_field(name, dtype) for name, dtype in columns.items())
+
+
+def _field(name: str, dtype: DType | Vector) -> Field:
+    if isinstance(dtype, Vector):
+        return Field(name=name, dtype=DType.VECTOR, length=dtype.length)
+    return Field(name=name, dtype=dtype)
 
 
 def check_name(name: str, *, what: str) -> str:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 KEPT = 1024
 _HEX_DIGITS = 13
 _HASHES = 2.0 ** (4 * _HEX_DIGITS)
+NUMERATOR = (KEPT - 1) * _HASHES
+"""Of the estimate, whose denominator is the largest of the hashes that are kept."""
 
 Words = npt.NDArray[np.int64]
 
@@ -43,16 +45,8 @@ def seen_words(hashes: npt.NDArray[np.float64]) -> Words:
     return hashes.astype(np.int64) << 1 | 1
 
 
-def count_of(words: Words) -> float:
-    """The answer for words of hashes in any order, some of them perhaps several times; a word of 0 counts nothing."""
-    seen = np.unique(words[words != 0])
-    if len(seen) < KEPT:
-        return float(len(seen))
-    return (KEPT - 1) * _HASHES / float(seen[KEPT - 1] >> 1)
-
-
 def _numerator() -> str:
-    return f"CAST('{(KEPT - 1) * _HASHES!r}' AS DOUBLE)"
+    return f"CAST('{NUMERATOR!r}' AS DOUBLE)"
 
 
 def _hash(text: str) -> int:

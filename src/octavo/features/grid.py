@@ -40,7 +40,7 @@ class Grid:
         """Points with their near line, each window's far edge (``edge_<seconds>``) and the number of their anchor."""
         edges = ", ".join(f"{floored(f'(t - {w * 1_000_000})', self.tile_s)} AS edge_{w}" for w in self.windows_s)
         lines = f"SELECT *, {floored('t', self.tile_s)} AS near, {edges} FROM points"
-        anchor = f"dense_rank() OVER (ORDER BY key, near, {self._edges}) AS anchor"
+        anchor = f"min(point) OVER (PARTITION BY key, near, {self._edges}) AS anchor"
         return step(self.named("spots"), f"SELECT *, {anchor} FROM ({lines})")
 
     def settled(self, name: str, *, parts: Iterable[str], source: str, tile: str) -> str:

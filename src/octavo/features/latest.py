@@ -40,23 +40,29 @@ class LatestValues:
             having = f"(SELECT * FROM happenings WHERE {x} IS NOT NULL)"
             steps.append(step(lacking, concerned))
             steps += self._found(f"latest_{x}", columns=[x], source=having, points=lacking)
+        for name, feature in self._vectors.items():
+            joined = "\n  ".join(f"LEFT JOIN {step} ON {step}.point = points.point" for step in self._found_steps)
+            steps.append(step(name, f"SELECT points.point, {_whole(feature)} AS whole\n  FROM points\n  {joined}"))
         return steps
 
     def joins(self) -> list[str]:
         """Joins of those steps to ``points``."""
-        names = ["latest", *(f"latest_{x}" for x in self._columns)]
-        return [f"LEFT JOIN {name} ON {name}.point = points.point" for name in names]
+        return [f"LEFT JOIN {name} ON {name}.point = points.point" for name in (*self._found_steps, *self._vectors)]
 
     def value(self, feature: Feature) -> str:
         """The value of one of the features, after the joins."""
-        x = used(feature.measure)
-        earlier = f"latest_{x}"
-        happened = f"CASE WHEN latest.{x} IS NULL THEN {earlier}.happened ELSE latest.happened END"
-        fresh = f"points.t - {happened} < {(feature.ttl_s or 0) * _MICROS}"
-        if feature.window_s is not None and feature.tile_s is not None:
-            edge = floored(f"(points.t - {feature.window_s * _MICROS})", feature.tile_s)
-            fresh = f"{happened} >= {edge}"
-        return f"CASE WHEN {fresh} THEN coalesce(latest.{x}, {earlier}.{x}) END"
+        if feature.index is None:
+            return _whole(feature)
+        return f"{_vector(feature)}.whole[{feature.index + 1}]"
+
+    @property
+    def _found_steps(self) -> list[str]:
+        return ["latest", *(f"latest_{x}" for x in self._columns)]
+
+    @property
+    def _vectors(self) -> dict[str, Feature]:
+        """A feature of each vector, by the name of the step that has the vector; one step computes it for all."""
+        return {_vector(feature): feature for feature in self.features if feature.index is not None}
 
     @property
     def _columns(self) -> list[str]:
@@ -82,3 +88,19 @@ class LatestValues:
                 "  GROUP BY s.point",
             ),
         ]
+
+
+def _vector(feature: Feature) -> str:
+    return f"{feature.operation}_{used(feature.measure)}_{feature.ttl_s or feature.window_s}"
+
+
+def _whole(feature: Feature) -> str:
+    """The value of a feature, or the vector that it is of, where the found steps are joined to ``points``."""
+    x = used(feature.measure)
+    earlier = f"latest_{x}"
+    happened = f"CASE WHEN latest.{x} IS NULL THEN {earlier}.happened ELSE latest.happened END"
+    fresh = f"points.t - {happened} < {(feature.ttl_s or 0) * _MICROS}"
+    if feature.window_s is not None and feature.tile_s is not None:
+        edge = floored(f"(points.t - {feature.window_s * _MICROS})", feature.tile_s)
+        fresh = f"{happened} >= {edge}"
+    return f"CASE WHEN {fresh} THEN coalesce(latest.{x}, {earlier}.{x}) END"

@@ -52,6 +52,28 @@ def measured(text: str, events: pa.RecordBatch) -> npt.NDArray[np.float64]:
     return np.where(_holds(measure.where, events).fill_null(False).to_numpy(zero_copy_only=False), values, np.nan)
 
 
+def vectors_of(text: str, events: pa.RecordBatch, *, length: int) -> npt.NDArray[np.float64]:
+    """A measure that is a vector, of each event; NaN for null, and for one of another length.
+
+    Returns
+    -------
+    ndarray, shape (n_events, length), float64
+    """
+    measure = parse_measure(text)
+    assert measure.column is not None, "a vector is a column's"
+    vectors = np.full((events.num_rows, length), np.nan)
+    column = _column(events, measure.column, pa.list_(pa.float64()))
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        return vectors
+    fits = pc.equal(pc.list_value_length(column), length)
+    if measure.where is not None:
+        fits = pc.and_(fits, _holds(measure.where, events))
+    fits = fits.fill_null(False)
+    numbers = pc.list_flatten(column.filter(fits)).to_numpy(zero_copy_only=False)
+    vectors[fits.to_numpy(zero_copy_only=False)] = numbers.reshape(-1, length)
+    return vectors
+
+
 def _condition_sql(condition: Condition) -> str:
     match condition:
         case Comparison():

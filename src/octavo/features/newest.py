@@ -1,80 +1,101 @@
-"""Values of the newest event that has one: the latest value, and the last one in a window."""
+"""The newest values of a column, compiled: kept in a state without tiles, since a window's far edge only cuts them.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from struct import Struct
+Each is an event's head and its value; the newest comes first, and places that hold none have the time `NEVER`.
+"""
 
-from octavo.definitions.features import Feature
-from octavo.features.layout import Layout
-from octavo.features.opened import Opened
-from octavo.features.state import LATEST_WORDS, ROW_HEAD
+import numpy as np
 
-_SECOND_US = 1_000_000
+from octavo.features.compiled import Record, Words, compiled
+from octavo.features.order import is_before
+from octavo.features.shapes import ROW_HEAD
 
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """A value of the newest event that has one.
-
-    Attributes
-    ----------
-    place : int
-        In the view.
-    slot : int
-        Among the state's latest values.
-    n, total : int
-        Fields with the number and the sum of its column's values.
-    span_us, tile_us : int
-        Time to live, and 0; or the length of its window, and of the window's tile.
-    """
-
-    place: int
-    slot: int
-    n: int
-    total: int
-    span_us: int
-    tile_us: int
-
-    def until_us(self, event_us: int) -> int:
-        """Up to when an event that happened then gives the value."""
-        start_us = (event_us // self.tile_us + 1) * self.tile_us if self.tile_us else event_us
-        return start_us + self.span_us
+NEVER = -(2**63)
 
 
-class NewestReader:
-    """Reads them from the states of one layout.
+@compiled
+def keep_newest(kept: Words, rows: Words, column: Record) -> None:
+    """Put the newest events among rows, which are in order, in their places among those kept.
 
     Parameters
     ----------
-    wanted : sequence of Newest
-    layout : Layout
+    kept : ndarray, shape (k, LATEST_WORDS), int64
+    column : Record of `LATEST`
     """
+    values, found = rows.view(np.float64), 0
+    for r in range(len(rows) - 1, -1, -1):
+        if values[r, ROW_HEAD + column.n] > 0:
+            place = len(kept)
+            while place > 0 and is_before(kept[place - 1], rows[r]):
+                place -= 1
+            if place == len(kept):
+                return
+            for later in range(len(kept) - 1, place, -1):
+                kept[later] = kept[later - 1]
+            kept[place, :ROW_HEAD] = rows[r, :ROW_HEAD]
+            kept[place, ROW_HEAD] = rows[r, ROW_HEAD + column.total]
+            found += 1
+            if found == len(kept):
+                return
 
-    def __init__(self, wanted: Sequence[Newest], layout: Layout) -> None:
-        self._wanted = wanted
-        self._words = Struct("=" + "qqqqd" * len(layout.latest))
 
-    def read(self, state: Opened) -> Iterator[tuple[Newest, int, float]]:
-        """Time and value of the newest event that has each column; `NEVER` if there is none."""
-        words, tail = self._words.unpack_from(state.data, 8 * state.places.latest), state.tail
-        for newest in self._wanted:
-            at = LATEST_WORDS * newest.slot
-            event_us, value = words[at], words[at + ROW_HEAD]
-            if tail is not None and (row := tail.last[newest.n]) >= 0:
-                head, fields = tail.row(row)
-                if head > words[at : at + ROW_HEAD]:
-                    event_us, value = head[0], fields[newest.total]
-            yield newest, event_us, value
+@compiled
+def nth_newest(kept: Words, tail: Words, feature: Record) -> tuple[int, float]:
+    """Time and value of the newest event that has one, after as many newer ones as the feature passes over.
+
+    Parameters
+    ----------
+    kept : ndarray, shape (k, LATEST_WORDS), int64
+    feature : Record of `octavo.features.reading.FEATURE`
+        `own` says how many are passed over, fewer than k.
+    """
+    values, place, r = tail.view(np.float64), 0, len(tail) - 1
+    for passed in range(feature.own + 1):
+        while r >= 0 and values[r, ROW_HEAD + feature.n] == 0:
+            r -= 1
+        is_recent = r >= 0 and is_before(kept[place], tail[r])
+        if passed == feature.own and is_recent:
+            return tail[r, 0], values[r, ROW_HEAD + feature.total]
+        if is_recent:
+            r -= 1
+        elif passed < feature.own:
+            place += 1
+    return kept[place, 0], kept.view(np.float64)[place, ROW_HEAD]
 
 
-def newest_of(f: Feature, layout: Layout, *, place: int) -> Newest:
-    """How a feature, at its place in a view, is read."""
-    assert f.measure is not None, "a newest value is of something"
-    return Newest(
-        place=place,
-        slot=layout.latest.index(f.measure),
-        n=layout.count_field(f.measure),
-        total=layout.sum_field(f.measure),
-        span_us=(f.ttl_s or f.window_s or 0) * _SECOND_US,
-        tile_us=(f.tile_s or 0) * _SECOND_US,
-    )
+@compiled
+def keep_newest_vector(kept: Words, rows: Words, vector: Record) -> None:
+    """Keep the newest vector among rows, which are in order, if it is newer.
+
+    Parameters
+    ----------
+    kept : ndarray, shape (ROW_HEAD + length,), int64
+        Head and numbers.
+    vector : Record of `VECTOR`
+    """
+    values = rows.view(np.float64)
+    for r in range(len(rows) - 1, -1, -1):
+        if values[r, ROW_HEAD + vector.n] > 0:
+            if is_before(kept, rows[r]):
+                kept[:ROW_HEAD] = rows[r, :ROW_HEAD]
+                kept[ROW_HEAD:] = rows[r, vector.word : vector.word + vector.length]
+            return
+
+
+@compiled
+def newest_element(kept: Words, tail: Words, feature: Record) -> tuple[int, float]:
+    """Time of the newest vector and one of its numbers.
+
+    Parameters
+    ----------
+    kept : ndarray, int64
+        Begins with the head and the numbers of the one in the state.
+    feature : Record of `octavo.features.reading.FEATURE`
+        `own` says which number, `total` is the place of the first one in a row.
+    """
+    values = tail.view(np.float64)
+    for r in range(len(tail) - 1, -1, -1):
+        if values[r, ROW_HEAD + feature.n] > 0:
+            if is_before(kept, tail[r]):
+                return tail[r, 0], values[r, feature.total + feature.own]
+            break
+    return kept[0], kept.view(np.float64)[ROW_HEAD + feature.own]

@@ -4,15 +4,13 @@ Online, a *count* is one word: above, the upper half of the value's bits (a roun
 that words are in the order of their values; below, how often the value stands.
 """
 
-import struct
-
 import numpy as np
 import numpy.typing as npt
 
 _SPLITTER = 2.0**46 + 1
 _LARGEST = 1e290
-_MAGNITUDE = 0x7FFF_FFFF
-TIMES = np.int64(0xFFFF_FFFF)
+MAGNITUDE = 0x7FFF_FFFF
+TIMES = 0xFFFF_FFFF
 """The bits of a count that say how often."""
 
 
@@ -39,15 +37,5 @@ def counts_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         One above 1e290 loses its lower bits; as float32 it is infinite anyway.
     """
     upper = (rounded(values) + 0.0).view(np.int64) >> 32
-    words: npt.NDArray[np.int64] = np.where(upper < 0, upper ^ _MAGNITUDE, upper) << 32 | 1
+    words: npt.NDArray[np.int64] = np.where(upper < 0, upper ^ MAGNITUDE, upper) << 32 | 1
     return words
-
-
-def ranked(counts: npt.NDArray[np.int64], rank: int) -> float:
-    """The value of a rank, from 1, among counts in any order; a word of zero counts nothing."""
-    ordered = np.sort(counts, kind="stable")  # merges the tiles' ordered runs, several times faster than a fresh sort
-    word = int(ordered[int((ordered & TIMES).cumsum().searchsorted(rank))])
-    upper = word >> 32
-    bits = (upper ^ _MAGNITUDE if upper < 0 else upper) << 32
-    value: float = struct.unpack("=d", struct.pack("=q", bits))[0]
-    return value

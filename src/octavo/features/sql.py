@@ -5,11 +5,12 @@ or from rows, and *fresh* ones, read row by row. A `Part` is one piece of an agg
 `value_sql` puts the parts of both together. Inside queries times are BIGINT microseconds since 1970, numbers DOUBLE.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from octavo.definitions.aggregates import Operation
+from octavo.definitions.features import Feature
 from octavo.features.distinct import count_sql
 
 _LARGEST_ROUNDED = "CAST('1e290' AS DOUBLE)"
@@ -23,24 +24,40 @@ class Part:
     Attributes
     ----------
     of_rows : str
-        Aggregate over a measure, which stands for the braces.
+        Aggregate over a measure ``{x}``, or over its events.
     of_tiles : str or None
-        Aggregate that merges the piece over tiles; None where tiles cannot hold it and rows are read instead.
+        Aggregate that merges the piece ``{x}`` over tiles; None where tiles cannot hold it and rows are read instead.
+    into_tiles : str or None
+        Aggregate that makes a tile's piece where that is not `of_rows`; ``{tile}`` is the start of the tile.
+
+    All may name the half-life ``{half_life}``, in microseconds, and how many values are wanted, ``{k}``.
     """
 
     of_rows: str
     of_tiles: str | None = None
+    into_tiles: str | None = None
 
+
+_DECAYED = "fsum({{x}} * pow(2, ({} - {}) / {{half_life}}))"
+_DATED = "CASE WHEN {x} IS NOT NULL THEN struct_pack(happened := happened, known := known, id := id, value := {x}) END"
 
 PARTS = {
-    "n": Part(of_rows="count({})", of_tiles="sum({})"),
-    "total": Part(of_rows="fsum({})", of_tiles="fsum({})"),
-    "low": Part(of_rows="min({})", of_tiles="min({})"),
-    "high": Part(of_rows="max({})", of_tiles="max({})"),
-    "mean": Part(of_rows="avg({})"),
-    "variance": Part(of_rows="var_pop({})"),
-    "seen": Part(of_rows="list(DISTINCT {})"),
+    "n": Part(of_rows="count({x})", of_tiles="sum({x})"),
+    "total": Part(of_rows="fsum({x})", of_tiles="fsum({x})"),
+    "low": Part(of_rows="min({x})", of_tiles="min({x})"),
+    "high": Part(of_rows="max({x})", of_tiles="max({x})"),
+    "mean": Part(of_rows="avg({x})"),
+    "variance": Part(of_rows="var_pop({x})"),
+    "seen": Part(of_rows="list(DISTINCT {x})"),
+    "oldest": Part(of_rows=f"min({_DATED})", of_tiles="min({x})"),
+    "newest": Part(of_rows=f"max({_DATED}, {{k}})"),
+    "decayed": Part(
+        of_rows=_DECAYED.format("happened", "near"),
+        into_tiles=_DECAYED.format("happened", "{tile}"),
+        of_tiles=_DECAYED.format("tile", "near"),
+    ),
 }
+"""What decays is kept as of the start of its tile, and put together as of the near line; no weight is far from 1."""
 
 PARTS_OF = {
     Operation.COUNT: ("n",),
@@ -52,12 +69,26 @@ PARTS_OF = {
     Operation.STD: ("n", "mean", "variance"),
     Operation.QUANTILE: ("n",),
     Operation.DISTINCT: ("seen",),
+    Operation.FIRST: ("oldest",),
+    Operation.LAST_K: ("newest",),
+    Operation.DECAYED_SUM: ("decayed",),
+    Operation.DECAYED_COUNT: ("decayed",),
 }
 
 
 def quoted(identifier: str) -> str:
     """An identifier, whatever its name: columns may be called `order`."""
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def all_known(columns: Iterable[str]) -> str:
+    """The condition that no column is null."""
+    return " AND ".join(f"{column} IS NOT NULL" for column in columns)
+
+
+def joined_key(keys: Iterable[str]) -> str:
+    """Several keys as one text, each after its length, so that no others give the same; null if one is null."""
+    return " || ".join(f"length({key}::VARCHAR)::VARCHAR || ':' || {key}::VARCHAR" for key in keys)
 
 
 def floored(micros: str, tile_s: int) -> str:
@@ -74,18 +105,20 @@ def rounded(value: str) -> str:
     )
 
 
-def value_sql(operation: Operation, *, settled: Mapping[str, str], fresh: Mapping[str, str]) -> str:
-    """A window's value, null where there is none.
+def value_sql(feature: Feature, *, settled: Mapping[str, str], fresh: Mapping[str, str], near: str) -> str:
+    """A window's value, null where there is none; a decayed count is then 0.
 
     Parameters
     ----------
-    operation : Operation
+    feature : Feature
         Any but a quantile, which `octavo.features.ranks` finds, and a latest value, which has no window.
     settled, fresh : mapping of part to column
         Where the operation's parts stand, null where there are no events.
+    near : str
+        The near line of the point.
     """
     s, f = settled, fresh
-    match operation:
+    match feature.operation:
         case Operation.COUNT:
             return total_count(s, f)
         case Operation.SUM:
@@ -100,8 +133,27 @@ def value_sql(operation: Operation, *, settled: Mapping[str, str], fresh: Mappin
             return count_sql(f"list_distinct(list_concat({s['seen']}, {f['seen']}))")
         case Operation.STD:
             return f"sqrt({_variance(s, f)})"
+        case Operation.FIRST:
+            return f"(least({s['oldest']}, {f['oldest']})).value"
+        case Operation.LAST_K:
+            return f"(list_reverse_sort(list_concat({s['newest']}, {f['newest']}))[{feature.nth}]).value"
+        case Operation.DECAYED_SUM:
+            return _decayed(s, f, feature, near)
+        case Operation.DECAYED_COUNT:
+            return f"coalesce({_decayed(s, f, feature, near)}, 0)"
         case _:
-            raise ValueError(f"{operation} is not put together from parts")
+            raise ValueError(f"{feature.operation} is not put together from parts")
+
+
+def _decayed(s: Mapping[str, str], f: Mapping[str, str], feature: Feature, near: str) -> str:
+    """Both parts, as of the near line, as of the point."""
+    both = f"coalesce({s['decayed']} + {f['decayed']}, {s['decayed']}, {f['decayed']})"
+    return f"{both} * pow(2, ({near} - points.t) / {half_life_us(feature)})"
+
+
+def half_life_us(feature: Feature) -> int:
+    """Microseconds after which a value counts half; 0 for one that does not decay."""
+    return (feature.half_life_s or 0) * 1_000_000
 
 
 def total_count(s: Mapping[str, str], f: Mapping[str, str]) -> str:

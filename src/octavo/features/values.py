@@ -1,6 +1,10 @@
 """What a feature value is beside its number: its status and its age."""
 
+from dataclasses import dataclass
 from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
 
 
 class FeatureStatus(IntEnum):
@@ -8,13 +12,41 @@ class FeatureStatus(IntEnum):
 
     PRESENT = 0
     STALE = 1
-    """Older than its time to live: the model is given NaN."""
+    """Older than its time to live, and no default is declared: the model is given NaN."""
     MISSING = 2
-    """Nothing is known: the model is given NaN, or 0 for a count."""
+    """Nothing is known, and no default is declared: the model is given NaN."""
     DEFAULT = 3
-    """A declared default stood in, because the store could not be read."""
+    """The declared default stood in, for what is missing or stale, or because the store could not be read.
+
+    Where the store could not be read and no default is declared, the model is given NaN under this status.
+    """
 
     @property
     def word(self) -> str:
         """As it stands in answers and pages."""
         return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineValues:
+    """Feature values of some rows, with what is known about each.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_rows, n_features), float32
+        NaN where a value is missing or stale and has no default.
+    status : ndarray, shape (n_rows, n_features), uint8
+        `FeatureStatus`.
+    ages_s : ndarray, shape (n_rows, n_features), float32
+        Seconds since the newest event that the value rests on; NaN where it rests on none.
+    """
+
+    values: npt.NDArray[np.float32]
+    status: npt.NDArray[np.uint8]
+    ages_s: npt.NDArray[np.float32]
+
+
+def float32(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Values as a model takes them: one beyond the range of float32 is infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(values, np.float32)

@@ -11,7 +11,7 @@ from octavo.definitions.aggregates import Operation
 from octavo.definitions.features import Feature
 from octavo.features.grid import Grid
 from octavo.features.ranks import Ranks
-from octavo.features.sql import PARTS, PARTS_OF, floored, step, total_count, used, value_sql
+from octavo.features.sql import PARTS, PARTS_OF, floored, half_life_us, step, total_count, used, value_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +21,12 @@ class _State:
     measure: str | None
     window_s: int
     part: str
+    half_life_us: int = 0
+    k: int = 0
 
     @property
     def name(self) -> str:
-        return f"{used(self.measure)}_{self.window_s}_{self.part}"
+        return f"{used(self.measure)}_{self.window_s}_{self._part}"
 
     @property
     def in_tiles(self) -> bool:
@@ -33,23 +35,36 @@ class _State:
     @property
     def tile_column(self) -> str:
         """What tiles, which know no windows, call the part."""
-        return f"{used(self.measure)}_{self.part}"
+        return f"{used(self.measure)}_{self._part}"
 
     @property
     def settled_in(self) -> str:
         """The step that holds it over settled events."""
         return "tiled" if self.in_tiles else "rowwise"
 
-    def into_tiles(self) -> str:
-        return f"{PARTS[self.part].of_rows.format(used(self.measure))} AS {self.tile_column}"
+    def into_tiles(self, tile: str) -> str:
+        part = PARTS[self.part]
+        return f"{self._taken(part.into_tiles or part.of_rows, x=self._x, tile=tile)} AS {self.tile_column}"
 
     def of_tiles(self) -> str:
-        merged = (PARTS[self.part].of_tiles or "").format(self.tile_column)
+        merged = self._taken(PARTS[self.part].of_tiles or "", x=self.tile_column)
         return f"{merged} FILTER (tile >= edge_{self.window_s}) AS {self.name}"
 
     def of_rows(self) -> str:
-        taken = PARTS[self.part].of_rows.format(used(self.measure))
+        taken = self._taken(PARTS[self.part].of_rows, x=self._x)
         return f"{taken} FILTER (happened >= edge_{self.window_s}) AS {self.name}"
+
+    @property
+    def _part(self) -> str:
+        return f"{self.part}_{self.half_life_us}" if self.half_life_us else self.part
+
+    @property
+    def _x(self) -> str:
+        """What is taken of an event; events themselves decay as a 1 each."""
+        return "1" if self.measure is None and self.half_life_us else used(self.measure)
+
+    def _taken(self, aggregate: str, *, x: str, tile: str = "") -> str:
+        return aggregate.format(x=x, tile=tile, half_life=self.half_life_us, k=self.k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +101,12 @@ class WindowGroup:
 
     def value(self, feature: Feature) -> str:
         """The value of one of the group's features, after the joins."""
-        states = [
-            _State(measure=feature.measure, window_s=feature.window_s or 0, part=p) for p in PARTS_OF[feature.operation]
-        ]
+        states = self._states_of(feature)
         settled = {s.part: f"{self._grid.named(s.settled_in)}.{s.name}" for s in states}
         fresh = {s.part: f"{self._grid.named('fresh')}.{s.name}" for s in states}
         if self._ranks and feature.operation is Operation.QUANTILE:
             return self._ranks.value(feature, n=total_count(settled, fresh))
-        return value_sql(feature.operation, settled=settled, fresh=fresh)
+        return value_sql(feature, settled=settled, fresh=fresh, near=f"{self._grid.named('spots')}.near")
 
     @property
     def _grid(self) -> Grid:
@@ -107,17 +120,24 @@ class WindowGroup:
 
     def _states(self) -> list[_State]:
         """All parts that the features need, each once."""
-        return list(
-            dict.fromkeys(
-                _State(measure=f.measure, window_s=f.window_s or 0, part=part)
-                for f in self.features
-                for part in PARTS_OF[f.operation]
+        return list(dict.fromkeys(state for f in self.features for state in self._states_of(f)))
+
+    def _states_of(self, feature: Feature) -> list[_State]:
+        like = [f.nth or 0 for f in self.features if (f.measure, f.window_s) == (feature.measure, feature.window_s)]
+        return [
+            _State(
+                measure=feature.measure,
+                window_s=feature.window_s or 0,
+                part=part,
+                half_life_us=half_life_us(feature),
+                k=max(like) if part == "newest" else 0,
             )
-        )
+            for part in PARTS_OF[feature.operation]
+        ]
 
     def _tiles(self, states: list[_State]) -> str:
-        parts = ", ".join(dict.fromkeys(state.into_tiles() for state in states))
         tile, known = floored("happened", self.tile_s), floored("known", self.tile_s)
+        parts = ", ".join(dict.fromkeys(state.into_tiles(tile) for state in states))
         return step(
             self._grid.named("tiles"),
             f"SELECT key, {tile} AS tile, {known} AS known, {parts}\n  FROM happenings GROUP BY 1, 2, 3",

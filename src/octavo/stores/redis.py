@@ -56,6 +56,7 @@ class RedisOnlineStore:
         self._readonly = readonly
         self._redis = _client_library()
         self._pool = self._redis.ConnectionPool(**self._settings(address.timeout_s if readonly else write_timeout_s))
+        self._idle: list[Any] = []  # connections that the pool gave out and need not look after: it costs a system call
         self._lock = threading.Lock()  # one write at a time
         self._known: int | None = None  # writes so far
         try:
@@ -97,6 +98,7 @@ class RedisOnlineStore:
         with self._lock:
             known = self._count() if self._known is None else self._known
             self._known = None  # until it is seen how this ends
+            self._release_idle()  # a write is not sent twice, so its connection is looked at first
             self._commit(kept, gone, known=known)
             self._known = known + 1
 
@@ -107,6 +109,7 @@ class RedisOnlineStore:
 
     def close(self) -> None:
         """Close the connections."""
+        self._release_idle()
         self._pool.disconnect()
 
     def _read(self, keys: list[bytes]) -> list[bytes | None]:
@@ -128,6 +131,7 @@ class RedisOnlineStore:
             try:
                 [found] = self._ask(command)
             except self._redis.ConnectionError:
+                self._release_idle()
                 self._pool.disconnect(inuse_connections=False)
                 [found] = self._ask(command)
         return found  # type: ignore[no-any-return]  # bytes or None per key, says the protocol
@@ -183,14 +187,21 @@ class RedisOnlineStore:
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         """A connection of the pool; an error closes it, and so ends whatever was begun on it."""
-        connection = self._pool.get_connection()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._pool.get_connection()
         try:
             yield connection
         except BaseException:
             connection.disconnect()
-            raise
-        finally:
             self._pool.release(connection)
+            raise
+        self._idle.append(connection)
+
+    def _release_idle(self) -> None:
+        while self._idle:
+            self._pool.release(self._idle.pop())
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

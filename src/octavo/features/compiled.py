@@ -1,0 +1,35 @@
+"""Loops over the words of online states, compiled to machine code by numba.
+
+What is decorated is compiled when it is first called, which takes seconds, and kept on disk from then on: beside its
+source, or else where numba keeps such things for the user (``NUMBA_CACHE_DIR`` says otherwise).
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Words: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Singles: TypeAlias = npt.NDArray[np.float32]
+Octets: TypeAlias = npt.NDArray[np.uint8]
+Table: TypeAlias = Any
+"""A structured array of whole numbers, made by `table`; its records have attributes."""
+Record: TypeAlias = Any
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def compiled(function: _F) -> _F:
+    """A function of numbers and arrays as machine code; its arithmetic is IEEE's, in the order that is written."""
+    try:
+        return numba.njit(function, cache=True, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+    except RuntimeError:  # there is nowhere to keep it
+        return numba.njit(function, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+
+
+def table(*columns: str) -> np.dtype[np.void]:
+    """The type of a `Table` with some columns."""
+    return np.dtype([(column, np.int64) for column in columns], align=True)
