@@ -1,13 +1,15 @@
 """Models, their labels, the gates that a version must pass and what starts a retraining."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from octavo.definitions.about import Expectation
 from octavo.definitions.calendars import check_calendar
-from octavo.definitions.features import FeatureView, OnDemand, RequestField
+from octavo.definitions.code import code_of
+from octavo.definitions.features import Feature, FeatureView, OnDemand, RequestField
+from octavo.definitions.order import check_functions
 from octavo.definitions.sources import Source
 from octavo.definitions.types import DType, check_name, seconds
 from octavo.errors import InvalidDefinition
@@ -188,17 +190,12 @@ class Model:
         if len(set(self.input_names)) < len(self.input_names):
             raise InvalidDefinition(f"model {self.name!r} lists an input twice")
         requested = {f.name for f in self.request_fields}
-        for function in self.on_demand:
-            missing = [name for name in function.inputs if name not in requested]
-            if missing:
-                raise InvalidDefinition(
-                    f"model {self.name!r}: on-demand feature {function.name!r} takes {', '.join(missing)}, "
-                    "which is not among the model's oc.request fields"
-                )
+        looked_up = {input_name(view.name, f.name) for view in self.views for f in view.features}
+        check_functions(self.on_demand, known=requested | looked_up, what=f"model {self.name!r}")
         if self.baseline and self.baseline not in self.input_names:
             raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is not one of its inputs")
         columns = set(self.label.source.columns)
-        needed = requested | {view.entity.key for view in self.views}
+        needed = requested | {key for view in self.views for key in view.entity_keys}
         if lacking := sorted(needed - columns):
             raise InvalidDefinition(
                 f"model {self.name!r}: label source {self.label.source.name!r} lacks {', '.join(lacking)}; "
@@ -233,6 +230,26 @@ class Model:
             *(function.name for function in self.on_demand),
             *(f.name for f in self.request_fields if f.dtype.is_numeric),
         )
+
+    @property
+    def declared(self) -> dict[str, Feature | OnDemand | RequestField]:
+        """What its values are of, by what it calls them: its inputs, and the request fields that are none."""
+        return {
+            **{input_name(view.name, f.name): f for view in self.views for f in view.features},
+            **{function.name: function for function in self.on_demand},
+            **{f.name: f for f in self.request_fields},
+        }
+
+    @property
+    def input_defaults(self) -> tuple[float | None, ...]:
+        """What stands in for each input where it is not known, in their order; None where nothing does."""
+        declared = self.declared
+        return tuple(declared[name].default for name in self.input_names)
+
+    @property
+    def expectations(self) -> dict[str, Expectation]:
+        """What is expected of its values, by what it calls them."""
+        return {name: one.expect for name, one in self.declared.items() if one.expect is not None}
 
 
 def input_name(view: str, feature: str) -> str:
@@ -269,7 +286,7 @@ def model(
             baseline=baseline,
             description=description or (train.__doc__ or "").strip(),
             owner=owner,
-            source_code=inspect.getsource(train),
+            source_code=code_of(train),
         )
 
     return declare

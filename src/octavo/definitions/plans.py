@@ -1,6 +1,9 @@
 """What a request needs, worked out ahead: the part of a model's definition that travels with its bytes."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from octavo.definitions.features import Feature, FeatureView
 from octavo.definitions.models import Model, Task, input_name
@@ -14,14 +17,15 @@ class PlannedField:
     name: str
     dtype: DType
     required: bool
+    default: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedView:
-    """A feature view to look up: one read by `entity_key` gives all of `features`."""
+    """A feature view to look up: one read by `entity_keys` gives all of `features`."""
 
     name: str
-    entity_key: str
+    entity_keys: tuple[str, ...]
     features: tuple[Feature, ...]
 
     @property
@@ -36,6 +40,7 @@ class PlannedFunction:
 
     name: str
     inputs: tuple[str, ...]
+    default: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +62,52 @@ class LookupPlan:
     views: tuple[PlannedView, ...]
     functions: tuple[PlannedFunction, ...]
 
+    @property
+    def defaults(self) -> tuple[float | None, ...]:
+        """What stands in for each of the inputs where it is not known."""
+        declared = {
+            **{field.name: field.default for field in self.fields},
+            **{function.name: function.default for function in self.functions},
+            **{name: f.default for view in self.views for name, f in zip(view.inputs, view.features, strict=True)},
+        }
+        return tuple(declared[name] for name in self.inputs)
+
 
 def plan_view(view: FeatureView) -> PlannedView:
     """The lookup of one feature view."""
-    return PlannedView(name=view.name, entity_key=view.entity.key, features=view.features)
+    return PlannedView(name=view.name, entity_keys=view.entity_keys, features=view.features)
 
 
 def plan_lookup(model: Model) -> LookupPlan:
     """The lookup plan of a model."""
-    fields = {f.name: PlannedField(name=f.name, dtype=f.dtype, required=f.required) for f in model.request_fields}
+    fields = {
+        f.name: PlannedField(name=f.name, dtype=f.dtype, required=f.required, default=f.default)
+        for f in model.request_fields
+    }
     for view in model.views:
-        key = PlannedField(name=view.entity.key, dtype=view.entity.dtype, required=True)
-        fields.setdefault(key.name, key)
+        for entity in view.entities:
+            fields.setdefault(entity.key, PlannedField(name=entity.key, dtype=entity.dtype, required=True))
     return LookupPlan(
         model=model.name,
         task=model.task,
         inputs=model.input_names,
         fields=tuple(fields.values()),
         views=tuple(plan_view(view) for view in model.views),
-        functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs) for f in model.on_demand),
+        functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs, default=f.default) for f in model.on_demand),
     )
+
+
+def decode_plan(data: bytes) -> LookupPlan:
+    """A lookup plan from JSON, also one of the time when a view was of one entity only.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If it is none.
+    """
+    document = msgspec.json.decode(data, type=dict[str, Any])
+    document["views"] = msgspec.convert(document.get("views"), list[dict[str, Any]])
+    for view in document["views"]:
+        if "entity_key" in view:
+            view["entity_keys"] = [view.pop("entity_key")]
+    return msgspec.convert(document, LookupPlan)

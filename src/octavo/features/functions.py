@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from octavo.definitions.features import OnDemand
 from octavo.errors import OctavoError, PredictionFailed
+from octavo.features.values import float32
 
 _NUMBERS = "biuf"  # numpy's kinds: bool, signed, unsigned, float
 
@@ -19,9 +20,11 @@ def compute(
 
     Parameters
     ----------
-    columns : mapping of request field to ndarray, shape (n_rows,)
-        As `OnDemand.function` takes them. Nulls are NaN, NaT or None; a column of whole numbers or truths that has
-        any is float64.
+    functions : sequence of OnDemand
+        Each after those that it takes (see `octavo.definitions.order.in_order`).
+    columns : mapping of name to ndarray, shape (n_rows,)
+        As `OnDemand.function` takes them, and features of views by their input names. Nulls are NaN, NaT or None; a
+        column of whole numbers or truths that has any is float64.
 
     Returns
     -------
@@ -33,7 +36,15 @@ def compute(
     PredictionFailed
         If a function raises, or returns anything but one number per row.
     """
-    return {function.name: _run(function, columns, n_rows) for function in functions}
+    known, values = dict(columns), dict[str, npt.NDArray[np.float64]]()
+    for function in functions:
+        known[function.name] = values[function.name] = _run(function, known, n_rows)
+    return values
+
+
+def as_taken(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Values of a view's feature as functions take them: as exact as a predictor has them; NaN where not known."""
+    return float32(values).astype(np.float64)
 
 
 def _run(function: OnDemand, columns: Mapping[str, npt.NDArray[Any]], n_rows: int) -> npt.NDArray[np.float64]:

@@ -6,14 +6,18 @@ reader never sees a half-built view, and a writer that still works on a replaced
 
     b"view\\0<view>"                         pointer: `Generation`, msgpack
     b"state\\0<view>\\0<generation><key>"     state of one entity (`octavo.features.state`)
-    b"seen\\0<source>\\0<event id>"           stream offset of the payload that first held the event, int64
+    b"seen\\0<source>\\0<event id>"           place of the payload that first held the event, int64
+
+Marks are kept per partition of the source's topic (see `octavo.stores.partitions.partition_name`).
 """
 
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -21,8 +25,14 @@ from octavo.definitions.features import FeatureView
 from octavo.errors import IntegrityError
 from octavo.features.layout import Layout, layout_of
 
+Key = str | int | bytes
+"""What one entity is known by; bytes are several keys joined by `composite_key`."""
+
+COMPOSITE = b"c"
+"""What a key joined of several begins with."""
+
 _LONGEST_KEY = 200
-_OFFSET = struct.Struct("<q")
+_PLACE = struct.Struct("<q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +43,10 @@ class Generation:
     ----------
     id : bytes
         Eight bytes.
-    source, key : str
-        The events that feed it, and their column with the entity's key.
+    source : str
+        The events that feed it.
+    keys : tuple of str
+        Their columns with the entities' keys.
     layout : Layout
         Of every state in it.
     """
@@ -42,12 +54,12 @@ class Generation:
     id: bytes
     view: str
     source: str
-    key: str
+    keys: tuple[str, ...]
     layout: Layout
 
     @property
     def applied_mark(self) -> str:
-        """The mark with the stream offset up to which events are in the states."""
+        """The mark with the offset up to which events of the first partition are in the states."""
         return f"applied/{self.view}/{self.id.hex()}"
 
     @property
@@ -65,12 +77,9 @@ def generation_of(view: FeatureView) -> Generation:
         id=os.urandom(8),
         view=view.name,
         source=view.source.name,
-        key=view.key,
+        keys=view.keys,
         layout=layout_of(view.features),
     )
-
-
-_generation_decoder = msgspec.msgpack.Decoder(Generation)
 
 
 def pointer_key(view: str) -> bytes:
@@ -80,7 +89,7 @@ def pointer_key(view: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def decode_generation(data: bytes) -> Generation:
-    """What stands under a pointer key.
+    """What stands under a pointer key, also of the time when a view was of one entity only.
 
     Raises
     ------
@@ -88,21 +97,44 @@ def decode_generation(data: bytes) -> Generation:
         If it cannot be read.
     """
     try:
-        return _generation_decoder.decode(data)
+        document = msgspec.msgpack.decode(data, type=dict[str, Any])
+        if "key" in document:
+            document["keys"] = (document.pop("key"),)
+        return msgspec.convert(document, Generation)
     except msgspec.MsgspecError as error:
         raise IntegrityError(
             f"a feature view's pointer in the online store cannot be read ({error}); run: octavo materialize"
         ) from error
 
 
-def entity_key(key: str | int) -> bytes:
-    """An entity's key as bytes: distinct for text and numbers; a long one by its digest."""
-    encoded = b"i%d" % key if isinstance(key, int) else b"s" + key.encode("utf-8", "surrogatepass")
+def entity_key(key: Key) -> bytes:
+    """An entity's key as bytes: distinct for text, numbers and what `composite_key` made; a long one by its digest."""
+    encoded = (
+        b"s" + key.encode("utf-8", "surrogatepass")
+        if isinstance(key, str)
+        else b"i%d" % key
+        if isinstance(key, int)
+        else key
+    )
     return encoded if len(encoded) <= _LONGEST_KEY else b"h" + blake2b(encoded, digest_size=32).digest()
 
 
+def composite_key(parts: Iterable[object]) -> bytes | None:
+    """Several keys joined so that no others give the same, texts after their length; None if one is no key."""
+    joined = [COMPOSITE]
+    for part in parts:
+        if isinstance(part, str):
+            text = part.encode("utf-8", "surrogatepass")
+            joined.append(b"s%d:%s" % (len(text), text))
+        elif isinstance(part, int):
+            joined.append(b"i%d:" % part)
+        else:
+            return None
+    return b"".join(joined)
+
+
 def seen_mark(source: str) -> str:
-    """The mark with the stream offset up to which the events of a source are in its seen-set."""
+    """The mark with the offset up to which events of a source's first partition are in its seen-set."""
     return f"seen/{source}"
 
 
@@ -110,5 +142,5 @@ def seen_prefix(source: str) -> bytes:
     return b"seen\0" + source.encode() + b"\0"
 
 
-def encode_offset(offset: int) -> bytes:
-    return _OFFSET.pack(offset)
+def encode_place(place: int) -> bytes:
+    return _PLACE.pack(place)

@@ -28,12 +28,24 @@ def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
     digest = hashlib.sha256()
     for _, path in sorted(bundle.code.items()):
         digest.update(path.read_bytes())
-        module = _run(path, name=f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}_{path.stem}")
+    for module in load_modules(bundle):
         found |= {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}
     missing = [function.name for function in bundle.plan.functions if function.name not in found]
     if missing:
         raise IntegrityError(f"bundle {bundle.digest}: its code lacks the on-demand features {', '.join(missing)}")
     return tuple(found[function.name] for function in bundle.plan.functions), digest.hexdigest()
+
+
+def load_modules(bundle: Bundle) -> tuple[ModuleType, ...]:
+    """The project's modules as they were when the bundle was packed, each under a name of its own.
+
+    Raises
+    ------
+    IntegrityError
+        If one fails to load.
+    """
+    name = f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}"
+    return tuple(_run(path, name=f"{name}_{path.stem}") for _, path in sorted(bundle.code.items()))
 
 
 def _run(path: Path, *, name: str) -> ModuleType:

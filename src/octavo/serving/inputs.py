@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from octavo.clock import to_micros
 from octavo.definitions.features import OnDemand
+from octavo.definitions.order import in_order
 from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import DType
 from octavo.errors import OctavoError
-from octavo.features.functions import compute
-from octavo.features.online import OnlineReader, OnlineValues
-from octavo.features.readings import float32
-from octavo.features.values import FeatureStatus
+from octavo.features.defaults import Defaults
+from octavo.features.functions import as_taken, compute
+from octavo.features.online import OnlineReader
+from octavo.features.values import FeatureStatus, OnlineValues, float32
 from octavo.serving.answers import StatusWords
 from octavo.serving.requests import Row
 
@@ -70,13 +71,18 @@ class InputBuilder:
         self.words = StatusWords(plan.inputs)
         self._functions = functions
         self._reader = reader
-        self._keys = tuple((key, place[key]) for key in dict.fromkeys(view.entity_key for view in plan.views))
-        taken = dict.fromkeys(name for function in functions for name in function.inputs)
-        self._taken = tuple((name, place[name], dtypes[name]) for name in taken)
+        keys = dict.fromkeys(key for view in plan.views for key in view.entity_keys)
+        self._keys = tuple((key, place[key]) for key in keys)
         self._first = sum(len(view.features) for view in plan.views)
+        taken = dict.fromkeys(name for function in functions for name in function.inputs)
+        self._taken = tuple((name, place[name], dtypes[name]) for name in taken if name in place)
+        self._taken_features = tuple(
+            (name, column) for column, name in enumerate(plan.inputs[: self._first]) if name in taken
+        )
+        self._in_order = in_order(functions)
+        self._defaults = Defaults(plan.defaults[self._first :])
         sent = self._first + len(functions)
         self._sent = tuple((column, place[name]) for column, name in enumerate(plan.inputs[sent:], start=sent))
-        keys = {key for key, _ in self._keys}
         self._requested = tuple((name, at, dtypes[name]) for name, at in place.items() if name not in keys)
 
     def entities(self, row: Row) -> dict[str, Any]:
@@ -104,12 +110,14 @@ class InputBuilder:
         matrix[:, :first], status[:, :first], ages_s[:, :first] = looked_up.values, looked_up.status, looked_up.ages_s
         if self._functions:
             columns = {name: _column([row[place] for row in rows], dtype) for name, place, dtype in self._taken}
-            values = compute(self._functions, columns, n_rows=len(rows))
+            columns |= {name: _known(looked_up, column) for name, column in self._taken_features}
+            values = compute(self._in_order, columns, n_rows=len(rows))
             for column, function in enumerate(self._functions, start=first):
                 matrix[:, column] = float32(values[function.name])
         for column, place in self._sent:
             matrix[:, column] = np.array([row[place] for row in rows], np.float64)
         status[:, first:] = np.isnan(matrix[:, first:]) * _MISSING
+        self._defaults.stand_in(matrix[:, first:], status[:, first:])
         ages_s[:, first:] = np.nan
         return Inputs(matrix=matrix, status=status, ages_s=ages_s, degraded=degraded)
 
@@ -119,6 +127,12 @@ class InputBuilder:
         except OctavoError as error:
             log.warning("features could not be looked up", extra={"model": self.plan.model, "reason": error.message})
             return self._reader.unread(len(entities)), True
+
+
+def _known(looked_up: OnlineValues, column: int) -> npt.NDArray[np.float64]:
+    """One feature of all rows, as on-demand features take it: without what only stands in."""
+    stands_in = looked_up.status[:, column] == FeatureStatus.DEFAULT
+    return as_taken(np.where(stands_in, np.nan, looked_up.values[:, column]))
 
 
 def _column(values: Sequence[Any], dtype: DType) -> npt.NDArray[Any]:

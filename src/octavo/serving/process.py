@@ -18,13 +18,13 @@ from octavo.processes import PREDICTOR, follow_supervisor, open_clock
 from octavo.servers import AnnouncingServer, listen
 from octavo.serving.app import PredictorApp
 from octavo.serving.metrics import PredictorMetrics
-from octavo.serving.online import ReopeningStore
 from octavo.serving.predict import Predictor
 from octavo.serving.recorder import Recorder
 from octavo.serving.watcher import Watcher
 from octavo.stores.log import LocalLog
 from octavo.stores.objects import ObjectArtifacts
 from octavo.stores.online import online_adapter
+from octavo.stores.reopening import ReopeningStore
 
 log = logging.getLogger(__name__)
 
