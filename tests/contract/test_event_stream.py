@@ -2,24 +2,37 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from octavo.errors import IntegrityError, InvalidRequest
+from octavo.errors import IntegrityError, InvalidRequest, LimitExceeded
+from octavo.stores.kafka import KafkaStream
 from octavo.stores.log import LocalLog
 from octavo.stores.memory import MemoryEventStream
 from octavo.stores.ports import EventStream
+from tests.brokers import Brokers
+
+
+@cache
+def shared_brokers() -> Brokers:
+    """Brokers for all tests of this module; each keeps to a prefix of its own."""
+    return Brokers()
+
 
 MAKERS: dict[str, Callable[[Path], EventStream]] = {
     "memory": lambda _: MemoryEventStream(),
     "log": lambda path: LocalLog(path / "log", sync=True),
     "unsynced log": lambda path: LocalLog(path / "log", sync=False),
     "exclusive log": lambda path: LocalLog(path / "log", sync=False, exclusive=True),
+    "memory of three partitions": lambda _: MemoryEventStream(partitions=3, payload_bytes=1_000_000),
     "log of many segments": lambda path: LocalLog(path / "log", sync=False, segment_bytes=40),
+    "kafka": lambda path: KafkaStream(shared_brokers().address(f"{path.parent.name}-{path.name}".replace("[", "-"))),
 }
+LOCAL = sorted(MAKERS.keys() - {"kafka"})
 
 
 @pytest.fixture(params=MAKERS)
@@ -102,6 +115,28 @@ def test_names_that_lead_elsewhere_are_refused(stream: EventStream, topic: str) 
         stream.read(topic, start=0)
 
 
+def test_each_partition_is_a_log_of_its_own_of_which_the_first_has_the_name_of_the_topic(stream: EventStream) -> None:
+    stream.publish("events.trips", [b"x"])
+    logs = stream.partitions("events.trips")
+    assert logs[0] == "events.trips"
+    for number, log in enumerate(logs[1:], 1):
+        stream.publish(log, [b"%d" % number] * number)
+    assert [stream.end(log) for log in logs] == [1, *range(1, len(logs))]
+    assert [stream.read(log, start=0)[0] for log in logs[1:]] == [(0, b"%d" % n) for n in range(1, len(logs))]
+
+
+def test_a_topic_never_published_to_has_a_partition(stream: EventStream) -> None:
+    assert stream.partitions("events.none")[0] == "events.none"
+
+
+@pytest.mark.parametrize("stream", ["memory of three partitions", "kafka"], indirect=True)
+def test_a_payload_as_large_as_may_be_is_taken_and_a_larger_one_refused(stream: EventStream) -> None:
+    stream.publish("outcomes", [b"x" * stream.payload_bytes])
+    with pytest.raises(LimitExceeded, match="too large for the stream"):
+        stream.publish("outcomes", [b"y", b"x" * (stream.payload_bytes + 1)])
+    assert stream.end("outcomes") == 1
+
+
 def test_threads_may_publish_at_once(stream: EventStream) -> None:
     def publish(name: int) -> None:
         for number in range(50):
@@ -116,13 +151,12 @@ def test_threads_may_publish_at_once(stream: EventStream) -> None:
     assert sorted(payloads) == sorted(b"%d:%d" % (name, number) for name in range(4) for number in range(50))
 
 
+publications = st.lists(st.lists(st.binary(max_size=60), max_size=5), max_size=12)
+starting = st.lists(st.integers(0, 70), max_size=6)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    batches=st.lists(st.lists(st.binary(max_size=60), max_size=5), max_size=12),
-    starts=st.lists(st.integers(0, 70), max_size=6),
-    limit=st.integers(1, 200),
-    maker=st.sampled_from(sorted(MAKERS)),
-)
+@given(batches=publications, starts=starting, limit=st.integers(1, 200), maker=st.sampled_from(LOCAL))
 def test_any_reads_between_any_publications_agree_with_a_list(
     tmp_path_factory: pytest.TempPathFactory,
     batches: list[list[bytes]],
@@ -130,7 +164,18 @@ def test_any_reads_between_any_publications_agree_with_a_list(
     limit: int,
     maker: str,
 ) -> None:
-    stream = MAKERS[maker](tmp_path_factory.mktemp("stream"))
+    check_against_a_list(MAKERS[maker](tmp_path_factory.mktemp("stream")), batches, starts, limit)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=publications, starts=starting.filter(lambda starts: len(starts) < 3), limit=st.integers(1, 200))
+def test_any_reads_of_kafka_agree_with_a_list(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[bytes]], starts: list[int], limit: int
+) -> None:
+    check_against_a_list(MAKERS["kafka"](tmp_path_factory.mktemp("stream")), batches, starts, limit)
+
+
+def check_against_a_list(stream: EventStream, batches: list[list[bytes]], starts: list[int], limit: int) -> None:
     written: list[bytes] = []
     for batch in batches:
         written += batch

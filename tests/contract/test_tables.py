@@ -81,6 +81,24 @@ def test_ensuring_other_columns_is_a_conflict(tables: Tables) -> None:
         tables.ensure("events/trips", pa.schema([("id", pa.int64())]))
 
 
+def test_ensuring_more_columns_adds_them_with_nulls(tables: Tables) -> None:
+    tables.append("events/trips", rows("a"), writer="w", sequence=3)
+    before = tables.version("events/trips")
+    tables.ensure("events/trips", SCHEMA.append(pa.field("more", pa.float64())))
+    tables.ensure("events/trips", SCHEMA.append(pa.field("more", pa.float64())))
+    assert tables.version("events/trips") == before + 1
+    wider = rows("b").append_column("more", pa.array([1.5]))
+    assert not tables.append("events/trips", wider, writer="w", sequence=3)
+    assert tables.append("events/trips", wider, writer="w", sequence=4)
+    found = tables.query("SELECT id, more FROM t ORDER BY id", tables={"t": "events/trips"})
+    assert found.to_pylist() == [{"id": "a", "more": None}, {"id": "b", "more": 1.5}]
+
+
+def test_an_empty_table_can_be_given_more_columns(tables: Tables) -> None:
+    tables.ensure("events/trips", SCHEMA.append(pa.field("more", pa.float64())))
+    assert tables.query("SELECT * FROM t", tables={"t": "events/trips"}).column_names == [*SCHEMA.names, "more"]
+
+
 @pytest.mark.parametrize("kind", [pa.uint8(), pa.timestamp("us"), pa.timestamp("ns", tz="UTC"), pa.date32()], ids=str)
 def test_types_that_would_come_back_as_others_are_refused(tables: Tables, kind: pa.DataType) -> None:
     with pytest.raises(InvalidRequest, match="column 'x' has type"):
@@ -174,3 +192,29 @@ def test_compaction_changes_no_row_and_no_sequence(tables: Tables) -> None:
     tables.compact("events/trips")
     assert ids(tables) == ["r0", "r1", "r2", "r3", "r4"]
     assert not tables.append("events/trips", rows("again"), writer="w", sequence=4)
+
+
+def test_a_pinned_version_can_be_read_whatever_comes_later(tables: Tables) -> None:
+    tables.append("events/trips", rows("a"), writer="w", sequence=0)
+    pinned = tables.pin("events/trips")
+    tables.append("events/trips", rows("b"), writer="w", sequence=1)
+    tables.compact("events/trips")
+    back = tables.query("SELECT id FROM t", tables={"t": "events/trips"}, versions={"events/trips": pinned})
+    assert back["id"].to_pylist() == ["a"]
+    assert ids(tables) == ["a", "b"]
+
+
+def test_an_empty_version_can_be_pinned(tables: Tables) -> None:
+    pinned = tables.pin("events/trips")
+    tables.append("events/trips", rows("a"), writer="w", sequence=0)
+    back = tables.query("SELECT id FROM t", tables={"t": "events/trips"}, versions={"events/trips": pinned})
+    assert back["id"].to_pylist() == []
+
+
+def test_a_version_that_was_not_pinned_is_not_found(tables: Tables) -> None:
+    with pytest.raises(NotFound, match="events/trips@7"):
+        tables.query("SELECT id FROM t", tables={"t": "events/trips"}, versions={"events/trips": 7})
+
+
+def test_a_table_that_does_not_exist_has_no_version_to_pin(tables: Tables) -> None:
+    assert tables.pin("events/others") == -1

@@ -1,7 +1,8 @@
 """Carries events from the stream into the online states and into the table, each exactly once.
 
-An event counts where it first stands in the stream: in the payload whose offset the seen-set holds for its id. The
+An event counts where it first stands in the stream: in the payload whose place the seen-set holds for its id. The
 seen-set, the states and how far they are are written together, so whatever is read again after a crash ends the same.
+Each partition of a source's topic is carried as a log of its own; the seen-set, which all share, is one.
 """
 
 from collections.abc import Iterator
@@ -11,25 +12,31 @@ import pyarrow as pa
 
 from octavo.clock import Clock
 from octavo.definitions.project import Project
+from octavo.features.dead_letters import keep_refused
+from octavo.features.foreign import decode_message
 from octavo.features.keys import (
     decode_generation,
-    encode_offset,
+    encode_place,
     generation_of,
     pointer_key,
     seen_mark,
     seen_prefix,
 )
-from octavo.features.payloads import EVENT_ID, OFFSET, decode_payload, table_of, table_schema, topic_of
+from octavo.features.materialize import materialize
+from octavo.features.payloads import EVENT_ID, OFFSET, table_of, table_schema, topic_of
+from octavo.features.places import place_of
+from octavo.features.seen import WRITER, renew_seen, shipped_ends, was_read
+from octavo.features.stretches import Payload, Stretch, Waiting
 from octavo.features.updates import StateUpdater
-from octavo.stores.ports import OnlineStore, Stores
+from octavo.stores.partitions import ends, partition_name
+from octavo.stores.ports import ConsumerGroup, OnlineStore, Stores
 
-WRITER = "pump"
-"""Name of the pump among the writers of a table of events."""
+_WAITING_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How far a source is, in payloads.
+    """How far a source is, in payloads of all partitions.
 
     Attributes
     ----------
@@ -55,13 +62,14 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class _Payload:
-    offset: int
-    events: pa.RecordBatch
-    ids: list[bytes]
+class _Partition:
+    source: str
+    log: str
+    number: int
 
-    def only(self, rows: list[int]) -> "_Payload":
-        return _Payload(self.offset, self.events.take(pa.array(rows, pa.int64())), [self.ids[row] for row in rows])
+    def named(self, name: str) -> str:
+        """The name of a mark or writer that this partition has for itself."""
+        return partition_name(name, self.number)
 
 
 class Pump:
@@ -72,20 +80,29 @@ class Pump:
     stores : Stores
     project : Project
     clock : Clock
+    group : ConsumerGroup or None
+        Says which partitions are this pump's; all without one.
     """
 
-    def __init__(self, stores: Stores, project: Project, clock: Clock) -> None:
+    def __init__(self, stores: Stores, project: Project, clock: Clock, *, group: ConsumerGroup | None = None) -> None:
         self._stores = stores
         self._project = project
         self._clock = clock
+        self._group = group
         self._views = {name: [v for v in project.views.values() if v.source.name == name] for name in project.sources}
         self._updaters: dict[bytes, StateUpdater] = {}
         self._ensured: set[str] = set()
+        self._waiting = Waiting(_WAITING_BYTES)
 
     def apply(self, source: str, *, max_bytes: int = 8_000_000) -> int:
         """Bring published events into the online states.
 
         Views that are behind the others, because they have just been materialized, catch up by as much again.
+
+        Parameters
+        ----------
+        max_bytes : int
+            How much is read of each partition.
 
         Returns
         -------
@@ -93,17 +110,8 @@ class Pump:
             How many new events were read from the stream; 0 when all are applied.
         """
         self._project.source(source)
-        online = self._stores.online
-        start = online.mark(seen_mark(source))
-        updaters = self._live(source, fresh=start < 0)
-        start = max(start, 0)
-        marks = [max(online.mark(updater.generation.applied_mark), 0) for updater in updaters]
-        behind = [(mark, updater) for mark, updater in zip(marks, updaters, strict=True) if mark < start]
-        caught_up = sum(
-            self._catch_up(source, updater, mark, end=start, max_bytes=max_bytes) for mark, updater in behind
-        )
-        level = [updater for mark, updater in zip(marks, updaters, strict=True) if mark == start]
-        return caught_up + self._advance(source, level, start=start, max_bytes=max_bytes)
+        updaters = self._live(source)
+        return sum(self._apply(partition, updaters, max_bytes=max_bytes) for partition in self._mine(source))
 
     def ship(self, source: str, *, max_bytes: int = 64_000_000) -> int:
         """Bring applied events into the source's table.
@@ -114,36 +122,39 @@ class Pump:
             How many payloads were shipped; 0 when all that are applied are there.
         """
         definition = self._project.source(source)
-        tables, table = self._stores.tables, table_of(source)
         if source not in self._ensured:
-            tables.ensure(table, table_schema(definition))
+            self._stores.tables.ensure(table_of(source), table_schema(definition))
             self._ensured.add(source)
-        start = max(tables.written(table, WRITER), 0)
-        payloads = self._read(source, start=start, end=self._stores.online.mark(seen_mark(source)), max_bytes=max_bytes)
-        if not payloads:
-            return 0
-        schema = table_schema(definition)
-        rows = [_table_rows(first.events, first.offset, schema) for first in self._firsts(source, payloads)]
-        tables.append(table, pa.concat_tables(rows), writer=WRITER, sequence=payloads[-1].offset + 1)
-        return len(payloads)
+        return sum(self._ship(partition, max_bytes=max_bytes) for partition in self._mine(source))
 
     def backlog(self) -> dict[str, Backlog]:
         """How far each source is."""
         return {source: backlog(self._stores, self._project, source) for source in self._project.sources}
 
-    def _live(self, source: str, *, fresh: bool) -> list[StateUpdater]:
-        """Updaters of the live generations of a source.
+    def _mine(self, source: str) -> list[_Partition]:
+        topic = topic_of(source)
+        every = self._stores.stream.partitions(topic)
+        mine = every if self._group is None else self._group.mine(topic)
+        return [_Partition(source, log, number) for number, log in enumerate(every) if log in mine]
 
-        Views of a source that was never read begin empty. One that is added later waits for its materialization.
-        """
-        online, views = self._stores.online, self._views[source]
-        pointers = online.read([pointer_key(view.name) for view in views])
-        if fresh and None in pointers:
-            begun = [generation_of(view) for view, pointer in zip(views, pointers, strict=True) if pointer is None]
-            online.write({pointer_key(g.view): g.encode() for g in begun}, marks={g.applied_mark: 0 for g in begun})
-            pointers = online.read([pointer_key(view.name) for view in views])
+    def _live(self, source: str) -> list[StateUpdater]:
+        """Updaters of the live generations of a source. A view that is added later waits for its materialization."""
+        if not was_read(self._stores, source):
+            self._begin(source)
+        pointers = self._stores.online.read([pointer_key(view.name) for view in self._views[source]])
         updaters = [self._updater(pointer) for pointer in pointers if pointer is not None]
         return [updater for updater in updaters if updater.generation.source == source]
+
+    def _begin(self, source: str) -> None:
+        """Let the views of a source of which the online store knows nothing begin: empty, or as the table has it."""
+        online, views = self._stores.online, self._views[source]
+        if renew_seen(self._stores, source):
+            materialize(self._stores, views, clock=self._clock)
+            return
+        pointers = online.read([pointer_key(view.name) for view in views])
+        begun = [generation_of(view) for view, pointer in zip(views, pointers, strict=True) if pointer is None]
+        if begun:
+            online.write({pointer_key(g.view): g.encode() for g in begun}, marks={g.applied_mark: 0 for g in begun})
 
     def _updater(self, pointer: bytes) -> StateUpdater:
         if pointer not in self._updaters:
@@ -151,58 +162,106 @@ class Pump:
             self._updaters[pointer] = StateUpdater(generation, self._project.source(generation.source))
         return self._updaters[pointer]
 
-    def _advance(self, source: str, updaters: list[StateUpdater], *, start: int, max_bytes: int) -> int:
+    def _apply(self, partition: _Partition, updaters: list[StateUpdater], *, max_bytes: int) -> int:
+        online = self._stores.online
+        start = max(online.mark(partition.named(seen_mark(partition.source))), 0)
+        marks = [max(online.mark(partition.named(u.generation.applied_mark)), 0) for u in updaters]
+        behind = [(mark, updater) for mark, updater in zip(marks, updaters, strict=True) if mark < start]
+        caught_up = sum(
+            self._catch_up(partition, updater, mark, end=start, max_bytes=max_bytes) for mark, updater in behind
+        )
+        level = [updater for mark, updater in zip(marks, updaters, strict=True) if mark == start]
+        return caught_up + self._advance(partition, level, start=start, max_bytes=max_bytes)
+
+    def _advance(self, partition: _Partition, updaters: list[StateUpdater], *, start: int, max_bytes: int) -> int:
         """Take in payloads that no view has yet."""
-        payloads = self._read(source, start=start, end=None, max_bytes=max_bytes)
-        if not payloads:
+        stretch = self._read(partition, start=start, end=None, max_bytes=max_bytes)
+        if stretch.reached == start:
             return 0
-        prefix = seen_prefix(source)
-        firsts = list(self._firsts(source, payloads))
+        self._keep_refused(partition.source, stretch.payloads)
+        prefix = seen_prefix(partition.source)
+        firsts = list(self._firsts(partition.source, stretch.payloads, is_new=True))
         values: dict[bytes, bytes | None] = {}
         for payload in firsts:
-            values |= dict.fromkeys([prefix + event for event in payload.ids], encode_offset(payload.offset))
+            values |= dict.fromkeys([prefix + event for event in payload.ids], encode_place(payload.place))
         values |= self._updated(updaters, firsts)
-        end = payloads[-1].offset + 1
-        marks = {seen_mark(source): end} | {updater.generation.applied_mark: end for updater in updaters}
-        self._stores.online.write(values, marks=marks)
-        return sum(len(payload.ids) for payload in payloads)
+        names = (seen_mark(partition.source), *(updater.generation.applied_mark for updater in updaters))
+        self._stores.online.write(values, marks={partition.named(name): stretch.reached for name in names})
+        self._waiting.keep(partition.log, Stretch(start, firsts, stretch.reached))
+        if self._group is not None:
+            self._group.applied(partition.log, stretch.reached)
+        return stretch.rows
 
-    def _catch_up(self, source: str, updater: StateUpdater, start: int, *, end: int, max_bytes: int) -> int:
+    def _keep_refused(self, source: str, payloads: list[Payload]) -> None:
+        """Make dead letters of what cannot be taken, before it is passed over for good; twice is once."""
+        refused = [event for payload in payloads for event in payload.refused]
+        if refused:
+            keep_refused(refused, source=source, stream=self._stores.stream, clock=self._clock)
+
+    def _catch_up(self, partition: _Partition, updater: StateUpdater, start: int, *, end: int, max_bytes: int) -> int:
         """Take payloads that are in the seen-set already into a view that is behind."""
-        payloads = self._read(source, start=start, end=end, max_bytes=max_bytes)
-        values = self._updated([updater], list(self._firsts(source, payloads)))
-        self._stores.online.write(values, marks={updater.generation.applied_mark: payloads[-1].offset + 1})
-        return sum(len(payload.ids) for payload in payloads)
+        stretch = self._read(partition, start=start, end=end, max_bytes=max_bytes)
+        values = self._updated([updater], list(self._firsts(partition.source, stretch.payloads)))
+        mark = partition.named(updater.generation.applied_mark)
+        self._stores.online.write(values, marks={mark: stretch.reached})
+        return stretch.rows
 
-    def _updated(self, updaters: list[StateUpdater], payloads: list[_Payload]) -> dict[bytes, bytes | None]:
+    def _ship(self, partition: _Partition, *, max_bytes: int) -> int:
+        tables, table = self._stores.tables, table_of(partition.source)
+        writer = partition.named(WRITER)
+        start = max(tables.written(table, writer), 0)
+        end = max(self._stores.online.mark(partition.named(seen_mark(partition.source))), 0)
+        if end <= start:
+            return 0
+        stretch = self._waiting.take(partition.log, start=start, max_bytes=max_bytes)
+        if stretch is None:
+            read = self._read(partition, start=start, end=end, max_bytes=max_bytes)
+            stretch = Stretch(start, list(self._firsts(partition.source, read.payloads)), read.reached)
+        schema = table_schema(self._project.source(partition.source))
+        rows = [_table_rows(first.events, first.place, schema) for first in stretch.payloads]
+        tables.append(table, pa.concat_tables([schema.empty_table(), *rows]), writer=writer, sequence=stretch.reached)
+        return max(len(stretch.payloads), 1)
+
+    def _updated(self, updaters: list[StateUpdater], payloads: list[Payload]) -> dict[bytes, bytes | None]:
         groups = [updater.group([updater.rows(payload.events) for payload in payloads]) for updater in updaters]
-        found = iter(self._stores.online.read([key for group in groups for key in group]))
+        found = iter(self._stores.online.read([key for group in groups for key in group.keys]))
         now_us = self._clock.now_us()
         values: dict[bytes, bytes | None] = {}
         for updater, group in zip(updaters, groups, strict=True):
-            values.update(updater.update(group, [next(found) for _ in group], now_us=now_us))
+            values.update(updater.update(group, [next(found) for _ in group.keys], now_us=now_us))
         return values
 
-    def _read(self, source: str, *, start: int, end: int | None, max_bytes: int) -> list[_Payload]:
-        topic = topic_of(source)
-        if end is not None and start >= end:
-            return []
-        payloads = []
-        for offset, payload in self._stores.stream.read(topic, start=start, max_bytes=max_bytes):
-            if end is None or offset < end:
-                events = decode_payload(payload, topic=topic, offset=offset)
-                payloads.append(_Payload(offset, events, events.column(EVENT_ID).to_pylist()))
-        return payloads
+    def _read(self, partition: _Partition, *, start: int, end: int | None, max_bytes: int) -> Stretch:
+        """Payloads from `start` to before `end`, or to where the log ended when it was asked."""
+        stream = self._stores.stream
+        until = stream.end(partition.log) if end is None else end
+        if start == until:
+            return Stretch(start, [], start)
+        found = [at for at in stream.read(partition.log, start=start, max_bytes=max_bytes) if at[0] < until]
+        payloads = [self._decoded(partition, offset, payload) for offset, payload in found]
+        return Stretch(start, payloads, found[-1][0] + 1 if found else until)
 
-    def _firsts(self, source: str, payloads: list[_Payload]) -> Iterator[_Payload]:
-        """The payloads with only those events that stand in the stream for the first time."""
+    def _decoded(self, partition: _Partition, offset: int, payload: bytes) -> Payload:
+        source = self._project.source(partition.source)
+        message = decode_message(payload, source, log=partition.log, offset=offset, now_us=self._clock.now_us())
+        ids = message.events.column(EVENT_ID).to_pylist()
+        return Payload(place_of(partition.number, offset), message.events, ids, message.refused)
+
+    def _firsts(self, source: str, payloads: list[Payload], *, is_new: bool = False) -> Iterator[Payload]:
+        """The payloads with only those events that stand in the stream for the first time.
+
+        Parameters
+        ----------
+        is_new : bool
+            Whether an event that the seen-set does not have is one; else it was refused when it was read first.
+        """
         prefix = seen_prefix(source)
         found = iter(self._stores.online.read([prefix + event for payload in payloads for event in payload.ids]))
         taken: set[bytes] = set()
         for payload in payloads:
-            here, chosen = encode_offset(payload.offset), []
+            here, chosen = encode_place(payload.place), []
             for row, (event, stored) in enumerate(zip(payload.ids, found, strict=False)):
-                if (stored is None or stored == here) and event not in taken:
+                if (stored == here or (is_new and stored is None)) and event not in taken:
                     taken.add(event)
                     chosen.append(row)
             yield payload if len(chosen) == len(payload.ids) else payload.only(chosen)
@@ -210,30 +269,32 @@ class Pump:
 
 def backlog(stores: Stores, project: Project, source: str) -> Backlog:
     """How far a source is; may be asked by any process."""
+    published = ends(stores.stream, topic_of(source))
     return Backlog(
-        published=stores.stream.end(topic_of(source)),
-        applied=applied_end(stores.online, project, source),
-        shipped=max(stores.tables.written(table_of(source), WRITER), 0),
+        published=sum(published),
+        applied=sum(applied_ends(stores.online, project, source, partitions=len(published))),
+        shipped=sum(shipped_ends(stores.tables, source, partitions=len(published))),
     )
 
 
-def applied_end(online: OnlineStore, project: Project, source: str) -> int:
-    """The stream offset up to which a source's events are in the online states of all views; quick to ask."""
-    applied = [online.mark(seen_mark(source))]
+def applied_ends(online: OnlineStore, project: Project, source: str, *, partitions: int) -> tuple[int, ...]:
+    """Up to which offset of each partition events are in the online states of all views of a source; quick to ask."""
     views = [view for view in project.views.values() if view.source.name == source]
     pointers = online.read([pointer_key(view.name) for view in views])
     live = [decode_generation(pointer) for pointer in pointers if pointer is not None]
-    applied += [online.mark(generation.applied_mark) for generation in live if generation.source == source]
-    return max(min(applied), 0)
+    names = [seen_mark(source), *(generation.applied_mark for generation in live if generation.source == source)]
+    return tuple(
+        max(min(online.mark(partition_name(name, number)) for name in names), 0) for number in range(partitions)
+    )
 
 
-def _table_rows(events: pa.RecordBatch, offset: int, schema: pa.Schema) -> pa.Table:
+def _table_rows(events: pa.RecordBatch, place: int, schema: pa.Schema) -> pa.Table:
     """Events as rows of their source's table; a column that the source did not have yet is null."""
     names = events.schema.names
     columns = []
     for field in schema:
         if field.name == OFFSET:
-            columns.append(pa.repeat(pa.scalar(offset, pa.int64()), events.num_rows))
+            columns.append(pa.repeat(pa.scalar(place, pa.int64()), events.num_rows))
         elif field.name in names:
             columns.append(events.column(field.name).cast(field.type))
         else:

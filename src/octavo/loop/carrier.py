@@ -13,15 +13,18 @@ from dataclasses import replace
 from functools import partial
 
 from octavo.errors import Conflict, OctavoError, Unavailable
+from octavo.features.dead_letters import ship_letters, topic_of_letters
 from octavo.features.payloads import topic_of
 from octavo.features.pump import Pump
+from octavo.features.seen import shipped_ends
 from octavo.monitoring.outcomes import TOPIC as OUTCOMES
 from octavo.monitoring.outcomes import ship_outcomes
 from octavo.monitoring.prediction_log import ship_predictions
 from octavo.operations import Context
 from octavo.serving.recorder import TOPIC as PREDICTIONS
 from octavo.stores.ownership import online_lock
-from octavo.stores.ports import EventStream
+from octavo.stores.partitions import ends
+from octavo.stores.ports import ConsumerGroup, EventStream, Tables
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +45,26 @@ class Carrier:
         The same stream as the context's, opened again: each reads on from its own place.
     records : EventStream
         The predictor's log.
+    group : ConsumerGroup or None
+        Says which partitions of the sources are carried here; without one, all.
     """
 
-    def __init__(self, context: Context, *, shipping: EventStream, records: EventStream) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        shipping: EventStream,
+        records: EventStream,
+        group: ConsumerGroup | None = None,
+    ) -> None:
         self._stream, self._shipping, self._records = context.stores.stream, shipping, records
         self._tables = context.stores.tables
         self._sources = tuple(context.project.sources)
-        self._applier = Pump(context.stores, context.project, context.clock)
-        self._shipper = Pump(replace(context.stores, stream=shipping), context.project, context.clock)
-        self._applied: dict[str, int] = {}
-        self._shipped: dict[str, int] = {}
+        self._group = group
+        self._applier = Pump(context.stores, context.project, context.clock, group=group)
+        self._shipper = Pump(replace(context.stores, stream=shipping), context.project, context.clock, group=group)
+        self._applied: dict[str, tuple[object, ...]] = {}
+        self._shipped: dict[str, tuple[object, ...]] = {}
         self._apply_turn, self._ship_turn = threading.Lock(), threading.Lock()
         self._stop = threading.Event()
         self._threads = (
@@ -71,7 +84,7 @@ class Carrier:
             if thread.is_alive():
                 thread.join()
         try:
-            self.ship_all()
+            self._ship_mine()
         except OctavoError as error:
             log.error("not all is in the tables: %s", error.message)
 
@@ -81,31 +94,57 @@ class Carrier:
             return sum(self._apply(source) for source in self._sources)
 
     def ship_all(self) -> None:
-        """Bring all that was accepted before this call into the tables."""
+        """Bring all that was accepted before this call into the tables.
+
+        Raises
+        ------
+        Unavailable
+            If another worker carries some partitions, and has not done so within a minute.
+        """
+        wanted = {} if self._group is None else {s: ends(self._stream, topic_of(s)) for s in self._sources}
+        deadline_s = time.monotonic() + _WAIT_FOR_WORKER_S
+        self._ship_mine()
+        while behind := [source for source, end in wanted.items() if not _is_shipped(self._tables, source, end)]:
+            if time.monotonic() > deadline_s:
+                raise Unavailable(
+                    f"another worker, which carries some partitions of {behind[0]!r}, has not brought them into their "
+                    f"table within {_WAIT_FOR_WORKER_S:g} s; see whether it runs"
+                )
+            time.sleep(_WAIT_POLL_S)
+            self._ship_mine()
+
+    def _mine(self, topic: str) -> tuple[str, ...]:
+        return () if self._group is None else self._group.mine(topic)
+
+    def _ship_mine(self) -> None:
+        """Bring all into the tables that is carried here."""
         self.apply_all()
         with self._ship_turn:
             for source in self._sources:
                 self._ship(topic_of(source), self._shipping, partial(self._shipper.ship, source))
+                if self._group is None or topic_of(source) in self._mine(topic_of(source)):
+                    letters = partial(ship_letters, source, self._shipping, self._tables)
+                    self._ship(topic_of_letters(source), self._shipping, letters)
             self._ship(PREDICTIONS, self._records, partial(ship_predictions, self._records, self._tables))
             self._ship(OUTCOMES, self._shipping, partial(ship_outcomes, self._shipping, self._tables))
 
     def _apply(self, source: str) -> int:
-        end = self._stream.end(topic_of(source))
-        if end == self._applied.get(source):
+        reached = (*ends(self._stream, topic_of(source)), self._mine(topic_of(source)))
+        if reached == self._applied.get(source):
             return 0
         applied = 0
         while events := self._applier.apply(source):
             applied += events
-        self._applied[source] = end
+        self._applied[source] = reached
         return applied
 
     def _ship(self, topic: str, stream: EventStream, ship: Callable[[], int]) -> None:
-        end = stream.end(topic)
-        if end == self._shipped.get(topic):
+        reached = (*ends(stream, topic), self._mine(topic))
+        if reached == self._shipped.get(topic):
             return
         while ship():
             pass
-        self._shipped[topic] = end
+        self._shipped[topic] = reached
 
     def _apply_steadily(self) -> None:
         pause_s, busy_until = _SHORTEST_PAUSE_S, time.monotonic()
@@ -117,7 +156,7 @@ class Carrier:
 
     def _ship_steadily(self) -> None:
         while not self._stop.wait(SHIP_EVERY_S):
-            self.ship_all()
+            self._ship_mine()
 
     def _repeat(self, what: str, run: Callable[[], None]) -> None:
         """Run until stopped, through whatever fails: a store that is away comes back."""
@@ -142,9 +181,10 @@ def bring_events_into_tables(context: Context) -> None:
         If the worker has not done so within a minute.
     """
     pump = Pump(context.stores, context.project, context.clock)
-    wanted = {source: context.stores.stream.end(topic_of(source)) for source in context.project.sources}
+    stores = context.stores
+    wanted = {source: ends(stores.stream, topic_of(source)) for source in context.project.sources}
     deadline = time.monotonic() + _WAIT_FOR_WORKER_S
-    while behind := [source for source, state in pump.backlog().items() if state.shipped < wanted[source]]:
+    while behind := [source for source, end in wanted.items() if not _is_shipped(stores.tables, source, end)]:
         try:
             _pump_all(pump, behind)
         except Conflict as error:
@@ -156,6 +196,11 @@ def bring_events_into_tables(context: Context) -> None:
                     f"{_WAIT_FOR_WORKER_S:g} s; see .octavo/logs/worker.log"
                 ) from error
             time.sleep(_WAIT_POLL_S)
+
+
+def _is_shipped(tables: Tables, source: str, wanted: tuple[int, ...]) -> bool:
+    shipped = shipped_ends(tables, source, partitions=len(wanted))
+    return all(at >= end for at, end in zip(shipped, wanted, strict=True))
 
 
 def _pump_all(pump: Pump, sources: list[str]) -> None:

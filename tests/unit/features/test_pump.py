@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
-from tests.plants import SECOND, START, Plant, machines, project_of, readings, sites
+from tests.plants import SECOND, START, Plant, machines, project_of, readings, sites, views
 
 import octavo as oc
 from octavo.definitions.features import FeatureView
-from octavo.errors import IntegrityError, NotFound
+from octavo.errors import NotFound
+from octavo.features.dead_letters import Letter, find_letters
 from octavo.features.materialize import materialize, pending_views
 from octavo.features.pump import Pump
 from octavo.stores.memory import MemoryOnlineStore
@@ -27,6 +29,10 @@ def shipped(plant: Plant) -> list[tuple[int, int]]:
         "SELECT number, _offset FROM events ORDER BY ALL", tables={"events": "events/readings"}
     )
     return list(zip(*rows.to_pydict().values(), strict=True))
+
+
+def letters(plant: Plant) -> list[Letter]:
+    return find_letters("readings", stream=plant.stores.stream, tables=plant.stores.tables)
 
 
 def test_an_event_sent_again_counts_once_in_states_and_table() -> None:
@@ -138,11 +144,24 @@ def test_states_are_built_from_the_table_when_the_online_store_was_lost() -> Non
     assert shipped(plant) == [(1, 0), (2, 0), (3, 1)]
 
 
+def test_an_online_store_that_is_lost_meanwhile_is_built_again_from_the_table() -> None:
+    plant = Plant()
+    plant.send(events(1, 2))
+    plant.apply()
+    plant.ship()
+    plant.stores = replace(plant.stores, online=MemoryOnlineStore())
+    plant.restart()
+    plant.send(events(2, 3))
+    assert plant.pump.apply("readings") == 2
+    assert counted(plant) == 3
+    assert pending_views(plant.stores.online, project_of(*views)) == ()
+
+
 def test_states_of_an_older_definition_stay_live_until_the_new_one_is_built() -> None:
     plant = Plant()
     plant.send(events(1))
     plant.apply()
-    changed = FeatureView("machines", entity=machines.entity, source=readings, features=[oc.count(over="2h")])
+    changed = FeatureView("machines", entity=machines.entities, source=readings, features=[oc.count(over="2h")])
     plant.restart(changed, sites)
     plant.send(events(2))
     plant.apply()
@@ -191,11 +210,41 @@ def test_progress_is_told() -> None:
     assert [fraction for fraction, _ in told] == [0, 0.5, 1]
 
 
-def test_a_payload_of_something_else_is_named() -> None:
+def test_a_payload_of_something_else_becomes_a_dead_letter_and_stops_nothing() -> None:
     plant = Plant()
     plant.stores.stream.publish("events.readings", [b"no events"])
-    with pytest.raises(IntegrityError, match=r"payload 0 of topic 'events\.readings'"):
-        plant.apply()
+    plant.send(events(1))
+    plant.apply()
+    plant.ship()
+    [letter] = letters(plant)
+    assert "payload 0 of topic 'events.readings' holds no events" in letter.reason
+    assert (letter.payload, counted(plant), shipped(plant)) == (b"no events", 1, [(1, 1)])
+
+
+def test_messages_of_another_application_are_taken_row_by_row() -> None:
+    plant = Plant()
+    good = {"number": 1, "happened": "2013-12-31T00:00:00Z", "known": "2013-12-31T00:00:00Z", "machine": "a", "site": 1}
+    bad = {**good, "number": "two"}
+    for message in (good, [good, bad, {**good, "number": 3}], [], [{**good, "known": None}]):
+        plant.stores.stream.publish("events.readings", [msgspec.json.encode(message)])
+    plant.stores.stream.publish("events.readings", [b"{"])
+    plant.apply()
+    plant.ship()
+    assert counted(plant) == 2
+    assert shipped(plant) == [(1, 0), (3, 1)]
+    assert sorted(letter.field for letter in letters(plant)) == ["", "known", "number"]
+    assert plant.pump.backlog()["readings"].unshipped == 0
+
+
+def test_what_was_refused_when_it_was_read_is_not_shipped_later() -> None:
+    plant = Plant()
+    early = {"number": 1, "happened": "2013-12-31T00:00:00Z", "known": "2013-12-31T01:00:00Z", "machine": "a"}
+    plant.stores.stream.publish("events.readings", [msgspec.json.encode(early)])
+    plant.apply()
+    plant.wait(3_600 * SECOND)
+    plant.ship()
+    assert shipped(plant) == []
+    assert [letter.field for letter in letters(plant)] == ["known"]
 
 
 def test_an_unknown_source_is_named() -> None:

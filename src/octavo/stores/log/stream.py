@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from octavo.stores.log.frames import LONGEST_BATCH
 from octavo.stores.log.segments import segment_offsets
 from octavo.stores.log.topics import TopicReader, TopicWriter
 from octavo.stores.names import check_topic
@@ -42,7 +43,16 @@ class LocalLog:
         self._tails: dict[str, TopicReader] = {}
         self._lock = threading.Lock()
 
-    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
+    @property
+    def payload_bytes(self) -> int:
+        """See `EventStream.payload_bytes`."""
+        return LONGEST_BATCH // 2
+
+    def partitions(self, topic: str) -> tuple[str, ...]:
+        """See `EventStream.partitions`: a topic on a local disk is one log."""
+        return (check_topic(topic),)
+
+    def publish(self, log: str, payloads: Sequence[bytes]) -> int:
         """See `EventStream.publish`; what `sync` says limits the promise.
 
         Raises
@@ -53,11 +63,11 @@ class LocalLog:
             If bytes in the midst of a synced topic have changed since they were written.
         """
         if not payloads:
-            return self.end(topic)
-        writer = self._writers.get(topic) or self._writer(topic)
+            return self.end(log)
+        writer = self._writers.get(log) or self._writer(log)
         return writer.publish(payloads)
 
-    def read(self, topic: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
+    def read(self, log: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
         """See `EventStream.read`.
 
         Raises
@@ -66,13 +76,13 @@ class LocalLog:
             If `start` is beyond the topic's end, or bytes before the end have changed since they were written.
         """
         with self._lock:
-            reader = self._readers.get(topic) or self._readers.setdefault(topic, TopicReader(self._folder(topic)))
+            reader = self._readers.get(log) or self._readers.setdefault(log, TopicReader(self._folder(log)))
             return reader.read(start, max_bytes)
 
-    def end(self, topic: str) -> int:
+    def end(self, log: str) -> int:
         """See `EventStream.end`."""
         with self._lock:
-            tail = self._tails.get(topic) or self._tails.setdefault(topic, TopicReader(self._folder(topic)))
+            tail = self._tails.get(log) or self._tails.setdefault(log, TopicReader(self._folder(log)))
             return tail.end()
 
     def topics(self) -> list[str]:
