@@ -39,6 +39,15 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """[engine]: what runs heavy queries, ``duckdb:`` or ``spark:MASTER``, and what this machine gives to queries."""
+
+    url: str = "duckdb:"
+    memory: str = "2GB"
+    threads: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class ControlSettings:
     """[control]: the HTTP API and console. Port 0 takes a free one."""
 
@@ -70,15 +79,39 @@ class ClockSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditSettings:
+    """[audit]: how often, on how many predictions and how strictly the worker compares training and serving.
+
+    Attributes
+    ----------
+    every : str
+        ``24h``; ``never`` for not by itself.
+    sample : int
+        Predictions of each deployment at each audit, at most.
+    lag : str
+        How long an event may be accepted and not yet be in the online features without these being wrong.
+    late : float
+        Share of late values of one feature from which an audit remarks on it.
+    """
+
+    every: str = "24h"
+    sample: int = 1_000
+    lag: str = "1h"
+    late: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of a project, and the folder that they are relative to."""
 
     root: Path = field(default_factory=Path.cwd)
     project: ProjectSettings = field(default_factory=ProjectSettings)
     stores: StoreSettings = field(default_factory=StoreSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     predictor: PredictorSettings = field(default_factory=PredictorSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     @property
     def home(self) -> Path:
@@ -98,9 +131,11 @@ class Config:
 _SECTIONS = {
     "project": ProjectSettings,
     "stores": StoreSettings,
+    "engine": EngineSettings,
     "control": ControlSettings,
     "predictor": PredictorSettings,
     "clock": ClockSettings,
+    "audit": AuditSettings,
 }
 
 

@@ -32,6 +32,30 @@ def plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, _plain(field.type, column=field.name)) for field in schema])
 
 
+def in_utc(table: pa.Table) -> pa.Table:
+    """A table with its times of any zone as timestamp[us, tz=UTC]."""
+    wanted = [
+        field.with_type(TIME) if pa.types.is_timestamp(field.type) and field.type.tz else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(wanted))
+
+
+def added_columns(existing: pa.Schema, wanted: pa.Schema, *, table: str) -> list[pa.Field]:
+    """The columns that a table still lacks.
+
+    Raises
+    ------
+    Conflict
+        If it has one that is not wanted, or is wanted of another type.
+    """
+    kept = [wanted.field(field.name) for field in existing if field.name in wanted.names]
+    if kept != list(existing):
+        columns = ", ".join(f"{field.name} {field.type}" for field in existing)
+        raise Conflict(f"table {table!r} exists with other columns: {columns}", table=table)
+    return [field for field in wanted if field.name not in existing.names]
+
+
 def conform(rows: pa.Table, schema: pa.Schema, *, table: str) -> pa.Table:
     """Rows with their columns in a table's order and types.
 

@@ -1,70 +1,46 @@
 """SELECTs over files and frames, in DuckDB."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
 
-from octavo.errors import InvalidRequest, Unavailable
-from octavo.stores.columns import TIME
-
-Relation: TypeAlias = "Sequence[str] | pa.Table"
-"""What a name in a query stands for: paths of Parquet files that share one schema (at least one), or rows."""
+from octavo.errors import InvalidRequest, OutOfMemory, Unavailable
+from octavo.stores.columns import in_utc
+from octavo.stores.ports import Relation
+from octavo.stores.spill import Spill
 
 
 class DuckDB:
-    """One embedded engine; safe to use from several threads.
+    """One embedded engine, started with the first query; safe to use from several threads.
 
     Parameters
     ----------
     threads : int
     memory_limit : str
     spill : Path or None
-        The folder for what does not fit into the memory limit; without one such a query fails.
+        Below it a folder is made for what does not fit into the memory limit; without one such a query fails.
     """
 
     def __init__(self, *, threads: int = 2, memory_limit: str = "2GB", spill: Path | None = None) -> None:
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": threads,
-                "memory_limit": memory_limit,
-                "temp_directory": str(spill or ""),
-                "python_enable_replacements": False,
-                "autoload_known_extensions": False,
-                "autoinstall_known_extensions": False,
-            },
-        )
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET parquet_metadata_cache = true")
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._spill = Spill(spill) if spill else None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._lock = threading.Lock()
 
     def select(
         self, sql: str, *, relations: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
     ) -> pa.Table:
-        """Run one SELECT.
-
-        Returns
-        -------
-        pa.Table
-            Times are timestamp[us, tz=UTC].
-
-        Raises
-        ------
-        InvalidRequest
-            If it is not one SELECT, or DuckDB cannot run it.
-        Unavailable
-            If files cannot be read now, or the memory limit does not suffice.
-        FileNotFoundError
-            If a file has vanished.
-        """
+        """See `Engine.select`."""
         _check_select(sql)
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             for name, relation in relations.items():
                 _bind(cursor, name, relation)
-            return _in_utc(cursor.sql(sql, params=dict(parameters or {})).to_arrow_table())
+            return in_utc(cursor.sql(sql, params=dict(parameters or {})).to_arrow_table())
         except duckdb.Error as error:
             raise _translated(error, sql) from error
         finally:
@@ -72,7 +48,34 @@ class DuckDB:
 
     def close(self) -> None:
         """Release what is held."""
-        self._connection.close()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        if self._spill is not None:
+            self._spill.release()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection.cursor()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": self._threads,
+                "memory_limit": self._memory_limit,
+                "temp_directory": str(self._spill.claim()) if self._spill else "",
+                "python_enable_replacements": False,
+                "autoload_known_extensions": False,
+                "autoinstall_known_extensions": False,
+            },
+        )
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET parquet_metadata_cache = true")
+        return connection
 
 
 def _check_select(sql: str) -> None:
@@ -100,20 +103,12 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _in_utc(table: pa.Table) -> pa.Table:
-    wanted = [
-        field.with_type(TIME) if pa.types.is_timestamp(field.type) and field.type.tz else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(wanted))
-
-
 def _translated(error: duckdb.Error, sql: str) -> Exception:
     text = str(error)
     if isinstance(error, duckdb.IOException) and ("No files found" in text or "No such file" in text):
         return FileNotFoundError(text)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return Unavailable(f"a query needs more memory than it may use: {text}")
+        return OutOfMemory(f"a query needs more memory than [engine] memory allows: {text}")
     if isinstance(error, duckdb.IOException):
         return Unavailable(f"a table's files cannot be read now: {text}")
     return InvalidRequest(f"DuckDB cannot run this query: {text}", sql=sql)

@@ -8,10 +8,11 @@ from itertools import islice
 import pyarrow as pa
 
 from octavo.errors import Conflict, IntegrityError, NotFound
-from octavo.stores.columns import conform, plain
+from octavo.stores.columns import added_columns, conform, plain
 from octavo.stores.duckdb import DuckDB
 from octavo.stores.names import check_document_name, check_table, check_topic, digest_of, hex_of
-from octavo.stores.ports import AuditEvent, Notice, R, Record, Transaction
+from octavo.stores.partitions import check_sizes, partition_names, split_partition
+from octavo.stores.ports import AuditEvent, Engine, Notice, R, Record, Transaction
 from octavo.stores.records import Body, conditions, decode, encode
 
 
@@ -87,13 +88,21 @@ class MemoryMetadata:
 
 
 class MemoryTables:
-    """Tables of one process, queried by DuckDB."""
+    """Tables of one process, queried by DuckDB.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    heavy : Engine or None
+        What runs heavy queries, if not DuckDB too.
+    """
+
+    def __init__(self, *, heavy: Engine | None = None) -> None:
         self._tables: dict[str, pa.Table] = {}
+        self._pinned: dict[tuple[str, int], pa.Table] = {}
         self._versions: dict[str, int] = {}
         self._written: dict[tuple[str, str], int] = {}
         self._duckdb = DuckDB()
+        self._heavy = heavy or self._duckdb
         self._lock = threading.Lock()
 
     def ensure(self, table: str, schema: pa.Schema) -> None:
@@ -104,8 +113,11 @@ class MemoryTables:
             if existing is None:
                 self._tables[table] = wanted.empty_table()
                 self._versions[table] = 0
-            elif existing.schema != wanted:
-                raise Conflict(f"table {table!r} exists with other columns", table=table)
+                return
+            for field in added_columns(existing.schema, wanted, table=table):
+                existing = existing.append_column(field, pa.nulls(existing.num_rows, field.type))
+                self._tables[table] = existing
+                self._versions[table] += 1
 
     def append(self, table: str, rows: pa.Table, *, writer: str, sequence: int) -> bool:
         with self._lock:
@@ -124,6 +136,12 @@ class MemoryTables:
     def version(self, table: str) -> int:
         return self._versions.get(table, -1)
 
+    def pin(self, table: str) -> int:
+        version = self.version(table)
+        if version >= 0:
+            self._pinned[table, version] = self._tables[table]
+        return version
+
     def query(
         self,
         sql: str,
@@ -131,17 +149,25 @@ class MemoryTables:
         tables: Mapping[str, str],
         frames: Mapping[str, pa.Table] | None = None,
         parameters: Mapping[str, object] | None = None,
+        heavy: bool = False,
+        versions: Mapping[str, int] | None = None,
     ) -> pa.Table:
-        relations = {name: self._existing(table) for name, table in tables.items()}
-        return self._duckdb.select(sql, relations={**relations, **(frames or {})}, parameters=parameters)
+        asked = versions or {}
+        relations = {name: self._existing(table, version=asked.get(table)) for name, table in tables.items()}
+        engine = self._heavy if heavy else self._duckdb
+        return engine.select(sql, relations={**relations, **(frames or {})}, parameters=parameters)
 
     def compact(self, table: str) -> None:
         self._tables[table] = self._existing(table).combine_chunks()
 
-    def _existing(self, table: str) -> pa.Table:
+    def _existing(self, table: str, *, version: int | None = None) -> pa.Table:
         if table not in self._tables:
             raise NotFound("table", table, self._tables)
-        return self._tables[table]
+        if version is None:
+            return self._tables[table]
+        if (table, version) not in self._pinned:
+            raise NotFound("table version", f"{table}@{version}")
+        return self._pinned[table, version]
 
 
 class MemoryOnlineStore:
@@ -173,23 +199,37 @@ class MemoryOnlineStore:
 
 
 class MemoryEventStream:
-    """Topics as lists."""
+    """Logs as lists.
 
-    def __init__(self) -> None:
-        self._topics: dict[str, list[bytes]] = {}
+    Parameters
+    ----------
+    partitions : int
+        Of each topic; may be raised at any time.
+    payload_bytes : int
+    """
+
+    def __init__(self, *, partitions: int = 1, payload_bytes: int = 1_000_000_000) -> None:
+        self.partition_count = partitions
+        self.payload_bytes = payload_bytes
+        self._logs: dict[str, list[bytes]] = {}
         self._lock = threading.Lock()
 
-    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
-        check_topic(topic)
+    def partitions(self, topic: str) -> tuple[str, ...]:
+        return partition_names(check_topic(topic), self.partition_count)
+
+    def publish(self, log: str, payloads: Sequence[bytes]) -> int:
+        split_partition(log)
+        check_sizes(payloads, most=self.payload_bytes)
         with self._lock:
             if payloads:
-                self._topics.setdefault(topic, []).extend(bytes(payload) for payload in payloads)
-            return len(self._topics.get(topic, ()))
+                self._logs.setdefault(log, []).extend(bytes(payload) for payload in payloads)
+            return len(self._logs.get(log, ()))
 
-    def read(self, topic: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
-        payloads = self._topics.get(check_topic(topic), [])
+    def read(self, log: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
+        split_partition(log)
+        payloads = self._logs.get(log, [])
         if not 0 <= start <= len(payloads):
-            raise IntegrityError(f"topic {topic!r} holds offsets 0 to {len(payloads)}, and {start} was asked for")
+            raise IntegrityError(f"{log!r} holds offsets 0 to {len(payloads)}, and {start} was asked for")
         found: list[tuple[int, bytes]] = []
         size = 0
         for offset in range(start, len(payloads)):
@@ -199,11 +239,12 @@ class MemoryEventStream:
             found.append((offset, payloads[offset]))
         return found
 
-    def end(self, topic: str) -> int:
-        return len(self._topics.get(check_topic(topic), ()))
+    def end(self, log: str) -> int:
+        split_partition(log)
+        return len(self._logs.get(log, ()))
 
     def topics(self) -> list[str]:
-        return sorted(self._topics)
+        return sorted({split_partition(log)[0] for log in self._logs})
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,13 +1,20 @@
 """Which adapter a URL chooses."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from octavo.config import Config
+from octavo.errors import ConfigurationError
 from octavo.stores.delta import DeltaTables
+from octavo.stores.engines import open_engines
+from octavo.stores.kafka import SCHEME, KafkaAddress, KafkaGroup, KafkaStream
 from octavo.stores.log import LocalLog
 from octavo.stores.notices import LogNotifier
 from octavo.stores.objects import ObjectArtifacts
 from octavo.stores.online import OpenOnline, online_adapter
 from octavo.stores.ownership import OwnedOnlineStore, own_online
-from octavo.stores.ports import EventStream, OnlineStore, Stores
+from octavo.stores.ports import ConsumerGroup, EventStream, OnlineStore, Stores
+from octavo.stores.reopening import ReopeningStore
 from octavo.stores.sql import SqlMetadata
 from octavo.stores.urls import local_path
 
@@ -18,7 +25,8 @@ def open_stores(config: Config, *, writes_online: bool) -> Stores:
     Parameters
     ----------
     writes_online : bool
-        Whether this process may write online features, which one process at a time does. A reader makes no store.
+        Whether this process may write online features, which one process at a time does. A reader makes no store, and
+        opens it when it first reads: one that is away keeps nobody from starting.
 
     Raises
     ------
@@ -32,13 +40,14 @@ def open_stores(config: Config, *, writes_online: bool) -> Stores:
     urls = config.stores
     metadata = local_path(config, "metadata", urls.metadata, prefix="sqlite:///")
     tables = local_path(config, "tables", urls.tables, prefix="")
+    engines = open_engines(config)
     open_online = online_adapter(config)
     stream = open_stream(config)
     artifacts = local_path(config, "artifacts", urls.artifacts, prefix="file:")
     return Stores(
         metadata=SqlMetadata(f"sqlite:///{metadata}"),
-        tables=DeltaTables(tables),
-        online=_owned(config, open_online) if writes_online else open_online(readonly=True),
+        tables=DeltaTables(tables, light=engines.light, heavy=engines.heavy),
+        online=_owned(config, open_online) if writes_online else ReopeningStore(partial(open_online, readonly=True)),
         stream=stream,
         artifacts=ObjectArtifacts(artifacts),
         notifier=LogNotifier(),
@@ -53,7 +62,37 @@ def open_stream(config: Config) -> EventStream:
     ConfigurationError
         For a URL that no adapter takes.
     """
-    return LocalLog(local_path(config, "stream", config.stores.stream, prefix="log:"), sync=True)
+    url = config.stores.stream
+    if url.startswith(SCHEME):
+        return KafkaStream(KafkaAddress.parse(url, root=config.root))
+    if not url.startswith("log:"):
+        raise ConfigurationError(
+            f"stores.stream = {url.partition('//')[0]!r}: there is no adapter for this; "
+            "write kafka://HOST:PORT/PREFIX, or write log:PATH",
+            setting="stores.stream",
+        )
+    return LocalLog(local_path(config, "stream", url, prefix="log:"), sync=True)
+
+
+def join_workers(config: Config, topics: Sequence[str]) -> ConsumerGroup | None:
+    """Become one of the workers that share the partitions of some topics; None where a project has but one worker.
+
+    Raises
+    ------
+    Unavailable
+        If the topics can be neither found nor made.
+    """
+    url = config.stores.stream
+    if not url.startswith(SCHEME):
+        return None
+    address = KafkaAddress.parse(url, root=config.root)
+    stream = KafkaStream(address)
+    try:
+        for topic in topics:
+            stream.prepare(topic)
+    finally:
+        stream.close()
+    return KafkaGroup(address, name="worker", topics=topics)
 
 
 def _owned(config: Config, open_online: OpenOnline) -> OnlineStore:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,16 +90,52 @@ class Metadata(Protocol):
         """Release what is held."""
 
 
+Relation: TypeAlias = "Sequence[str] | pa.Table"
+"""What a name in a query stands for: paths of Parquet files that share one schema (at least one), or rows."""
+
+
+class Engine(Protocol):
+    """Runs SELECTs over files and frames; safe to use from several threads."""
+
+    def select(
+        self, sql: str, *, relations: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
+    ) -> "pa.Table":
+        """Run one SELECT in DuckDB's dialect.
+
+        Parameters
+        ----------
+        relations : mapping of the name used in `sql` to what it stands for
+        parameters : named parameters, ``$name`` in `sql`
+
+        Returns
+        -------
+        pa.Table
+            Times are timestamp[us, tz=UTC].
+
+        Raises
+        ------
+        InvalidRequest
+            If it is not one SELECT, or the engine cannot run it.
+        Unavailable
+            If files cannot be read now, or the memory that it may use does not suffice.
+        FileNotFoundError
+            If a file has vanished.
+        """
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
 class Tables(Protocol):
     """Append-only tables of columns: events, predictions, outcomes, statistics."""
 
     def ensure(self, table: str, schema: "pa.Schema") -> None:
-        """Create the table if it is absent; idempotent.
+        """Create the table if it is absent, and add the columns that it lacks, null in all rows; idempotent.
 
         Raises
         ------
         Conflict
-            If it exists with another schema.
+            If it has a column that `schema` has not, or has of another type.
         """
 
     def append(self, table: str, rows: "pa.Table", *, writer: str, sequence: int) -> bool:
@@ -123,6 +159,15 @@ class Tables(Protocol):
     def version(self, table: str) -> int:
         """The table's version; rises with every commit. -1 for a table that does not exist."""
 
+    def pin(self, table: str) -> int:
+        """Keep the table as it now is for ever, whatever is compacted later, so that `query` can read it by its version.
+
+        Returns
+        -------
+        int
+            The version; -1 for a table that does not exist.
+        """
+
     def query(
         self,
         sql: str,
@@ -130,6 +175,8 @@ class Tables(Protocol):
         tables: Mapping[str, str],
         frames: Mapping[str, "pa.Table"] | None = None,
         parameters: Mapping[str, object] | None = None,
+        heavy: bool = False,
+        versions: Mapping[str, int] | None = None,
     ) -> "pa.Table":
         """Run one SELECT in DuckDB's dialect.
 
@@ -138,11 +185,16 @@ class Tables(Protocol):
         tables : mapping of the name used in `sql` to a table
         frames : mapping of the name used in `sql` to rows in memory
         parameters : named parameters, ``$name`` in `sql`
+        heavy : bool
+            Whether it reads far more than it returns, and so goes to the engine that the project chose for such work.
+            A query that someone waits for does not.
+        versions : mapping of table to version
+            Tables that are read as they were then; each must have been pinned. The others are read as they are.
 
         Raises
         ------
         NotFound
-            If a table does not exist.
+            If a table does not exist, or the version of one is not kept.
         """
 
     def compact(self, table: str) -> None:
@@ -166,21 +218,47 @@ class OnlineStore(Protocol):
 
 
 class EventStream(Protocol):
-    """Durable, ordered logs of opaque payloads, one per topic."""
+    """Durable, ordered logs of opaque payloads: one per partition of a topic, of which the first has the topic's name.
 
-    def publish(self, topic: str, payloads: Sequence[bytes]) -> int:
-        """Append payloads, all or none; when it returns they survive a crash of the machine.
+    Attributes
+    ----------
+    payload_bytes : int
+        How large a payload may be.
+    """
+
+    @property
+    def payload_bytes(self) -> int: ...
+
+    def partitions(self, topic: str) -> tuple[str, ...]:
+        """The names of a topic's logs, as `publish`, `read` and `end` take them.
+
+        Each keeps its place; more may come behind them. One for a topic never published to is enough.
+        """
+
+    def publish(self, log: str, payloads: Sequence[bytes]) -> int:
+        """Append payloads in order; when it returns they survive a crash of the machine.
+
+        All or none where the stream is on this machine. Where it is not, some may have been appended when it raises
+        Unavailable; whoever sends them again has them twice, so what is sent carries its identity.
 
         Returns
         -------
         int
-            The offset after the last one: as many payloads as the topic has ever held.
+            The offset after the last one.
+
+        Raises
+        ------
+        LimitExceeded
+            If one is larger than `payload_bytes`; none was appended.
         """
 
-    def read(self, topic: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
-        """Payloads from offset `start` on with their offsets, in order; empty at the end."""
+    def read(self, log: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
+        """Payloads from offset `start` on with their offsets, in order; empty where none follows.
 
-    def end(self, topic: str) -> int:
+        Offsets rise, and some may stand for nothing.
+        """
+
+    def end(self, log: str) -> int:
         """The offset after the last payload; 0 for a topic never published to."""
 
     def topics(self) -> list[str]:
@@ -188,6 +266,19 @@ class EventStream(Protocol):
 
     def close(self) -> None:
         """Release what is held."""
+
+
+class ConsumerGroup(Protocol):
+    """The workers that share the partitions of some topics. Who reads what is decided here; what is right is not."""
+
+    def mine(self, topic: str) -> tuple[str, ...]:
+        """The partitions that this member is to carry on now, out of `EventStream.partitions`."""
+
+    def applied(self, log: str, offset: int) -> None:
+        """Tell everybody that a partition is carried on up to an offset; for people to see, and not relied upon."""
+
+    def close(self) -> None:
+        """Leave; others take over the partitions."""
 
 
 class Artifacts(Protocol):

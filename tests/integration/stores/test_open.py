@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from octavo.config import Config, StoreSettings
-from octavo.errors import ConfigurationError, Conflict
+from octavo.errors import ConfigurationError, Conflict, Unavailable
 from octavo.stores.open import open_stores
+from tests.servers import free_port
 
 
 def test_the_defaults_keep_everything_below_the_projects_folder(tmp_path: Path) -> None:
@@ -48,6 +49,13 @@ def test_a_process_that_does_not_write_online_features_only_reads_what_another_w
     assert (reader.online.read([b"x"]), reader.online.mark("applied/view")) == ([b"1"], 3)
     with pytest.raises(Conflict, match="opened to be read only"):
         reader.online.write({b"x": b"2"}, marks={})
+
+
+def test_an_online_store_that_is_away_keeps_no_reader_from_starting(tmp_path: Path) -> None:
+    settings = replace(StoreSettings(), online=f"redis://127.0.0.1:{free_port()}/0")
+    stores = open_stores(Config(root=tmp_path, stores=settings), writes_online=False)
+    with pytest.raises(Unavailable, match="the Redis at"):
+        stores.online.read([b"x"])
 
 
 @pytest.mark.parametrize(
