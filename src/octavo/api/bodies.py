@@ -52,17 +52,28 @@ def decode_object(body: bytes) -> dict[str, Any]:
     InvalidRequest
         If it is no JSON, or no object.
     """
+    document = decode_json(body)
+    if not isinstance(document, dict):
+        raise InvalidRequest("the body is not a JSON object", fix='send an object such as {"limit": 10}')
+    return document
+
+
+def decode_json(body: bytes) -> Any:
+    """What a body of JSON holds; an empty body is an empty object.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is no JSON.
+    """
     if not body:
         return {}
     try:
-        document = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise explain_malformed(body, ValueError(str(error))) from error
     except RecursionError as error:
         raise InvalidRequest("the body is nested too deeply", fix="send flat objects") from error
-    if not isinstance(document, dict):
-        raise InvalidRequest("the body is not a JSON object", fix='send an object such as {"limit": 10}')
-    return document
 
 
 def to_request(document: Mapping[str, Any], request_type: type) -> Any:

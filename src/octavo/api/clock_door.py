@@ -15,9 +15,10 @@ from octavo.api.endpoints import Endpoint, Identify
 from octavo.clock import ReplayClock
 from octavo.errors import InvalidRequest, Unavailable
 from octavo.features.payloads import topic_of
-from octavo.features.pump import applied_end
+from octavo.features.pump import applied_ends
 from octavo.operations import Context
 from octavo.processes import WORKER, find_running
+from octavo.stores.partitions import ends
 
 PATH = "/api/clock"
 _BACKLOG_TIMEOUT_S, _WORK_TIMEOUT_S, _POLL_S = 60.0, 600.0, 0.0005
@@ -75,7 +76,7 @@ class ClockDriver:
         self._clock = clock
         self._context = context
         self._turn = Lock()
-        self._applied: dict[str, int] = {}
+        self._applied: dict[str, tuple[int, ...]] = {}
 
     def advance(self, to: datetime) -> None:
         """Move to a moment once all events that were sent before are applied; stops at what the worker has to do first.
@@ -122,10 +123,10 @@ class ClockDriver:
         """
         stores, project, deadline_s = self._context.stores, self._context.project, time.monotonic() + timeout_s
         for source in project.sources:
-            end = stores.stream.end(topic_of(source))
-            while self._applied.get(source, 0) < end:
-                self._applied[source] = applied = applied_end(stores.online, project, source)
-                if applied >= end:
+            wanted = ends(stores.stream, topic_of(source))
+            while not _have_reached(self._applied.get(source, ()), wanted):
+                self._applied[source] = applied = applied_ends(stores.online, project, source, partitions=len(wanted))
+                if _have_reached(applied, wanted):
                     break
                 if time.monotonic() > deadline_s:
                     raise Unavailable(
@@ -133,6 +134,10 @@ class ClockDriver:
                         "see whether it runs: octavo status, .octavo/logs/worker.log"
                     )
                 time.sleep(_POLL_S)
+
+
+def _have_reached(applied: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(applied) >= len(wanted) and all(at >= end for at, end in zip(applied, wanted, strict=False))
 
 
 def _reading(reading: ClockReading) -> Response:

@@ -7,7 +7,9 @@ import msgspec
 
 from octavo.api.clock_door import PATH as CLOCK_PATH
 from octavo.api.clock_door import AdvanceClock, ClockReading
-from octavo.api.events import EVENTS, OUTCOMES
+from octavo.api.events import EVENTS, MEDIA_TYPES, OUTCOMES
+from octavo.features.bodies import BodyKind
+from octavo.features.ingest import BadRows
 from octavo.operations import Operation, Operations
 from octavo.problems import MEDIA_TYPE, Problem
 
@@ -90,7 +92,14 @@ def _data_method(operation: Operation, path: str, *, answer: Schema) -> Schema:
     }
     method = _method(operation, rows, answer) | {"operationId": path.strip("/").partition("/")[0]}
     if "{source}" in path:
-        method["parameters"] = [{"name": "source", "in": "path", "required": True, "schema": {"type": "string"}}]
+        event: Schema = {"type": "object"}
+        json = {"schema": {"anyOf": [rows, {"type": "array", "items": event}, event]}}
+        encoded: Schema = {media_type: {} for media_type, kind in MEDIA_TYPES.items() if kind is not BodyKind.JSON}
+        method["requestBody"] = {"content": {"application/json": json, **encoded}}
+        method["parameters"] = [
+            {"name": "source", "in": "path", "required": True, "schema": {"type": "string"}},
+            {"name": "bad", "in": "query", "schema": {"type": "string", "enum": list(BadRows)}},
+        ]
     return method
 
 

@@ -19,14 +19,16 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from octavo.access import local_token
+from octavo.client.columns import Columns, encode_table
 from octavo.client.connections import Address, Connection
+from octavo.client.datasets import Datasets
 from octavo.config import find_root
 from octavo.errors import Unavailable
 from octavo.processes import CONTROL, PREDICTOR, find_running
 
 Row = Mapping[str, object]
 
-READS = frozenset({"list", "show", "version", "plan", "traffic", "compare"})
+READS = frozenset({"list", "show", "version", "plan", "traffic", "compare", "dead"})
 """Verbs of operations that only read."""
 
 
@@ -46,6 +48,7 @@ class Client:
     def __init__(self, control_url: Address, predictor_url: Address, *, token: str, timeout_s: float = 30.0) -> None:
         self.control = Connection(control_url, token=token, timeout_s=timeout_s)
         self.predictor = Connection(predictor_url, token=token, timeout_s=timeout_s)
+        self.datasets = Datasets(self.call)
 
     @classmethod
     def here(cls, folder: Path | None = None, *, timeout_s: float = 30.0) -> Self:
@@ -101,9 +104,24 @@ class Client:
         path = f"/predict/{quote(deployment, safe='')}" + ("?values=1" if values else "")
         return self.predictor.call("POST", path, {"rows": rows}, repeatable=True)
 
-    def send_events(self, source: str, rows: Sequence[Row]) -> Any:
-        """Send events of a source; when it returns they are kept."""
-        return self.control.call("POST", f"/events/{quote(source, safe='')}", {"rows": rows}, repeatable=True)
+    def send_events(self, source: str, rows: Sequence[Row] | Columns, *, bad: str = "refuse") -> Any:
+        """Send events of a source; when it returns they are kept.
+
+        Parameters
+        ----------
+        rows : sequence of mapping, or a table
+            A table is whatever tells its columns to Arrow (of pyarrow, pandas, polars or DuckDB), and is sent as such.
+        bad : str
+            ``refuse``: one wrong row refuses all. ``keep``: wrong rows are kept as dead letters, the others are taken.
+
+        Returns
+        -------
+        dict
+            ``rows`` accepted, ``bad`` ones, and of these the first hundred in ``kept``, each with its ``reason``.
+        """
+        path = f"/events/{quote(source, safe='')}" + ("" if bad == "refuse" else f"?bad={quote(bad, safe='')}")
+        body = encode_table(rows) if isinstance(rows, Columns) else {"rows": rows}
+        return self.control.call("POST", path, body, repeatable=True)
 
     def send_outcomes(self, rows: Sequence[Row]) -> Any:
         """Send the truth about predictions: ``prediction`` (its id), ``value``, and ``known_at`` unless it is now."""

@@ -8,6 +8,7 @@ only if it is *repeatable*, which is to say that doing it twice comes to the sam
 import http.client
 import select
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,14 @@ Address = str | Callable[[], str]
 
 class ConnectionLost(Unavailable):
     """The connection broke while a request was under way, which may have been done or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A body that is no JSON."""
+
+    data: bytes
+    media_type: str
 
 
 class Connection:
@@ -50,6 +59,8 @@ class Connection:
 
         Parameters
         ----------
+        body : object
+            What is written as JSON; or bytes with their media type, as `Encoded`.
         timeout_s : float or None
             For this request instead of the connection's own.
 
@@ -58,12 +69,12 @@ class Connection:
         Unavailable
             If the process cannot be reached; nothing was sent.
         """
-        data = None if body is None else msgspec.json.encode(body)
+        data, headers = _encoded(body, self._headers)
         connection = self._opened()
         self._waits_s = self._timeout_s if timeout_s is None else timeout_s
         connection.sock.settimeout(self._waits_s)
         try:
-            connection.request(method, path, body=data, headers=self._headers)
+            connection.request(method, path, body=data, headers=headers)
         except TimeoutError as error:
             raise self._timed_out() from error
         except OSError:
@@ -153,6 +164,12 @@ class Connection:
     def _timed_out(self) -> Unavailable:
         self.close()
         return Unavailable(f"{self._url} did not answer within {self._waits_s:g} s; see .octavo/logs")
+
+
+def _encoded(body: object, headers: dict[str, str]) -> tuple[bytes | None, dict[str, str]]:
+    if isinstance(body, Encoded):
+        return body.data, {**headers, "Content-Type": body.media_type}
+    return None if body is None else msgspec.json.encode(body), headers
 
 
 def _unconnected(url: str, *, timeout_s: float) -> http.client.HTTPConnection:

@@ -1,21 +1,52 @@
 """Accepting events: into the stream, from where the pump carries them on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from octavo.clock import Clock
 from octavo.definitions.sources import Source
-from octavo.errors import InvalidRequest, NotFound
-from octavo.features.events import decode_rows, decode_table
-from octavo.features.payloads import encode_payload, topic_of
+from octavo.features.dead_letters import keep_refused
+from octavo.features.files import file_parts
+from octavo.features.payloads import encode_payloads, topic_of
+from octavo.features.places import split_by_partition
+from octavo.features.sent import Sent, SentRows, SentTable
+from octavo.stores.partitions import ends
 from octavo.stores.ports import EventStream
 
 ROWS_PER_PAYLOAD = 16_384
+REFUSALS_TOLD = 100
+"""How many of the rows that were kept as dead letters an answer tells of one by one."""
+
+
+class BadRows(StrEnum):
+    """What becomes of rows that are wrong."""
+
+    REFUSE = "refuse"
+    """One refuses all that were sent with it."""
+    KEEP = "keep"
+    """They are kept as dead letters, and the others are taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRow:
+    """A row that could not be taken, and is kept as a dead letter.
+
+    Attributes
+    ----------
+    row : int
+        Its place in what was sent.
+    letter : str
+        Id of the dead letter; the same for an event that is sent again.
+    """
+
+    row: int
+    field: str
+    reason: str
+    letter: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +58,42 @@ class Accepted:
     rows : int
         Rows accepted. One sent before, or twice, is accepted and counts once.
     offset : int
-        Where the source's stream ends now, in payloads: what the pump must have applied to have applied these.
+        Where the source's stream ends now, in payloads of all partitions.
+    bad : int
+        Rows that could not be taken, and are kept as dead letters.
+    kept : tuple of KeptRow
+        These rows, the first hundred.
     """
 
     source: str
     rows: int
     offset: int
+    bad: int = 0
+    kept: tuple[KeptRow, ...] = ()
+
+    def then(self, later: "Accepted") -> "Accepted":
+        """What became of these and of events that were sent after them."""
+        kept = (*self.kept, *later.kept)[:REFUSALS_TOLD]
+        rows, bad = self.rows + later.rows, self.bad + later.bad
+        return Accepted(source=self.source, rows=rows, offset=later.offset, bad=bad, kept=kept)
+
+
+def ingest(sent: Sent, source: Source, *, stream: EventStream, clock: Clock, bad: BadRows = BadRows.REFUSE) -> Accepted:
+    """Accept events; when it returns they are durable, and so are the dead letters.
+
+    Raises
+    ------
+    InvalidRequest
+        If one is wrong and shall not be kept; none is accepted.
+    """
+    if bad is BadRows.REFUSE:
+        return publish_events(sent.decode(source, now_us=clock.now_us()), source, stream=stream)
+    found = sent.sort(source, now_us=clock.now_us())
+    letters = keep_refused(found.refused, source=source.name, stream=stream, clock=clock)
+    told = zip(found.refused[:REFUSALS_TOLD], letters, strict=False)
+    kept = tuple(KeptRow(row=r.row, field=r.field, reason=r.reason, letter=letter) for r, letter in told)
+    published = publish_events(found.events, source, stream=stream)
+    return replace(published, bad=len(found.refused), kept=kept)
 
 
 def ingest_rows(rows: Sequence[Mapping[str, object]], source: Source, *, stream: EventStream, clock: Clock) -> Accepted:
@@ -43,8 +104,7 @@ def ingest_rows(rows: Sequence[Mapping[str, object]], source: Source, *, stream:
     InvalidRequest
         If a row is wrong.
     """
-    batch = decode_rows(rows, source, now_us=clock.now_us())
-    return _publish(batch, source, stream=stream)
+    return ingest(SentRows(rows=rows), source, stream=stream, clock=clock)
 
 
 def ingest_table(table: pa.Table | pa.RecordBatch, source: Source, *, stream: EventStream, clock: Clock) -> Accepted:
@@ -55,7 +115,7 @@ def ingest_table(table: pa.Table | pa.RecordBatch, source: Source, *, stream: Ev
     InvalidRequest
         If a column or row is wrong.
     """
-    return _publish(decode_table(table, source, now_us=clock.now_us()), source, stream=stream)
+    return ingest(SentTable(table=table), source, stream=stream, clock=clock)
 
 
 def ingest_file(
@@ -64,6 +124,7 @@ def ingest_file(
     *,
     stream: EventStream,
     clock: Clock,
+    bad: BadRows = BadRows.REFUSE,
     progress: Callable[[float, str], None] | None = None,
 ) -> Accepted:
     """Accept the rows of a file, in parts.
@@ -80,67 +141,23 @@ def ingest_file(
     NotFound
         If there is no such file.
     InvalidRequest
-        If it cannot be read, or for the first row that is wrong; parts before it are accepted, and sending the
-        corrected file again doubles nothing.
+        If it cannot be read, or for the first row that is wrong and shall not be kept; parts before it are accepted,
+        and sending the corrected file again doubles nothing.
     """
-    if not path.is_file():
-        raise NotFound("file", str(path))
-    accepted = Accepted(source=source.name, rows=0, offset=stream.end(topic_of(source.name)))
-    for batch, fraction in _file_parts(path, source, now_us=clock.now_us()):
-        published = _publish(batch, source, stream=stream)
-        accepted = Accepted(source=source.name, rows=accepted.rows + published.rows, offset=published.offset)
+    accepted = Accepted(source=source.name, rows=0, offset=sum(ends(stream, topic_of(source.name))))
+    for part, fraction in file_parts(path, rows_at_once=ROWS_PER_PAYLOAD):
+        accepted = accepted.then(ingest(part, source, stream=stream, clock=clock, bad=bad))
         if progress:
             progress(fraction, f"{accepted.rows:,} rows of {source.name}")
     return accepted
 
 
-def _publish(batch: pa.RecordBatch, source: Source, *, stream: EventStream) -> Accepted:
-    parts = [batch.slice(start, ROWS_PER_PAYLOAD) for start in range(0, batch.num_rows, ROWS_PER_PAYLOAD)]
-    offset = stream.publish(topic_of(source.name), [encode_payload(part) for part in parts])
-    return Accepted(source=source.name, rows=batch.num_rows, offset=offset)
-
-
-def _file_parts(path: Path, source: Source, *, now_us: int) -> Iterator[tuple[pa.RecordBatch, float]]:
-    match path.suffix:
-        case ".parquet":
-            yield from _parquet_parts(path, source, now_us=now_us)
-        case ".jsonl":
-            yield from _jsonl_parts(path, source, now_us=now_us)
-        case _:
-            raise InvalidRequest(f"{path.name} is of no kind that can be read", fix="give a .parquet or .jsonl file")
-
-
-def _parquet_parts(path: Path, source: Source, *, now_us: int) -> Iterator[tuple[pa.RecordBatch, float]]:
-    try:
-        with pq.ParquetFile(path) as file:
-            total, done = max(file.metadata.num_rows, 1), 0
-            for batch in file.iter_batches(batch_size=ROWS_PER_PAYLOAD):
-                events = decode_table(batch, source, now_us=now_us, first_row=done)
-                done += batch.num_rows
-                yield events, done / total
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidRequest(f"{path.name} cannot be read as Parquet: {error}", fix="write the file again") from error
-
-
-def _jsonl_parts(path: Path, source: Source, *, now_us: int) -> Iterator[tuple[pa.RecordBatch, float]]:
-    size, done, read = max(path.stat().st_size, 1), 0, 0
-    rows: list[Mapping[str, object]] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file):
-            read += len(line)
-            if line.strip():
-                rows.append(_row_of(line, number))
-            if len(rows) == ROWS_PER_PAYLOAD:
-                yield decode_rows(rows, source, now_us=now_us, first_row=done), read / size
-                done, rows = done + len(rows), []
-    if rows:
-        yield decode_rows(rows, source, now_us=now_us, first_row=done), 1.0
-
-
-def _row_of(line: bytes, number: int) -> Mapping[str, object]:
-    try:
-        return msgspec.json.decode(line, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            f"line {number + 1} is no JSON object: {error}", fix="write one object per line", line=number + 1
-        ) from error
+def publish_events(batch: pa.RecordBatch, source: Source, *, stream: EventStream) -> Accepted:
+    """Publish events that were checked; when it returns they are durable."""
+    topic = topic_of(source.name)
+    logs = stream.partitions(topic)
+    for log, events in zip(logs, split_by_partition(batch, len(logs)), strict=True):
+        if events.num_rows:
+            parts = [events.slice(start, ROWS_PER_PAYLOAD) for start in range(0, events.num_rows, ROWS_PER_PAYLOAD)]
+            stream.publish(log, [p for part in parts for p in encode_payloads(part, most_bytes=stream.payload_bytes)])
+    return Accepted(source=source.name, rows=batch.num_rows, offset=sum(ends(stream, topic)))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from octavo.definitions.sources import Source
-from octavo.definitions.types import DType
+from octavo.definitions.types import DType, Field
 from octavo.errors import IntegrityError
 
 EVENT_ID, INGESTED_AT, OFFSET = "_event_id", "_ingested_at", "_offset"
@@ -36,7 +36,12 @@ def table_of(source: str) -> str:
 
 def column_schema(source: Source) -> pa.Schema:
     """A source's own columns."""
-    return pa.schema([pa.field(field.name, ARROW_TYPES[field.dtype]) for field in source.schema])
+    return pa.schema([pa.field(field.name, arrow_type(field)) for field in source.schema])
+
+
+def arrow_type(field: Field) -> pa.DataType:
+    """The type of a column in Arrow."""
+    return pa.list_(pa.float64(), field.length) if field.dtype is DType.VECTOR else ARROW_TYPES[field.dtype]
 
 
 def payload_schema(source: Source) -> pa.Schema:
@@ -45,7 +50,7 @@ def payload_schema(source: Source) -> pa.Schema:
 
 
 def table_schema(source: Source) -> pa.Schema:
-    """The columns of a source's table: those of a payload, and the payload's offset in the stream."""
+    """The columns of a source's table: those of a payload, and the payload's place (see `octavo.features.places`)."""
     columns = column_schema(source).append(pa.field(EVENT_ID, pa.binary())).append(pa.field(INGESTED_AT, TIME))
     return columns.append(pa.field(OFFSET, pa.int64()))
 
@@ -70,6 +75,16 @@ def encode_payload(batch: pa.RecordBatch) -> bytes:
         writer.write_batch(batch)
     payload: bytes = sink.getvalue().to_pybytes()
     return payload
+
+
+def encode_payloads(batch: pa.RecordBatch, *, most_bytes: int) -> list[bytes]:
+    """A batch as payloads of which none is larger than the stream takes, as far as it can be halved."""
+    payload = encode_payload(batch)
+    if len(payload) <= most_bytes or batch.num_rows == 1:
+        return [payload]
+    half = batch.num_rows // 2
+    parts = batch.slice(0, half), batch.slice(half)
+    return [payload for part in parts for payload in encode_payloads(part, most_bytes=most_bytes)]
 
 
 def decode_payload(payload: bytes, *, topic: str, offset: int) -> pa.RecordBatch:
@@ -106,4 +121,6 @@ def _plain(column: pa.Array) -> Iterable[object]:
     values: list[object] = column.to_pylist()
     if pa.types.is_floating(column.type):
         return [value + 0.0 if isinstance(value, float) else value for value in values]
+    if pa.types.is_fixed_size_list(column.type):
+        return [[one + 0.0 for one in value] if isinstance(value, list) else value for value in values]
     return values

@@ -46,7 +46,8 @@ def test_every_operation_is_described(document: Any) -> None:
 
 def test_data_comes_in_by_paths_of_its_own(document: Any) -> None:
     events = document["paths"]["/events/{source}"]["post"]
-    assert [(p["name"], p["in"], p["required"]) for p in events["parameters"]] == [("source", "path", True)]
+    assert [(p["name"], p["in"]) for p in events["parameters"]] == [("source", "path"), ("bad", "query")]
+    assert "application/vnd.apache.arrow.stream" in events["requestBody"]["content"]
     assert "post" in document["paths"]["/outcomes"]
 
 

@@ -18,7 +18,12 @@ from octavo.errors import ConfigurationError
 from octavo.operations import SYSTEM, Operation, Principal
 from octavo.wiring import all_operations
 
-SOMETHING: dict[type, object] = {inspect.StrType: "1", inspect.IntType: 1, inspect.VarTupleType: []}
+SOMETHING: dict[type, object] = {
+    inspect.StrType: "1",
+    inspect.IntType: 1,
+    inspect.BytesType: "",
+    inspect.VarTupleType: [],
+}
 OPERATIONS, PAGES = list(all_operations()), all_pages()
 MACHINE_ROUTES = [
     ("GET", "/api/openapi.json"),

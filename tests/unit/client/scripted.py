@@ -78,7 +78,7 @@ def _handler(scripted: ScriptedServer) -> type[BaseHTTPRequestHandler]:
                     method=self.command,
                     path=self.path,
                     headers={name.lower(): value for name, value in self.headers.items()},
-                    body=msgspec.json.decode(data) if data else None,
+                    body=_body(data, self.headers.get("content-type", "")),
                     client=self.client_address,
                 )
             )
@@ -100,3 +100,9 @@ def _handler(scripted: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             """Keep quiet."""
 
     return Handler
+
+
+def _body(data: bytes, kind: str) -> Any:
+    if kind != "application/json":
+        return data or None
+    return msgspec.json.decode(data) if data else None

@@ -42,6 +42,11 @@ def test_rows_are_sent_to_where_they_belong(server: ScriptedServer, client: Clie
     ]
 
 
+def test_bad_rows_are_kept_if_that_is_wished(server: ScriptedServer, client: Client) -> None:
+    client.send_events("landings", [{"flight": 6}], bad="keep")
+    assert server.requests[0].path == "/events/landings?bad=keep"
+
+
 def test_a_name_cannot_lead_elsewhere(server: ScriptedServer, client: Client) -> None:
     client.predict("../livez?x", [{}])
     assert server.requests[0].path == "/predict/..%2Flivez%3Fx"
