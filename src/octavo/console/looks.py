@@ -62,6 +62,8 @@ def amount(kind: IncidentKind, value: float | None) -> str:
             return duration(value)
         case IncidentKind.DRIFT:
             return decimal(value)
+        case IncidentKind.SKEW:
+            return whole(None if value is None else int(value))
 
 
 def finding_status(finding: Finding | None) -> Status:

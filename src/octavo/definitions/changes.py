@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from octavo.definitions.consequences import means_the_same
 from octavo.definitions.project import Project
 
 
@@ -27,12 +28,18 @@ class Change:
         What changed in it; empty if it was added or removed.
     affects : tuple of str
         Definitions that rest on it, directly or not, in the order of the loop.
+    materialize : tuple of str
+        Feature views whose online states it makes unfit, so that they are built again.
+    retrain : tuple of str
+        Models whose versions learned from something else than is declared now.
     """
 
     kind: ChangeKind
     definition: str
     fields: tuple[str, ...] = ()
     affects: tuple[str, ...] = ()
+    materialize: tuple[str, ...] = ()
+    retrain: tuple[str, ...] = ()
 
 
 def changes(before: Mapping[str, bytes], project: Project) -> tuple[Change, ...]:
@@ -58,6 +65,7 @@ def changes(before: Mapping[str, bytes], project: Project) -> tuple[Change, ...]
                     definition=name,
                     fields=_changed_fields(old, new),
                     affects=dependants(project, name),
+                    retrain=_retrained(project, name, old, new),
                 )
             )
     return tuple(found)
@@ -67,7 +75,9 @@ def dependants(project: Project, definition: str) -> tuple[str, ...]:
     """Definitions that rest on another: views on sources, models on views, deployments on models."""
     kind, _, name = definition.partition("/")
     views = [
-        v for v in project.views.values() if (kind, name) in {("source", v.source.name), ("entity", v.entity.name)}
+        v
+        for v in project.views.values()
+        if (kind, name) in {("source", v.source.name), *(("entity", entity.name) for entity in v.entities)}
     ]
     touched_views = {v.name for v in views} | ({name} if kind == "view" else set())
     models = [
@@ -82,6 +92,15 @@ def dependants(project: Project, definition: str) -> tuple[str, ...]:
         *(f"model/{m.name}" for m in models),
         *(f"deployment/{d.name}" for d in deployments),
     )
+
+
+def _retrained(project: Project, definition: str, old: bytes, new: bytes) -> tuple[str, ...]:
+    kind, _, name = definition.partition("/")
+    was, now = (msgspec.json.decode(text, type=dict[str, object]) for text in (old, new))
+    if means_the_same(kind, was, now):
+        return ()
+    models = (one.partition("/") for one in dependants(project, definition))
+    return (name,) if kind == "model" else tuple(model for of, _, model in models if of == "model")
 
 
 def _changed_fields(old: bytes, new: bytes) -> tuple[str, ...]:

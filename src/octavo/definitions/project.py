@@ -12,8 +12,10 @@ from typing import TypeVar
 import msgspec
 
 from octavo.definitions.deployments import Deployment
+from octavo.definitions.derived import with_inputs
 from octavo.definitions.features import FeatureView
 from octavo.definitions.models import Model
+from octavo.definitions.refusals import check_together
 from octavo.definitions.sources import Entity, Source
 from octavo.errors import ConfigurationError, InvalidDefinition, NotFound, OctavoError
 
@@ -121,13 +123,18 @@ def collect(module: ModuleType, *, name: str, code: Mapping[str, str]) -> Projec
     )
     sources = _by_name(
         "source",
-        [
-            *(d for d in found if isinstance(d, Source)),
-            *(v.source for v in views.values()),
-            *(m.label.source for m in models.values()),
-        ],
+        with_inputs(
+            [
+                *(d for d in found if isinstance(d, Source)),
+                *(v.source for v in views.values()),
+                *(m.label.source for m in models.values()),
+            ]
+        ),
     )
-    entities = _by_name("entity", [*(d for d in found if isinstance(d, Entity)), *(v.entity for v in views.values())])
+    entities = _by_name(
+        "entity", [*(d for d in found if isinstance(d, Entity)), *(e for v in views.values() for e in v.entities)]
+    )
+    check_together(views.values(), models.values())
     return Project(
         name=name, code=code, entities=entities, sources=sources, views=views, models=models, deployments=deployments
     )

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from octavo.definitions.features import Feature, FeatureView
+from octavo.definitions.features import Feature
 from octavo.definitions.project import Project
 from octavo.definitions.sources import Source
+from octavo.features.declared import models_of
 from octavo.features.payloads import table_of
 from octavo.stores.ports import Tables
 
@@ -41,19 +42,22 @@ class ViewSummary:
 
     Attributes
     ----------
-    key : str
-        The entity's key column in requests; `source_key` is the source's.
+    entities, keys : tuple of str
+        What it is about, and the key columns of that in requests; `source_keys` are the source's.
+    online_bytes : float or None
+        What a value takes in the online store; None if it was not measured, or there is none yet.
     """
 
     name: str
-    entity: str
-    key: str
+    entities: tuple[str, ...]
+    keys: tuple[str, ...]
     source: str
-    source_key: str
+    source_keys: tuple[str, ...]
     features: tuple[Feature, ...]
     description: str
     owner: str
     models: tuple[str, ...]
+    online_bytes: float | None = None
 
 
 def list_sources(project: Project, tables: Tables) -> tuple[SourceSummary, ...]:
@@ -66,7 +70,7 @@ def list_views(project: Project) -> tuple[ViewSummary, ...]:
     return tuple(show_view(project, name) for name in sorted(project.views))
 
 
-def show_view(project: Project, name: str) -> ViewSummary:
+def show_view(project: Project, name: str, *, online_bytes: float | None = None) -> ViewSummary:
     """One feature view of a project.
 
     Raises
@@ -77,14 +81,15 @@ def show_view(project: Project, name: str) -> ViewSummary:
     view = project.view(name)
     return ViewSummary(
         name=view.name,
-        entity=view.entity.name,
-        key=view.entity.key,
+        entities=tuple(entity.name for entity in view.entities),
+        keys=view.entity_keys,
         source=view.source.name,
-        source_key=view.key,
+        source_keys=view.keys,
         features=view.features,
         description=view.description,
         owner=view.owner,
-        models=_models_of(project, view),
+        models=models_of(project, view.name),
+        online_bytes=online_bytes,
     )
 
 
@@ -94,7 +99,7 @@ def _source(source: Source, project: Project, tables: Tables) -> SourceSummary:
         event_time=source.event_time,
         available_at=source.available_at,
         id=source.id,
-        columns={field.name: field.dtype.value for field in source.schema},
+        columns={field.name: field.type_name for field in source.schema},
         description=source.description,
         owner=source.owner,
         table=table_of(source.name),
@@ -102,7 +107,3 @@ def _source(source: Source, project: Project, tables: Tables) -> SourceSummary:
         views=tuple(sorted(view.name for view in project.views.values() if view.source is source)),
         labels_of=tuple(sorted(model.name for model in project.models.values() if model.label.source is source)),
     )
-
-
-def _models_of(project: Project, view: FeatureView) -> tuple[str, ...]:
-    return tuple(sorted(model.name for model in project.models.values() if any(v is view for v in model.views)))

@@ -204,3 +204,27 @@ def test_buttons_are_not_offered_to_those_who_may_not_press_them(room: Showroom)
     found = page(visitor, "/deployments/eta")
     assert not [a for tag, a in found.elements if tag == "form" and (a["action"] or "").startswith("/deployments")]
     assert "releases:write" in found.text
+
+
+def test_a_deployment_shows_how_training_and_serving_compare(full: Door) -> None:
+    text = page(full, "/monitoring/eta").text
+    assert "Training and serving, compared" in text
+    assert "900 predictions; 2 of 900 values not what the events say." in text
+    assert "landings flight=storms over the north-east" in text
+
+
+def test_a_deployment_that_was_never_audited_shows_no_audit(full: Door) -> None:
+    assert "Training and serving, compared" not in page(full, "/monitoring/late").text
+
+
+def test_the_page_of_sources_shows_what_could_not_be_taken_and_what_to_do(full: Door) -> None:
+    text = Html(full.get("/sources").text).text
+    assert "1 could not be taken and wait" in text
+    assert "origin: storms over the north-east" in text
+    assert "octavo events replay landings" in text
+
+
+def test_a_visitor_who_may_not_read_events_sees_sources_without_dead_letters(room: Showroom) -> None:
+    text = Html(browser(room, permissions=["features:read"]).get("/sources").text).text
+    assert "landings" in text
+    assert "could not be taken" not in text

@@ -79,6 +79,8 @@ def subject_of(found: Incident) -> str:
             return f"values of {found.subject} are absent"
         case IncidentKind.STALENESS:
             return f"{found.subject} are out of date"
+        case IncidentKind.SKEW:
+            return f"{found.subject} was served wrongly"
 
 
 def _row(found: Incident) -> IncidentRow:
@@ -121,6 +123,8 @@ def _measured(found: Incident) -> str:
             return f"{found.subject} is absent in {value} more of the rows than in training"
         case IncidentKind.STALENESS:
             return f"The newest of the {found.subject} is {value} old"
+        case IncidentKind.SKEW:
+            return f"{value} of the values that were served are not what the events say"
 
 
 def _course(found: Incident, visit: Visit) -> Drawing | None:

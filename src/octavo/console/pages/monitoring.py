@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from octavo.console.audits import audit_view
 from octavo.console.formatting import decimal, number, percent, plural
 from octavo.console.looks import (
     KINDS,
@@ -25,7 +26,7 @@ from octavo.training.reports import Profile
 
 _MOST_LOOKS = 200
 _FIRST_INPUTS = 12
-_SHOWN_INCIDENTS = 10
+_SHOWN_INCIDENTS, _SHOWN_AUDITS = 10, 14
 
 
 def overview(visit: Visit) -> Reply:
@@ -45,6 +46,7 @@ def monitoring(visit: Visit) -> Reply:
     details: MonitoringDetails = visit.call("monitoring.show", deployment=name, limit=_MOST_LOOKS)
     incidents = visit.call_if_allowed("incidents:read", "incidents.list", deployment=name, limit=_MOST_LOOKS) or ()
     markers = live_markers(visit.call_if_allowed("releases:read", "releases.list", deployment=name) or ())
+    audits = visit.call_if_allowed("features:read", "features.audits", deployment=name, limit=_SHOWN_AUDITS) or ()
     look = details.looks[-1] if details.looks else None
     inputs = input_rows(look, _profiles(visit, details)) if look else []
     shows_all = visit.query.get("inputs") == "all"
@@ -64,6 +66,7 @@ def monitoring(visit: Visit) -> Reply:
         inputs=inputs if shows_all else inputs[:_FIRST_INPUTS],
         hidden=0 if shows_all else max(len(inputs) - _FIRST_INPUTS, 0),
         incidents=[(incident, incident_status(incident)) for incident in incidents[:_SHOWN_INCIDENTS]],
+        audit=audit_view(audits),
         can_look=visit.principal.may("monitoring:write"),
     )
 
