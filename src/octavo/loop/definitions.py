@@ -6,6 +6,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from octavo.definitions.changes import Change, ChangeKind, changes
+from octavo.definitions.warnings import warnings_of
+from octavo.features.derived_checks import check_derived
+from octavo.features.evolution import check_tables, fit_tables
+from octavo.features.rebuilds import with_rebuilds
 from octavo.operations import Context, Operations
 from octavo.release.releases import DeploymentState
 
@@ -63,27 +67,39 @@ class ApplyProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What differs between the project's module and what is in force."""
+    """What differs between the project's module and what is in force.
+
+    Attributes
+    ----------
+    warnings : tuple of str
+        What a model takes that is deprecated, or may tell it what it should predict.
+    """
 
     project: str
     changes: tuple[Change, ...]
     unchanged: int
+    warnings: tuple[str, ...] = ()
 
 
 @operations.operation("project.plan", request=PlanProject, permission="definitions:read")
 def plan(request: PlanProject, context: Context) -> Plan:
     """Say what applying the project would change, and whom that affects."""
+    check_derived(context.project, context.stores.tables)
+    check_tables(context.project, context.stores.tables)
     in_force = {d.name: d.document.encode() for d in context.transacted.find(AppliedDefinition)}
     in_force = {name: text for name, text in in_force.items() if text}
-    found = changes(in_force, context.project)
+    found = tuple(
+        with_rebuilds(change, before=in_force, project=context.project) for change in changes(in_force, context.project)
+    )
     unchanged = len(context.project.documents()) - sum(c.kind is not ChangeKind.REMOVED for c in found)
-    return Plan(project=context.project.name, changes=found, unchanged=unchanged)
+    return Plan(project=context.project.name, changes=found, unchanged=unchanged, warnings=warnings_of(context.project))
 
 
 @operations.operation("project.apply", request=ApplyProject, permission="definitions:write", changes=True)
 def apply(request: ApplyProject, context: Context) -> Plan:
     """Put the project's definitions into force."""
     planned = plan(PlanProject(), context)
+    fit_tables(context.project, context.stores.tables)
     documents, now = context.project.documents(), context.clock.now()
     for change in planned.changes:
         context.transacted.put(

@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 
+from octavo.definitions.warnings import model_warnings
+from octavo.loop.audits import operations as audit_operations
 from octavo.loop.carrier import bring_events_into_tables
 from octavo.loop.definitions import operations as definition_operations
+from octavo.loop.refreshes import operations as refresh_operations
 from octavo.loop.trainings import held, new_run, request_releases, request_training, train_version
 from octavo.operations import Context, Operations
 from octavo.registry.versions import ModelVersion
+from octavo.training.reports import decode_report
 from octavo.training.runs import Run
 
 operations = Operations()
 operations.include(definition_operations)
+operations.include(refresh_operations)
+operations.include(audit_operations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +55,14 @@ class TrainedVersion:
     ----------
     release : str or None
         Id of the release that was asked for, the first of several; None if there is none.
+    warnings : tuple of str
+        What the model takes that is deprecated, and what is expected of values that its training rows do not meet.
     """
 
     version: ModelVersion
     run: Run
     release: str | None
+    warnings: tuple[str, ...] = ()
 
 
 @operations.operation("models.train", request=TrainModel, permission="models:write", changes=True, long=True)
@@ -68,7 +77,9 @@ def train(request: TrainModel, context: Context) -> TrainedVersion:
     with context.transaction() as tx:
         done = tx.get(Run, run.id)
     assert done is not None
-    return TrainedVersion(version=version, run=done, release=releases[0].id if releases else None)
+    report = decode_report(context.stores.artifacts.get(version.report))
+    warnings = (*model_warnings(model), *(f"not as expected: {breach}" for breach in report.breaches))
+    return TrainedVersion(version=version, run=done, release=releases[0].id if releases else None, warnings=warnings)
 
 
 @operations.operation("runs.request", request=RequestTraining, permission="models:write", changes=True)

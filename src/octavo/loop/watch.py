@@ -1,4 +1,4 @@
-"""What happens at its times as long as the worker runs: looks at deployments, and trainings by the calendar."""
+"""What happens at its times as long as the worker runs: looks at deployments, audits, trainings by the calendar."""
 
 import logging
 import threading
@@ -12,9 +12,12 @@ from croniter import croniter
 
 from octavo.clock import EPOCH
 from octavo.definitions.deployments import Deployment
+from octavo.definitions.derived import SQLSource
 from octavo.definitions.models import Model, Trigger, TriggerKind
 from octavo.errors import OctavoError
 from octavo.loop.agenda import Agenda, Appointment, Stopping
+from octavo.loop.audits import audit_by_clock, interval
+from octavo.loop.refreshes import refresh_alone
 from octavo.loop.triggers import after_look, by_calendar
 from octavo.monitoring.looks import look
 from octavo.operations import Context
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks at each deployment at the times of its monitor, and retrains by the calendar; each in a thread of its own.
+    """Looks at each deployment at the times of its monitor, audits it, retrains by the calendar; each in a thread.
 
     Parameters
     ----------
@@ -55,6 +58,11 @@ class Watch:
         """
         for name, deployment in self._context.project.deployments.items():
             self._begin(f"monitor {name}", self._watch_deployment, deployment)
+            if (every := interval(self._context)) is not None:
+                self._begin(f"audit {name}", self._audit_deployment, name, every)
+        for source in self._context.project.sources.values():
+            if isinstance(source, SQLSource):
+                self._begin(f"refresh {source.name}", self._refresh_source, source)
         for model in self._context.project.models.values():
             for trigger in model.retrain:
                 if trigger.kind is TriggerKind.CRON:
@@ -78,6 +86,32 @@ class Watch:
             appointment.wait_until(moment)
             self._do(f"look at {deployment.name}", partial(self.look, deployment, at=moment))
             moment = max(moment + every, on_grid(self._context.clock.now(), every))
+
+    def _audit_deployment(self, appointment: Appointment, name: str, every: timedelta) -> None:
+        moment = on_grid(self._context.clock.now(), every)
+        while True:
+            appointment.wait_until(moment)
+            self._do(f"audit {name}", partial(self._audit, name, at=moment, every=every))
+            moment = max(moment + every, on_grid(self._context.clock.now(), every))
+
+    def _audit(self, name: str, *, at: datetime, every: timedelta) -> list[Run]:
+        """Audit the features of a deployment; this by itself retrains nothing."""
+        self._ship()
+        audit_by_clock(self._context, name, at=at, every=every)
+        return []
+
+    def _refresh_source(self, appointment: Appointment, source: SQLSource) -> None:
+        every = timedelta(seconds=source.every_s)
+        moment = on_grid(self._context.clock.now(), every)
+        while True:
+            appointment.wait_until(moment)
+            self._do(f"refresh {source.name}", partial(self._refresh, source))
+            moment = max(moment + every, on_grid(self._context.clock.now(), every))
+
+    def _refresh(self, source: SQLSource) -> list[Run]:
+        """Make the events of a source by its SQL; this by itself retrains nothing."""
+        refresh_alone(self._context, source, ship=self._ship)
+        return []
 
     def _follow_calendar(self, appointment: Appointment, model: Model, trigger: Trigger) -> None:
         moment = next_time(trigger, after=self._context.clock.now() - timedelta(microseconds=1))

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from octavo.errors import OctavoError
 from octavo.features.materialize import materialize, pending_views
+from octavo.features.payloads import topic_of
 from octavo.loop.agenda import Agenda
 from octavo.loop.carrier import Carrier
 from octavo.loop.durable import DurableWorkflows
@@ -21,7 +22,7 @@ from octavo.processes import WORKER, announce, run_file, withdraw
 from octavo.release.publish import publish_current
 from octavo.release.releases import DeploymentState, Release, ReleaseState
 from octavo.stores.log import LocalLog
-from octavo.stores.open import open_stream
+from octavo.stores.open import join_workers, open_stream
 from octavo.stores.urls import local_path
 from octavo.training.runs import Run
 
@@ -49,7 +50,8 @@ class Worker:
         self._agenda = Agenda(context.clock)
         self._shipping = open_stream(config)
         self._records = LocalLog(config.home / "predictor" / "log", sync=False)
-        self._carrier = Carrier(context, shipping=self._shipping, records=self._records)
+        self._group = join_workers(config, [topic_of(source) for source in context.project.sources])
+        self._carrier = Carrier(context, shipping=self._shipping, records=self._records, group=self._group)
         ship = self._carrier.ship_all
         releases = ReleaseWorkflow(context, self._agenda, ship=ship)
         trainings = TrainingWorkflow(context, self._agenda, ship=ship, released=self._see_begun)
@@ -98,6 +100,8 @@ class Worker:
         self._watch.join(timeout_s=_JOIN_S)
         self._workflows.stop()
         self._carrier.stop()
+        if self._group is not None:
+            self._group.close()
         self._records.close()
         self._shipping.close()
 

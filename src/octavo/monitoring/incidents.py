@@ -17,6 +17,7 @@ class IncidentKind(StrEnum):
     PERFORMANCE = "performance"
     QUALITY = "quality"
     STALENESS = "staleness"
+    SKEW = "skew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Incident:
     version : int
         The version that was live at the opening.
     subject : str
-        What it is about within the deployment: a metric, ``inputs``, ``outcomes``, or one input.
+        What it is about within the deployment: a metric, ``inputs``, ``outcomes``, ``features``, or one input.
     value, threshold : float
         What was measured at the last look while it was open, and the bound that it passed.
     cause : str

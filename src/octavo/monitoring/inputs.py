@@ -34,8 +34,8 @@ class InputLook:
         Of the values that are present; None if none is.
     trained_std : float or None
     trained_absent, usual_absent : float
-        Share of NaN among the training rows, and how large it usually is at most in a stretch of them of the same
-        length.
+        Share without a value of its own among the training rows, and how large it usually is at most in a stretch of
+        them of the same length.
     shares : tuple of float
         Share of each bin of the training profile among the present values; empty if none is present.
     """
@@ -106,7 +106,7 @@ def _look(
         mean=float(finite.mean()) if len(finite) else None,
         trained_mean=profile.mean,
         trained_std=profile.std,
-        trained_absent=profile.missing,
+        trained_absent=profile.absent,
         usual_absent=reference.usual_absent(name, length_s=length_s),
         shares=_shares(counts[:-1]),
     )

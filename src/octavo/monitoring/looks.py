@@ -9,8 +9,10 @@ import numpy as np
 
 from octavo.definitions.deployments import Deployment, Monitor
 from octavo.definitions.models import Model
+from octavo.features.expectations import Breach
 from octavo.monitoring.drift.psi import bin_counts, expected_shares, stability_index
 from octavo.monitoring.drift.weighted import judge_drift, weighted_drift
+from octavo.monitoring.expected import served_breaches
 from octavo.monitoring.findings import Finding
 from octavo.monitoring.inputs import InputLook, look_at_inputs
 from octavo.monitoring.lifecycle import Subject, follow
@@ -44,6 +46,8 @@ class Look:
         because a few held-out weeks are no measure of what is usual. None if there are too few.
     inputs : tuple of InputLook
         The one that contributes most to the drift first; empty if there are too few predictions.
+    breaches : tuple of Breach
+        What the project expects of the model's values and the window's predictions do not meet.
     performance : Performance or None
         None if too few outcomes have matured.
     trained_until : datetime or None
@@ -66,6 +70,7 @@ class Look:
     drift: float | None = None
     prediction_drift: float | None = None
     inputs: tuple[InputLook, ...] = ()
+    breaches: tuple[Breach, ...] = ()
     performance: Performance | None = None
     trained_until: datetime | None = None
     newest_prediction_at: datetime | None = None
@@ -129,6 +134,7 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
         n_inputs=len(reference.inputs),
         fits=partial(same_inputs, reference, artifacts=context.stores.artifacts),
     )
+    period: dict[str, object] = {"deployment": begun.deployment, "since": begun.since, "until": begun.at}
     matured = read_matured(tables, begun.deployment, since=begun.since, until=begun.at)
     own = matured.of(digest)
     enough, matured_enough = len(window) >= monitor.min_rows, len(own) >= monitor.min_rows
@@ -138,6 +144,7 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
         predictions=window.predictions,
         outcomes=len(own),
         inputs=inputs,
+        breaches=served_breaches(tables, window, inputs=reference.inputs, model=model, period=period) if enough else (),
         drift=weighted_drift(inputs),
         prediction_drift=_prediction_drift(window, reference, min_rows=monitor.min_rows),
         performance=measure_performance(own, model=model, report=reference.report) if matured_enough else None,
@@ -193,7 +200,7 @@ def _judged(seen: Look, before: Look | None, monitor: Monitor) -> Look:
         findings=(
             judge_performance(seen.performance, monitor, outcomes=seen.outcomes, inputs=seen.inputs),
             judge_drift(seen.inputs, monitor),
-            judge_quality(seen.inputs, monitor),
+            judge_quality(seen.inputs, monitor, breaches=seen.breaches),
             judge_staleness(
                 at=seen.at, predictions=seen.predictions, newest_outcome_at=seen.newest_outcome_at, monitor=monitor
             ),

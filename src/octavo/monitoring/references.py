@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from octavo.definitions.plans import LookupPlan
+from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError, NotFound, OctavoError
 from octavo.monitoring.variation import Variation
 from octavo.operations import Context
@@ -36,9 +36,9 @@ class Reference:
         return self.variation.usual_drift(input_name, length_s=length_s) if self.variation else 0.0
 
     def usual_absent(self, input_name: str, *, length_s: float) -> float:
-        """The share of NaN that a stretch of the training rows of a length usually has at most."""
+        """The share without a value of its own that a stretch of the training rows of a length usually has at most."""
         usual = self.variation.usual_absent(input_name, length_s=length_s) if self.variation else 0.0
-        return max(usual, self.report.profiles[input_name].missing)
+        return max(usual, self.report.profiles[input_name].absent)
 
 
 def version_of(context: Context, model: str, version: int) -> ModelVersion:
@@ -85,7 +85,7 @@ def plan_of(artifacts: Artifacts, digest: str) -> LookupPlan:
         If the bundle is gone or damaged.
     """
     try:
-        return msgspec.json.decode(_document(artifacts, digest, PLAN), type=LookupPlan)
+        return decode_plan(_document(artifacts, digest, PLAN))
     except msgspec.MsgspecError as error:
         raise IntegrityError(f"the lookup plan of bundle {digest} cannot be read: {error}") from error
 

@@ -43,7 +43,7 @@ class Variation:
     drift : mapping of input to tuple of float
         For each length the stability index below which nine of ten stretches lie, at least 0.
     absent : mapping of input to tuple of float
-        For each length the share of NaN below which nine of ten stretches lie.
+        For each length the share without a value of their own below which nine of ten stretches lie.
     """
 
     kind: ClassVar[str] = "variation"
@@ -63,7 +63,7 @@ class Variation:
         return self._between(self.drift.get(input_name, ()), length_s)
 
     def usual_absent(self, input_name: str, *, length_s: float) -> float:
-        """The share of NaN that a stretch of a length usually has at most."""
+        """The share without a value of its own that a stretch of a length usually has at most."""
         return self._between(self.absent.get(input_name, ()), length_s)
 
     def _between(self, measured: tuple[float, ...], length_s: float) -> float:
@@ -75,14 +75,25 @@ class Variation:
 def record_variation(context: Context, trained: TrainedModel) -> Variation:
     """Measure and keep the variation of what a model was trained on, for the looks at the version that it becomes."""
     variation = measure(
-        trained.training_set.train, trained.report.profiles, run=trained.run.id, model=trained.model.name
+        trained.training_set.train,
+        trained.report.profiles,
+        stood_in=trained.training_set.stood_in,
+        run=trained.run.id,
+        model=trained.model.name,
     )
     with context.transaction() as tx:
         tx.put(variation)
     return variation
 
 
-def measure(train: Dataset, profiles: Mapping[str, Profile], *, run: str, model: str) -> Variation:
+def measure(
+    train: Dataset,
+    profiles: Mapping[str, Profile],
+    *,
+    stood_in: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    run: str,
+    model: str,
+) -> Variation:
     """The variation of a training set.
 
     Parameters
@@ -90,6 +101,8 @@ def measure(train: Dataset, profiles: Mapping[str, Profile], *, run: str, model:
     profiles : mapping of input to Profile
         Of the same rows. An input whose values have been changed since is left out: its drift is corrected for chance
         alone.
+    stood_in : mapping of input to ndarray, shape (n_rows,), bool
+        Where a default stands in.
     """
     stretches = {length_s: found for length_s in LENGTHS_S if (found := _stretches(train, length_s)) is not None}
     drift: dict[str, tuple[float, ...]] = {}
@@ -100,7 +113,10 @@ def measure(train: Dataset, profiles: Mapping[str, Profile], *, run: str, model:
         if stretches and np.allclose(np.bincount(bins, minlength=len(expected)) / len(train), expected, atol=_SAME):
             counts = [_counts(bins, stretch, n_bins=len(expected)) for stretch in stretches.values()]
             drift[name] = tuple(_usual_drift(expected, each, rows=len(train)) for each in counts)
-            absent[name] = tuple(_most(each[:, -1] / each.sum(axis=1)) for each in counts)
+            own = stood_in[name] if stood_in and name in stood_in else np.zeros(len(train), np.bool_)
+            lacks = (np.isnan(train.X[:, place]) | own).astype(np.int64)
+            shares = [_counts(lacks, stretch, n_bins=2) for stretch in stretches.values()]
+            absent[name] = tuple(_most(each[:, -1] / each.sum(axis=1)) for each in shares)
     return Variation(run=run, model=model, lengths_s=tuple(stretches), drift=drift, absent=absent)
 
 

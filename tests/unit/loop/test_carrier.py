@@ -14,8 +14,10 @@ from tests.stages import DEPLOYMENT, MODEL, Stage, landings, set_stage
 from octavo.clock import to_micros
 from octavo.config import Config
 from octavo.errors import Conflict, NotFound, Unavailable
+from octavo.features.dead_letters import keep_refused
 from octavo.features.ingest import ingest_rows
 from octavo.features.pump import backlog
+from octavo.features.refusals import PayloadKind, Refused
 from octavo.identifiers import new_id
 from octavo.loop import carrier as carrier_module
 from octavo.loop.carrier import Carrier, bring_events_into_tables
@@ -26,6 +28,7 @@ from octavo.serving.records import PredictionRecord
 from octavo.stores.memory import MemoryEventStream
 from octavo.stores.open import open_stores
 from octavo.stores.ownership import own_online
+from octavo.stores.partitions import partition_name, split_partition
 
 PATIENCE_S = 20.0
 
@@ -145,6 +148,61 @@ def test_a_store_that_was_away_is_used_again_when_it_is_back(stage: Stage, monke
     assert not failing
 
 
+class Share:
+    """The partitions of every topic that one of several workers has."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def mine(self, topic: str) -> tuple[str, ...]:
+        return tuple(partition_name(topic, number) for number in self.numbers)
+
+    def applied(self, log: str, offset: int) -> None:
+        assert log in self.mine(split_partition(log)[0])
+
+    def close(self) -> None:
+        self.numbers = ()
+
+
+@pytest.fixture
+def parted(stage: Stage) -> Stage:
+    """A stage whose stream has two partitions, with events in both."""
+    stream = MemoryEventStream(partitions=2)
+    made = Stage(replace(stage.context, stores=replace(stage.context.stores, stream=stream)), stage.clock)
+    send(made, *"abcdefgh")
+    return made
+
+
+def sharing(stage: Stage, group: Share) -> Carrier:
+    return Carrier(stage.context, shipping=stage.context.stores.stream, records=MemoryEventStream(), group=group)
+
+
+def test_each_of_two_workers_carries_its_own_partitions(parted: Stage) -> None:
+    first, second = sharing(parted, Share(0)), sharing(parted, Share(1))
+    first.apply_all()
+    assert backlog(parted.context.stores, parted.context.project, "landings").unapplied == 1
+    with running(first):
+        second.ship_all()
+    assert counted(parted, "events/landings") == 8
+
+
+def test_partitions_that_a_worker_takes_over_are_carried_on_at_once(parted: Stage) -> None:
+    group = Share(0)
+    carrier = sharing(parted, group)
+    carrier.apply_all()
+    group.numbers = (0, 1)
+    carrier.ship_all()
+    assert counted(parted, "events/landings") == 8
+
+
+def test_who_asks_for_all_is_told_when_another_worker_does_not_do_its_part(
+    parted: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier_module, "_WAIT_FOR_WORKER_S", 0.1)
+    with pytest.raises(Unavailable, match="another worker, which carries some partitions of 'landings'"):
+        sharing(parted, Share(0)).ship_all()
+
+
 def test_a_command_brings_events_into_tables_itself_where_it_may(stage: Stage) -> None:
     send(stage, "a", "b")
     bring_events_into_tables(stage.context)
@@ -174,3 +232,10 @@ def test_a_command_waits_for_the_worker(stage: Stage, tmp_path: Path, monkeypatc
     with pytest.raises(Unavailable, match=r"worker\.log"):
         bring_events_into_tables(context)
     lock.release()
+
+
+def test_dead_letters_are_shipped_into_their_table(stage: Stage) -> None:
+    wrong = Refused(row=0, field="", reason="no JSON", payload=b"?", kind=PayloadKind.JSON)
+    keep_refused([wrong], source="landings", stream=stage.context.stores.stream, clock=stage.clock)
+    carrier_of(stage, MemoryEventStream()).ship_all()
+    assert counted(stage, "dead_letters/landings") == 1

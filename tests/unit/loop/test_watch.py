@@ -13,6 +13,7 @@ from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, set_stage
 
 import octavo as oc
 from octavo.clock import ReplayClock
+from octavo.config import AuditSettings
 from octavo.definitions.models import Trigger, TriggerKind
 from octavo.errors import Unavailable
 from octavo.loop import watch as watch_module
@@ -106,6 +107,30 @@ def test_the_clock_stands_until_a_retraining_has_begun(tmp_path: Path, looks: Lo
     assert (run.model, run.as_of, told) == (MODEL, START + 3 * HOUR, [[run.id]])
 
 
+def test_features_are_audited_on_their_grid_over_the_time_since(
+    tmp_path: Path, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, datetime, timedelta]] = []
+    monkeypatch.setattr(
+        watch_module, "audit_by_clock", lambda context, name, *, at, every: made.append((name, at, every))
+    )
+    stage, clock = replayed(set_stage(tmp_path, every="6h"), tmp_path, at=START + 7 * HOUR)
+    with watching(stage):
+        assert clock.advance(START + 49 * HOUR, timeout_s=PATIENCE_S)
+    assert made == [(DEPLOYMENT, START + n * HOUR, 24 * HOUR) for n in (0, 24, 48)]
+
+
+def test_no_features_are_audited_where_the_settings_say_never(
+    tmp_path: Path, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "audit_by_clock", lambda *arguments, **more: pytest.fail("audited"))
+    stage, clock = replayed(set_stage(tmp_path, every="6h"), tmp_path, at=START)
+    config = replace(stage.context.config, audit=AuditSettings(every="never"))
+    with watching(Stage(replace(stage.context, config=config), stage.clock)):
+        assert clock.advance(START + 25 * HOUR, timeout_s=PATIENCE_S)
+    assert looks
+
+
 def test_a_calendar_that_cannot_be_read_stops_nothing_else(
     tmp_path: Path, looks: Looks, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,3 +141,23 @@ def test_a_calendar_that_cannot_be_read_stops_nothing_else(
     assert looks == [START, START + 6 * HOUR]
     assert f"calendar {MODEL} has ended" in caplog.text
     assert DEPLOYMENT in stage.context.project.deployments
+
+
+def test_a_source_that_sql_makes_is_refreshed_on_its_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: Looks = []
+    stage, clock = replayed(set_stage(tmp_path), tmp_path, at=START + HOUR)
+    [source] = stage.context.project.sources.values()
+    made = oc.SQLSource(
+        "made",
+        sql="SELECT 1",
+        inputs=[source],
+        schema={"happened": oc.Timestamp},
+        event_time="happened",
+        id=["happened"],
+        every="6h",
+    )
+    project = replace(stage.context.project, sources={"made": made}, deployments={}, models={})
+    monkeypatch.setattr(watch_module, "refresh_alone", lambda context, source, *, ship: taken.append(clock.now()))
+    with watching(Stage(replace(stage.context, project=project), stage.clock)):
+        assert clock.advance(START + 13 * HOUR, timeout_s=PATIENCE_S)
+    assert taken == [START + n * HOUR for n in (1, 6, 12)]
