@@ -1,125 +1,154 @@
-"""The features of a training set, against the DuckDB query that one would write by hand for the same values.
+"""A training set of 20 windowed aggregates and 5 latest values, against the DuckDB query that one would write by hand.
 
-40 features of 4 entities, as they were known before each of many decisions: windows of 1 h to 7 d, quantiles and latest
-values, over events that become known up to five hours after they happened. The query by hand joins each decision to the
-events of its longest window and takes every feature as an aggregate with a filter. Both read the same Delta table.
+Users have 100 events each over 90 days, with five numbers; the training set has moments at random. The query by hand
+joins each row to the events of its longest window and takes every value as an aggregate with a filter; it reads the
+same Delta table by the same engine, with as many threads and as much memory. Each contender runs in a process of its
+own, so that its peak memory is its own.
 
-What bounds either: by hand, the pairs of a decision and an event in its window, so the time grows with the length of
-the windows and with the events per entity. Octavo merges tiles once per entity and tile and reads rows only for the
-newest stretch, so the time grows with the number of decisions.
-
-python benchmarks/bench_training_set.py [--rows EVENTS]
+    python benchmarks/bench_training_set.py [--events 1000000] [--rows 100000] [--rounds 3] [--per-entity 100]
 """
 
 import argparse
+import multiprocessing
+import resource
+import sys
 import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from statistics import median
 
-import airline
 import numpy as np
 import pyarrow as pa
-from airline import SECOND
-from measuring import in_turns
+
+sys.path.insert(0, str(Path(__file__).parent / "feast"))
+
+from tables import TABLE, load, windows_view
 
 from octavo.definitions.aggregates import Operation
-from octavo.definitions.features import Feature, FeatureView
+from octavo.definitions.features import Feature
 from octavo.features.historical import historical_features
-from octavo.features.payloads import event_ids, table_of
-from octavo.features.sql import floored, rounded
+from octavo.features.sql import floored
 from octavo.stores.delta import DeltaTables
-from octavo.stores.ports import Tables
+
+COLUMNS = ["v0", "v1", "v2", "v3", "v4"]
+START_US, DAY_US = 1_700_000_000_000_000, 86_400_000_000
+SPAN_US, SECOND_US = 90 * DAY_US, 1_000_000
+MOMENT = pa.timestamp("us", tz="UTC")
+EVENTS_AT_ONCE = 2_000_000
+VIEW = windows_view(COLUMNS)
 
 
-def main(events: int) -> None:
+def main(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        tables = DeltaTables(Path(folder))
-        keep(tables, airline.flights_table(events))
-        spine = decisions(events // 10)
-        views = tuple(airline.views.values())
-        check(tables, spine)
-        spent = in_turns(
-            {
-                "octavo": lambda: historical_features(tables, views, spine=spine, at="decided"),
-                "by hand": lambda: [tables.query(**by_hand(view, spine)) for view in views],
-            }
+        keep(DeltaTables(Path(folder)), events=asked.events, per_entity=asked.per_entity)
+        spine = moments(asked.rows, entities=asked.events // asked.per_entity)
+        check(DeltaTables(Path(folder)), spine.slice(0, 500))
+        spent: dict[str, list[Spent]] = {"Octavo": [], "by hand": []}
+        for _ in range(asked.rounds):
+            spent["Octavo"].append(apart(octavo, folder, spine))
+            spent["by hand"].append(apart(by_hand, folder, spine))
+    report(asked, spent)
+
+
+def keep(tables: DeltaTables, *, events: int, per_entity: int) -> None:
+    """Put events into their table in the order of time, part by part."""
+    random = np.random.default_rng(1)
+    for start in range(0, events, EVENTS_AT_ONCE):
+        n = min(EVENTS_AT_ONCE, events - start)
+        happened = START_US + np.sort(random.uniform(start / events, (start + n) / events, n) * SPAN_US).astype(
+            np.int64
         )
-    print(
-        f"{spine.num_rows:,} decisions by {sum(len(view.features) for view in views)} features over {events:,} events"
-    )
-    for name, took in spent.items():
-        print(f"  {name}: {took.cpu_s:.1f} s of processor time, {took.wall_s:.1f} s in all")
-    print(f"  ratio of processor time: {spent['octavo'].cpu_s / spent['by hand'].cpu_s:.2f}")
+        values = {column: random.normal(size=n) for column in COLUMNS}
+        users = random.integers(0, events // per_entity, n)
+        part = pa.table({"user": users, "happened": pa.array(happened, MOMENT), **values})
+        load(tables, part, VIEW.source, first=start)
 
 
-def keep(tables: Tables, flights: pa.Table) -> None:
-    """Put flights into the table of their source, as the pump does."""
-    ids = event_ids(flights.combine_chunks().to_batches()[0], airline.flights)
-    rows = flights.append_column("_event_id", ids.cast(pa.binary()))
-    tables.ensure(table_of("flights"), rows.schema)
-    tables.append(table_of("flights"), rows, writer="benchmark", sequence=1)
+def moments(rows: int, *, entities: int) -> pa.Table:
+    """Users and moments at random."""
+    random = np.random.default_rng(2)
+    moment = START_US + random.integers(0, SPAN_US, rows)
+    return pa.table({"user": random.integers(0, entities, rows), "moment": pa.array(moment, MOMENT)})
 
 
-def decisions(n: int) -> pa.Table:
-    """Moments an hour before some flights."""
-    flights = airline.flights_table(n, per_day=airline.PER_DAY // 10, seed=2)
-    decided = flights.column("departed").cast(pa.int64()).to_numpy() - airline.HOUR
-    return pa.table({key: flights.column(key) for key in airline.KEYS} | {"decided": airline.times(decided)})
+def octavo(tables: DeltaTables, spine: pa.Table) -> pa.Table:
+    return historical_features(tables, [VIEW], spine=spine, at="moment")
 
 
-def by_hand(view: FeatureView, spine: pa.Table) -> dict[str, object]:
-    """Arguments of the query that computes a view."""
-    longest = max(f.window_s or 0 for f in view.features)
-    selected = ", ".join(f"({value(feature)})::DOUBLE AS {feature.name}" for feature in view.features)
-    frame = pa.table(
-        {
-            "place": np.arange(spine.num_rows),
-            "key": spine.column(view.key),
-            "t": spine.column("decided").cast(pa.int64()),
-        }
-    )
+def by_hand(tables: DeltaTables, spine: pa.Table) -> pa.Table:
+    longest = max((f.window_s or 0) + (f.tile_s or 0) for f in VIEW.features) * SECOND_US
+    selected = ", ".join(f"({value(feature)})::DOUBLE AS {feature.name}" for feature in VIEW.features)
+    frame = spine.append_column("place", pa.array(np.arange(len(spine))))
+    frame = frame.set_column(1, "t", spine.column("moment").cast(pa.int64()))
     sql = f"""
-        WITH e AS (SELECT {view.key} AS key, epoch_us(departed) AS happened, epoch_us(arrived) AS known,
-                          dep_delay, arr_delay, {rounded("arr_delay")} AS rounded FROM events)
+        WITH e AS (SELECT "user", epoch_us(happened) AS happened, _event_id AS id, {", ".join(COLUMNS)} FROM events)
         SELECT {selected} FROM spine LEFT JOIN e
-        ON e.key = spine.key AND e.known < spine.t AND e.happened >= t - {(longest + 43_200) * SECOND}
+        ON e."user" = spine."user" AND e.happened < spine.t AND e.happened >= t - {longest}
         GROUP BY place ORDER BY place
     """
-    return {"sql": sql, "tables": {"events": table_of("flights")}, "frames": {"spine": frame}}
+    return tables.query(sql, tables={"events": TABLE}, frames={"spine": frame})
 
 
 def value(feature: Feature) -> str:
-    """A feature as an aggregate over the events known before a decision."""
+    """A feature as an aggregate over the events known before a moment."""
+    column = feature.column
     if feature.operation is Operation.LATEST:
-        fresh = f"t - happened < {(feature.ttl_s or 0) * SECOND}"
-        return f"arg_max({feature.column}, (happened, known)) FILTER ({fresh} AND {feature.column} IS NOT NULL)"
+        fresh = f"t - happened < {(feature.ttl_s or 0) * SECOND_US}"
+        return f"arg_max({column}, (happened, id)) FILTER ({fresh} AND {column} IS NOT NULL)"
     assert feature.tile_s is not None
-    inside = f"FILTER (happened >= {floored(f'(t - {(feature.window_s or 0) * SECOND})', feature.tile_s)})"
-    match feature.operation:
-        case Operation.QUANTILE:
-            return f"quantile_disc(rounded, {feature.q}) {inside}"
-        case Operation.COUNT:
-            return f"count(happened) {inside}"
-        case _:
-            return f"avg({feature.column}) {inside}"
+    inside = f"FILTER (happened >= {floored(f'(t - {(feature.window_s or 0) * SECOND_US})', feature.tile_s)})"
+    return (
+        f"{ {Operation.MEAN: 'avg', Operation.SUM: 'sum', Operation.MAX: 'max'}[feature.operation] }({column}) {inside}"
+    )
 
 
-def check(tables: Tables, spine: pa.Table) -> None:
+def check(tables: DeltaTables, spine: pa.Table) -> None:
     """Both say the same."""
-    some = spine.slice(0, 500)
-    views = tuple(airline.views.values())
-    ours = historical_features(tables, views, spine=some, at="decided")
-    for view in views:
-        theirs = tables.query(**by_hand(view, some))  # type: ignore[arg-type]  # as given there
-        for feature in view.features:
-            np.testing.assert_allclose(
-                ours.column(f"{view.name}__{feature.name}").to_numpy(),
-                theirs.column(feature.name).to_numpy(),
-                rtol=1e-9,
-                err_msg=feature.name,
-            )
+    ours, theirs = octavo(tables, spine), by_hand(tables, spine)
+    for feature in VIEW.features:
+        np.testing.assert_allclose(
+            ours.column(f"{VIEW.name}__{feature.name}").to_numpy(),
+            theirs.column(feature.name).to_numpy(),
+            rtol=1e-6,
+            atol=1e-9,
+            err_msg=feature.name,
+        )
+
+
+Contender = Callable[[DeltaTables, pa.Table], pa.Table]
+Spent = tuple[float, float, float]
+"""Seconds, seconds of processor time, and peak memory in MB."""
+
+
+def apart(contender: Contender, folder: str, spine: pa.Table) -> Spent:
+    """What a contender takes in a fresh process."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, contender, folder, spine).result()
+
+
+def measure(contender: Contender, folder: str, spine: pa.Table) -> Spent:
+    tables = DeltaTables(Path(folder))
+    wall, cpu = time.perf_counter(), time.process_time()
+    contender(tables, spine)
+    spent = time.perf_counter() - wall, time.process_time() - cpu
+    return *spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def report(asked: argparse.Namespace, spent: dict[str, list[Spent]]) -> None:
+    print(f"{asked.events:,} events, {asked.rows:,} rows, {len(VIEW.features)} values, median of {asked.rounds}")
+    middle = {name: [median(run[of] for run in runs) for of in range(3)] for name, runs in spent.items()}
+    for name, (wall, cpu, peak) in middle.items():
+        print(f"  {name:8} {wall:8.1f} s, {cpu:8.1f} s of processor time, peak {peak:,.0f} MB")
+    wall, cpu = (middle["Octavo"][of] / middle["by hand"][of] for of in range(2))
+    print(f"  Octavo / by hand: {wall:.2f} in time, {cpu:.2f} in processor time")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A training set's features against a query by hand.")
-    parser.add_argument("--rows", type=int, default=100_000, help="events")
-    main(parser.parse_args().rows)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the training set")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--per-entity", type=int, default=100, help="events of each entity, over 90 days")
+    main(parser.parse_args())

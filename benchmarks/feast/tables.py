@@ -38,21 +38,21 @@ def windows_view(columns: Sequence[str]) -> FeatureView:
     return FeatureView("windows_of_user", entity=_user(), source=_source(columns), features=features)
 
 
-def load(tables: Tables, events: pa.Table, source: Source) -> None:
-    """Append events, whose columns are the source's, as the pump would have."""
+def load(tables: Tables, events: pa.Table, source: Source, *, first: int = 0) -> None:
+    """Append events, whose columns are the source's, as the pump would have; `first` is how many were before."""
     schema, n = table_schema(source), len(events)
-    ids = pa.py_buffer(np.random.default_rng(2).bytes(16 * n))
+    ids = pa.py_buffer(np.random.default_rng(first + 2).bytes(16 * n))
     whole = (
         events.append_column("_event_id", pa.Array.from_buffers(pa.binary(16), n, [None, ids]))
         .append_column("_ingested_at", events.column("happened"))
-        .append_column("_offset", pa.array(np.arange(n)))
+        .append_column("_offset", pa.array(np.arange(first, first + n)))
         .select(schema.names)
         .cast(schema)
     )
     tables.ensure(TABLE, schema)
     for start in range(0, n, APPEND_ROWS):
         part = whole.slice(start, APPEND_ROWS)
-        tables.append(TABLE, part, writer=WRITER, sequence=start + len(part))
+        tables.append(TABLE, part, writer=WRITER, sequence=first + start + len(part))
 
 
 def events_table(events: pa.Table, source: Source) -> MemoryTables:

@@ -5,10 +5,28 @@
 Re-exports only; nothing inside the package imports it.
 """
 
-from octavo.definitions.aggregates import count, distinct, last, latest, max, mean, min, quantile, rate, std, sum  # noqa: A004
+from octavo.definitions.about import expect
+from octavo.definitions.aggregates import (
+    count,
+    decayed_count,
+    decayed_sum,
+    distinct,
+    first,
+    last,
+    last_k,
+    latest,
+    max,  # noqa: A004
+    mean,
+    min,  # noqa: A004
+    quantile,
+    rate,
+    std,
+    sum,  # noqa: A004
+)
 from octavo.definitions.calendars import category, local_time
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.deployments import Deployment, Monitor, Rollout
+from octavo.definitions.derived import SQLSource
 from octavo.definitions.features import FeatureView, on_demand, request
 from octavo.definitions.models import (
     Label,
@@ -23,7 +41,7 @@ from octavo.definitions.models import (
     on_performance,
 )
 from octavo.definitions.sources import Entity, Source
-from octavo.definitions.types import Bool, Float64, Int64, String, Timestamp
+from octavo.definitions.types import Bool, Float64, Int64, String, Timestamp, Vector
 
 __version__ = "0.1.0"
 
@@ -38,9 +56,11 @@ __all__ = [
     "Label",
     "Monitor",
     "Rollout",
+    "SQLSource",
     "Source",
     "String",
     "Timestamp",
+    "Vector",
     "at_least",
     "at_most",
     "better_than_baseline",
@@ -48,8 +68,13 @@ __all__ = [
     "category",
     "count",
     "cron",
+    "decayed_count",
+    "decayed_sum",
     "distinct",
+    "expect",
+    "first",
     "last",
+    "last_k",
     "latest",
     "local_time",
     "max",

@@ -15,6 +15,7 @@
     ├── TrainingFailed           a user's training function raised or returned something unusable
     ├── PredictionFailed         a model or an on-demand feature raised, or gave no finite number
     └── Unavailable              a store or process cannot be reached now; try again
+        └── OutOfMemory          ... because a query needs more memory than it may use
 
 Messages say what, where and what to do next. Adapters translate every vendor's error into this tree. HTTP statuses
 live in `octavo.problems`, exit codes in `octavo.cli`.
@@ -148,6 +149,10 @@ class PredictionFailed(OctavoError):
 
 class Unavailable(OctavoError):
     code = "unavailable"
+
+
+class OutOfMemory(Unavailable):
+    code = "out_of_memory"
 
 
 def _nearest(name: str, known: list[str]) -> str | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from octavo.config import Config, find_root, load_config
 from octavo.definitions.project import load_project
+from octavo.features.dataset_operations import operations as dataset_operations
 from octavo.features.operations import operations as feature_operations
 from octavo.governance.operations import operations as governance_operations
 from octavo.loop.operations import operations as loop_operations
@@ -21,6 +22,7 @@ def all_operations() -> Operations:
     operations = Operations()
     for slice_operations in (
         feature_operations,
+        dataset_operations,
         training_operations,
         registry_operations,
         release_operations,

@@ -18,6 +18,7 @@ import pyarrow as pa
 from octavo.clock import from_micros, to_micros
 from octavo.config import Config, load_config
 from octavo.definitions.models import Model
+from octavo.definitions.order import in_order
 from octavo.definitions.project import Project, load_project
 from octavo.features.functions import compute
 from octavo.features.historical import historical_features
@@ -171,7 +172,7 @@ def inputs_offline(left: Left, served: pa.Table, model: Model) -> npt.NDArray[np
             served.column("entities").to_pylist(), served.column("request").to_pylist(), strict=True
         )
     ]
-    keys = {view.entity.key: pa.array([row[view.entity.key] for row in asked]) for view in model.views}
+    keys = {key: pa.array([row[key] for row in asked]) for view in model.views for key in view.entity_keys}
     spine = pa.table({"at": served.column("at"), **keys})
     rows = historical_features(left.tables, model.views, spine=spine, at="at")
     fields = {
@@ -179,7 +180,7 @@ def inputs_offline(left: Left, served: pa.Table, model: Model) -> npt.NDArray[np
         "carrier": np.array([row["carrier"] for row in asked], object),
         "distance": np.array([row["distance"] for row in asked], float),
     }
-    computed = {**fields, **compute(model.on_demand, fields, rows.num_rows)}
+    computed = {**fields, **compute(in_order(model.on_demand), fields, rows.num_rows)}
     columns = [
         computed[name] if name in computed else rows.column(name).to_numpy(zero_copy_only=False)
         for name in model.input_names

@@ -30,7 +30,7 @@ PROJECT, MODEL = "flights", "arrival_delay"
 
 ORIGIN = PlannedView(
     name="origin_delays",
-    entity_key="origin",
+    entity_keys=("origin",),
     features=(
         Feature(name="dep_delay_mean_1h", operation=Operation.MEAN, column="dep_delay", window_s=3600, tile_s=300),
         Feature(name="events_count_1h", operation=Operation.COUNT, column=None, window_s=3600, tile_s=300),

@@ -14,7 +14,7 @@ from tests.showrooms.declared import arrival_delay, arrives_late, make_project
 from tests.showrooms.moments import HOSTILE, NOW, incident_id, made_id, prediction_id, run_id
 from tests.showrooms.releases import audit, releases, runs
 from tests.showrooms.versions import versions
-from tests.showrooms.watched import incidents, looks
+from tests.showrooms.watched import audits, incidents, looks
 
 __all__ = ["HOSTILE", "NOW", "Showroom", "empty_showroom", "full_showroom", "incident_id", "prediction_id", "run_id"]
 
@@ -42,7 +42,7 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
     regressions = versions(room.stores.artifacts, arrival_delay, text)
     made = [*regressions, *versions(room.stores.artifacts, arrives_late, text)]
     with room.stores.metadata.transaction() as tx:
-        for record in (*made, *runs(text), *releases(text), *incidents(text), *looks(text)):
+        for record in (*made, *runs(text), *releases(text), *incidents(text), *looks(text), *audits(text)):
             tx.add(record)
         tx.add(
             DeploymentState(deployment="eta", model="arrival_delay", live=2, previous=1, release=made_id(5), sequence=7)
@@ -52,7 +52,7 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
         for event in audit(text):
             tx.append_audit(event)
     record_predictions(room.stores, {v.version: v.digest for v in regressions}, text)
-    send_events(room.stores)
+    send_events(room.stores, text)
     return room
 
 

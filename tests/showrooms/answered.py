@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 
 from octavo.clock import ManualClock, to_micros
+from octavo.features.dead_letters import keep_refused
 from octavo.features.ingest import ingest_rows
+from octavo.features.refusals import PayloadKind, Refused
 from octavo.monitoring.outcomes import OutcomeRow, record_outcomes, ship_outcomes
 from octavo.monitoring.prediction_log import ship_predictions
 from octavo.serving.recorder import TOPIC
@@ -34,13 +36,15 @@ def record_predictions(stores: Stores, digests: dict[int, str], text: str) -> No
         pass
 
 
-def send_events(stores: Stores) -> None:
-    """One flight, on its way into the tables."""
+def send_events(stores: Stores, text: str) -> None:
+    """One flight, on its way into the tables, and one that could not be taken."""
     row = {
         "flight": "B6 1", "origin": "JFK", "tailnum": "N001JB", "decided_at": "2013-05-20T08:00:00Z",
         "landed_at": "2013-05-20T11:00:00Z", "distance": 1089.0, "arr_delay": 3.0,
     }  # fmt: skip
     ingest_rows([row], landings, stream=stores.stream, clock=ManualClock(NOW))
+    wrong = Refused(row=0, field="origin", reason=f"origin: {text}", payload=text.encode(), kind=PayloadKind.JSON)
+    keep_refused([wrong], source="landings", stream=stores.stream, clock=ManualClock(NOW))
 
 
 def _prediction(place: int, digests: dict[int, str], chance: random.Random, text: str) -> PredictionRecord:

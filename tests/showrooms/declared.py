@@ -26,8 +26,14 @@ origin_landings = oc.FeatureView(
     entity=oc.Entity("origin", key="origin"),
     source=landings,
     features=[
-        oc.mean("arr_delay", over=["1h", "3h", "24h"]),
-        oc.quantile("arr_delay", 0.9, over="24h"),
+        oc.mean(
+            "arr_delay",
+            over=["1h", "3h", "24h"],
+            description="How late flights from here land.",
+            default=0,
+            expect=oc.expect(minimum=-120, maximum=1_500, nulls=0.3),
+        ),
+        oc.quantile("arr_delay", 0.9, over="24h", deprecated="use origin_landings__arr_delay_mean_24h"),
         oc.count(over="3h"),
     ],
 )
@@ -37,7 +43,10 @@ plane_landings = oc.FeatureView(
     source=landings,
     features=[oc.latest("arr_delay", ttl="24h"), oc.mean("arr_delay", over="24h")],
 )
-INPUTS = [origin_landings, plane_landings, oc.request("distance", oc.Float64), oc.request("flight", oc.String)]
+DISTANCE = oc.request(
+    "distance", oc.Float64, required=True, description="Miles as the crow flies.", expect=oc.expect(minimum=0)
+)
+INPUTS = [origin_landings, plane_landings, DISTANCE, oc.request("flight", oc.String)]
 
 
 @oc.model(

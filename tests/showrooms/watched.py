@@ -4,13 +4,16 @@ import math
 import random
 from dataclasses import replace
 
+from octavo.features.late import LateEvent
+from octavo.features.reasons import Example, FeatureAudit, Reason
+from octavo.monitoring.audits import FeaturesAudit
 from octavo.monitoring.findings import Finding, Verdict
 from octavo.monitoring.incidents import Incident, IncidentKind, TimelineEntry
 from octavo.monitoring.inputs import InputLook
 from octavo.monitoring.looks import Look
 from octavo.monitoring.performance import Performance
 from tests.showrooms.declared import arrival_delay
-from tests.showrooms.moments import DAY, HOUR, NOW, incident_id
+from tests.showrooms.moments import DAY, HOUR, NOW, incident_id, prediction_id
 from tests.showrooms.versions import interval
 
 
@@ -96,3 +99,29 @@ def _input(name: str, rank: int, drift: float) -> InputLook:
         stale=0.0, default=0.0, outside=0.001 * rank, mean=9.4 + rank, trained_mean=8.0 + rank, trained_std=12.0,
         trained_absent=0.02 * rank, shares=tuple(share / sum(raw) for share in raw),
     )  # fmt: skip
+
+
+def audits(text: str) -> list[FeaturesAudit]:
+    """Two days of audits: one that is clean, and one that is not."""
+    moved = Example(
+        prediction=prediction_id(0),
+        made_at=NOW - HOUR,
+        reason=Reason.LATE_DATA,
+        served=12.5,
+        served_status="present",
+        recomputed=None,
+        recomputed_status="stale",
+        events=(LateEvent(source="landings", id={"flight": text}, available_at=NOW - 2 * HOUR, ingested_at=NOW),),
+    )
+    name = "plane_landings__arr_delay_latest"
+    clean = FeatureAudit(name=name, counts={"equal": 900}, is_changed=False)
+    torn = replace(clean, counts={"equal": 897, "late data": 1, "store wrong": 2}, examples=(moved,))
+
+    def audit(days: int, feature: FeatureAudit, *problems: str) -> FeaturesAudit:
+        at = NOW - days * DAY
+        return FeaturesAudit(
+            deployment="eta", model="arrival_delay", at=at, since=at - DAY, versions=(2,), predictions=900,
+            features=(feature,), problems=problems,
+        )  # fmt: skip
+
+    return [audit(1, clean), audit(0, torn, f"version 1 cannot be audited: {text}")]

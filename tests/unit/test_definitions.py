@@ -35,7 +35,8 @@ def declare(**changed: object) -> object:
 
 
 @pytest.mark.parametrize(
-    ("window", "tile"), [(720, 60), (3_600, 300), (86_400, 3_600), (604_800, 21_600), (2_592_000, 86_400)]
+    ("window", "tile"),
+    [(60, 5), (180, 15), (720, 60), (3_600, 300), (86_400, 3_600), (604_800, 21_600), (2_592_000, 86_400)],
 )
 def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> None:
     assert tile_s(window) == tile
@@ -48,10 +49,15 @@ def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> No
         (lambda: oc.Source("sales", event_time="when", schema=SCHEMA), "no column 'when'"),
         (lambda: oc.Source("sales", event_time="amount", schema=SCHEMA), "must be an oc.Timestamp"),
         (lambda: oc.Source("sales", event_time="at", schema=SCHEMA, id=["order"]), "no column 'order'"),
-        (lambda: oc.mean("amount", over="5m"), "12 minutes"),
+        (lambda: oc.mean("amount", over="59s"), "from a minute to 366 days"),
+        (lambda: oc.mean("amount", over="367d"), "from a minute to 366 days"),
         (lambda: oc.mean("amount", over="soon"), "'soon' is no window"),
         (lambda: oc.mean("amount", over=[]), "at least one window"),
         (lambda: oc.quantile("amount", 1.0, over="1h"), "between 0 and 1"),
+        (lambda: oc.last_k("amount", 0, over="1h"), "from 1 to 32"),
+        (lambda: oc.last_k("amount", 33, over="1h"), "from 1 to 32"),
+        (lambda: oc.decayed_sum("amount", half_life="1m", over="65m"), "64 half-lives"),
+        (lambda: oc.decayed_count(half_life="soon", over="1h"), "'soon' is no half-life"),
         (lambda: oc.cron("0 25 * * *"), "no cron expression"),
         (lambda: oc.cron("0 3 * * * *"), "no cron expression"),
         (lambda: oc.cron("0 3 * * *", zone="Mars/Olympus"), "no time zone"),
@@ -81,6 +87,24 @@ def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> No
 def test_what_cannot_be_right_is_refused_with_the_reason(declaration, reason: str) -> None:
     with pytest.raises(InvalidDefinition, match=reason):
         declaration()
+
+
+def test_features_are_called_after_what_they_are_of() -> None:
+    declared = [
+        oc.first("amount", over="1h"),
+        oc.last_k("amount", 2, over=["1h", "7d"]),
+        oc.last_k("units", 1, name="recent", over="1h"),
+        oc.decayed_sum("amount", half_life="1d", over="30d"),
+        oc.decayed_count(half_life="1d", over="30d"),
+    ]
+    view = oc.FeatureView("v", entity=shop, source=sales, features=declared)
+    assert [feature.name for feature in view.features] == [
+        "amount_first_1h",
+        *("amount_last1_1h", "amount_last2_1h", "amount_last1_7d", "amount_last2_7d"),
+        "recent1_1h",
+        "amount_decayed_sum_1d_30d",
+        "events_decayed_count_1d_30d",
+    ]
 
 
 def test_a_lookup_plan_lists_inputs_in_the_order_of_the_matrix() -> None:

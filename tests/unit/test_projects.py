@@ -9,11 +9,15 @@ from octavo.errors import ConfigurationError, InvalidDefinition, NotFound
 MODULE = """
 import octavo as oc
 
-sales = oc.Source("sales", event_time="at", schema={"shop": oc.String, "at": oc.Timestamp, "amount": oc.Float64})
+sales = oc.Source(
+    "sales",
+    event_time="at",
+    schema={"shop": oc.String, "asked": oc.Timestamp, "at": oc.Timestamp, "amount": oc.Float64},
+)
 shop = oc.Entity("shop", key="shop")
 spend = oc.FeatureView("spend", entity=shop, source=sales, features=[oc.mean("amount", over="24h")])
 
-@oc.model(features=[spend], label=oc.Label(sales, "amount", at="at"), metrics=["mae"])
+@oc.model(features=[spend], label=oc.Label(sales, "amount", at="asked"), metrics=["mae"])
 def forecast(train):
     return None
 
@@ -53,6 +57,7 @@ def test_a_changed_view_names_its_field_and_whom_it_touches(tmp_path: Path) -> N
         definition="view/spend",
         fields=("features",),
         affects=("model/forecast", "deployment/shopping"),
+        retrain=("forecast",),
     )
     assert changes(before, after) == (expected,)
 
@@ -61,6 +66,32 @@ def test_changed_training_code_is_a_change_of_the_model(tmp_path: Path) -> None:
     before = load(tmp_path).documents()
     (change,) = changes(before, load(tmp_path, MODULE.replace("return None", "return 1")))
     assert (change.definition, change.fields) == ("model/forecast", ("code",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "retrained"),
+    [
+        ('over="24h"', 'over="24h", default=0', True),
+        ('over="24h"', 'over="24h", owner="sales", expect=oc.expect(minimum=0), deprecated="use takings"', False),
+        ('event_time="at",', 'event_time="at", owner="till", id=["shop", "at"],', True),
+        ('event_time="at",', 'event_time="at", description="What was paid.",', False),
+        (
+            '"amount": oc.Float64}',
+            '"amount": oc.Float64, "tax": oc.Float64}, id=["shop", "asked", "at", "amount"]',
+            False,
+        ),
+        ('metrics=["mae"]', 'metrics=["rmse"], retrain=[oc.on_drift()]', False),
+        ('metrics=["mae"]', 'metrics=["mae"], holdout="3d"', True),
+        ("return None", "return 0", True),
+        ("model=forecast", 'model=forecast, rollout=oc.Rollout(shadow="9h")', False),
+    ],
+)
+def test_models_are_trained_again_where_they_learned_from_something_else(
+    tmp_path: Path, old: str, new: str, retrained: bool
+) -> None:
+    before = load(tmp_path).documents()
+    (change,) = changes(before, load(tmp_path, MODULE.replace(old, new)))
+    assert (change.retrain, change.fields != ()) == (("forecast",) if retrained else (), True)
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -61,8 +61,10 @@ SECTIONS: tuple[Section, ...] = (
     _section(
         "Data",
         ("ingest", "ingest", "Send events of a source, from files or from the input stream."),
+        ("events", "events", "Show how many events could not be taken, and what to do about them."),
         ("sources", "sources", "Show the sources of events, and what reads them."),
         ("features", "features", "Show the feature views, and which models take them."),
+        ("datasets", "datasets", "Show the datasets on record, those that models were trained on too."),
         ("materialize", "materialize", "Bring what was sent into tables and online features, while no worker does."),
     ),
     _section(

@@ -102,6 +102,13 @@ def apply(json: Json = False) -> None:
 def _show(planned: Plan) -> None:
     for change in planned.changes:
         say(f"{_SIGN[change.kind]} {change.definition}{_detail(change)}")
+        again = "" if change.kind is ChangeKind.ADDED else " again"
+        if change.materialize:
+            say(f"    to be materialized{again}: {', '.join(change.materialize)}")
+        if change.retrain:
+            say(f"    to be trained again: {', '.join(change.retrain)}")
+    for warning in planned.warnings:
+        say(f"[yellow]Warning:[/] {plain(warning)}")
 
 
 def _detail(change: Change) -> str:

@@ -42,18 +42,12 @@ def read_rows(given: str | None) -> list[Row]:
     return _rows(path.read_bytes(), where=path.name)
 
 
-def read_lines(*, at_most: int) -> Iterator[list[Row]]:
-    """The rows of the input stream, one object per line, in parts of `at_most`.
-
-    Raises
-    ------
-    InvalidRequest
-        For the first line that is no object.
-    """
+def read_lines(*, at_most: int) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines of the input stream with their numbers from 1, in parts of `at_most`; empty ones are left out."""
     _refuse_terminal()
-    lines = (line for line in enumerate(sys.stdin.buffer, start=1) if line[1].strip())
+    lines = ((number, line.strip()) for number, line in enumerate(sys.stdin.buffer, start=1) if line.strip())
     while part := list(islice(lines, at_most)):
-        yield [_row(line, where=f"line {number} of the input stream") for number, line in part]
+        yield part
 
 
 def _input() -> bytes:

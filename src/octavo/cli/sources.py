@@ -1,30 +1,43 @@
 """sources: where events come from, and what reads them."""
 
+from typing import Annotated
+
 import typer
 
+from octavo.cli.materialize import bring_up_to_date
 from octavo.cli.options import Json
-from octavo.cli.output import emit_json, show_table
+from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import ask
 from octavo.features.catalog import SourceSummary
+from octavo.features.derived import Refreshed
 from octavo.features.operations import ListSources
+from octavo.loop.refreshes import RefreshSource
+from octavo.stores.ownership import online_lock
+from octavo.wiring import config_here
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(sources)
+    """Add the commands."""
+    commands = typer.Typer(invoke_without_command=True)
+    commands.callback()(sources)
+    commands.command()(refresh)
+    app.add_typer(commands, name="sources")
 
 
-def sources(json: Json = False) -> None:
+def sources(context: typer.Context, json: Json = False) -> None:
     """Show the sources of events, and what reads them.
 
     \b
-    Example:
+    Examples:
       octavo sources
+      octavo sources refresh daily_spend
 
     \b
     Next:
       octavo ingest FILE --source NAME
     """
+    if context.invoked_subcommand is not None:
+        return
     summaries: tuple[SourceSummary, ...] = ask(ListSources())
     if json:
         emit_json(summaries)
@@ -34,3 +47,25 @@ def sources(json: Json = False) -> None:
         ([s.name, len(s.columns), s.available_at, s.views, s.labels_of] for s in summaries),
         empty="No source yet. Declare one with oc.Source in the project's module.",
     )
+
+
+def refresh(source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source.")], json: Json = False) -> None:
+    """Run the SQL of a source over what is known now, and take what is new as events.
+
+    The worker does so by itself at the source's interval.
+
+    \b
+    Example:
+      octavo sources refresh daily_spend
+
+    \b
+    Next:
+      octavo sources
+    """
+    if not online_lock(config_here()).is_taken():
+        bring_up_to_date()
+    done: Refreshed = ask(RefreshSource(source=source))
+    if json:
+        emit_json(done)
+        return
+    say(f"Selected {done.rows:,} rows of {plain(done.source)}; {done.events:,} are new or have changed.")

@@ -8,7 +8,7 @@ from octavo.cli.materialize import bring_up_to_date
 from octavo.cli.measures import duration, number
 from octavo.cli.models import show_gates
 from octavo.cli.options import Json, Model
-from octavo.cli.output import emit_json, say
+from octavo.cli.output import emit_json, plain, say
 from octavo.cli.session import open_session, progress_bar
 from octavo.loop.operations import TrainedVersion, TrainModel
 from octavo.stores.ownership import online_lock
@@ -61,6 +61,8 @@ def _show(trained: TrainedVersion) -> None:
         f"held out: {metrics}."
     )
     show_gates(version.gates)
+    for warning in trained.warnings:
+        say(f"[yellow]Warning:[/] {plain(warning)}")
     say(f"Next: {_next(trained)}")
 
 

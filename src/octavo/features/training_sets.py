@@ -1,27 +1,22 @@
 """Labelled rows with their features as they were known at each decision."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from octavo.clock import to_micros
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
-from octavo.features.functions import compute
-from octavo.features.historical import historical_features
-from octavo.features.payloads import EVENT_ID, table_of
-from octavo.features.readings import float32
-from octavo.features.sql import quoted
+from octavo.features.datasets import DatasetSlice, MadeDataset, make_dataset, pin_tables
+from octavo.features.expectations import Breach, breaches_of_rows
+from octavo.features.inputs import array_of
+from octavo.features.recipes import DECIDED, KNOWN, LABEL, recipe_of_labels
 from octavo.stores.ports import Tables
-
-_DECIDED, _KNOWN, _LABEL = "_decided_at", "_known_at", "_label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,10 +32,12 @@ class TrainingSet:
         Rows decided from `holdout_from` on.
     unripe : int
         Rows decided before `holdout_from` whose labels became known later; they are in neither.
-    digest : str
-        ``sha256:`` and 64 hex digits, over the content of both datasets.
-    table_versions : mapping of table to version
-        The tables that were read; -1 for one that does not exist.
+    stood_in : mapping of input to ndarray, shape (n_train,), bool
+        In which rows of `train` the default of an input stands in; an input of which it never does is not in it.
+    made : MadeDataset
+        All rows, uncut: what is kept on record.
+    breaches : tuple of Breach
+        What is expected of values and not met by the rows of `train`.
     """
 
     train: Dataset
@@ -48,16 +45,25 @@ class TrainingSet:
     as_of: datetime
     holdout_from: datetime
     unripe: int
-    digest: str
-    table_versions: Mapping[str, int]
+    stood_in: Mapping[str, npt.NDArray[np.bool_]]
+    made: MadeDataset
+    breaches: tuple[Breach, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of the content of all rows."""
+        return self.made.digest
+
+    @property
+    def table_versions(self) -> Mapping[str, int]:
+        """The tables that were read; -1 for one that does not exist."""
+        return self.made.tables
 
 
 def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> TrainingSet:
     """Build the training set of a model from what was known before a moment.
 
-    A row of the label's source is a labelled case if its label is not null and became known before `as_of`, and not
-    before the decision itself. Its features are those known before its decision. Rows are ordered by decision time and
-    event id, so that equal tables give an equal digest.
+    Its rows are those of `octavo.features.recipes.recipe_of_labels`, its features those known before each decision.
 
     Returns
     -------
@@ -71,79 +77,38 @@ def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> Trai
     PredictionFailed
         If an on-demand feature fails.
     """
-    read = dict.fromkeys(table_of(source.name) for source in (model.label.source, *(v.source for v in model.views)))
-    versions = {table: tables.version(table) for table in read}
-    cases = _cases(tables, model, as_of=as_of)
-    rows = historical_features(tables, model.views, spine=cases, at=_DECIDED)
-    times = _array(cases.column(_DECIDED))
-    known = _array(cases.column(_KNOWN))
-    whole = Dataset(columns=model.input_names, X=_matrix(model, rows), y=_labels(model, cases), times=times)
+    recipe = recipe_of_labels(model, as_of=as_of)
+    slices: list[DatasetSlice] = []
+    made = make_dataset(
+        tables, recipe, versions=pin_tables(tables, recipe), take=slices.append, functions=model.on_demand
+    )
+    rows = pa.concat_tables([piece.rows for piece in slices])
+    matrices = [piece.matrix for piece in slices if piece.matrix is not None]
+    times, known, labels = (array_of(rows.column(name)) for name in (DECIDED, KNOWN, LABEL))
+    matrix = np.concatenate([matrix.values for matrix in matrices])
+    whole = Dataset(columns=model.input_names, X=matrix, y=labels, times=times)
     holdout_from = as_of - timedelta(seconds=model.holdout_s)
     border = np.datetime64(to_micros(holdout_from), "us")
-    train, holdout = _where(whole, (times < border) & (known < border)), _where(whole, times >= border)
+    trained, held_out = (times < border) & (known < border), times >= border
+    stood_in = np.concatenate([matrix.stood_in for matrix in matrices])[trained]
+    train = _where(whole, trained)
     return TrainingSet(
         train=train,
-        holdout=holdout,
+        holdout=_where(whole, held_out),
         as_of=as_of,
         holdout_from=holdout_from,
-        unripe=len(whole) - len(train) - len(holdout),
-        digest=_digest(train, holdout),
-        table_versions=versions,
+        unripe=int((~trained & ~held_out).sum()),
+        stood_in={name: stood_in[:, place] for place, name in enumerate(model.input_names) if stood_in[:, place].any()},
+        breaches=breaches_of_rows(
+            model, train.X, stood_in=stood_in, texts=lambda name: _counts(rows.column(name).filter(pa.array(trained)))
+        ),
+        made=made,
     )
 
 
-def _cases(tables: Tables, model: Model, *, as_of: datetime) -> pa.Table:
-    """Labelled cases: request fields and entity keys by name, the decision time, the label and when it became known."""
-    label, source = model.label, model.label.source
-    decided, known, truth = quoted(label.at), quoted(source.available_at), quoted(label.column)
-    fields = dict.fromkeys([*(f.name for f in model.request_fields), *(view.entity.key for view in model.views)])
-    selected = [quoted(name) for name in fields]
-    selected += [f"{decided} AS {_DECIDED}", f"{known} AS {_KNOWN}", f"{truth}::DOUBLE AS {_LABEL}"]
-    conditions = [f"{known} < $as_of", f"{decided} <= {known}", f"{truth} IS NOT NULL"]
-    parameters: dict[str, object] = {"as_of": as_of}
-    if model.history_s is not None:
-        conditions.append(f"{decided} >= $since")
-        parameters["since"] = as_of - timedelta(seconds=model.history_s)
-    return tables.query(
-        f"SELECT {', '.join(selected)} FROM events WHERE {' AND '.join(conditions)} ORDER BY {decided}, {EVENT_ID}",
-        tables={"events": table_of(source.name)},
-        parameters=parameters,
-    )
-
-
-def _labels(model: Model, cases: pa.Table) -> npt.NDArray[np.float64]:
-    truth = _array(cases.column(_LABEL))
-    return truth if model.label.above is None else (truth > model.label.above).astype(np.float64)
-
-
-def _matrix(model: Model, rows: pa.Table) -> npt.NDArray[np.float64]:
-    """The model's inputs in their order, rounded to the float32 that a predictor has."""
-    fields = {f.name: _array(rows.column(f.name)) for f in model.request_fields}
-    computed: Mapping[str, npt.NDArray[Any]] = {**fields, **compute(model.on_demand, fields, rows.num_rows)}
-    matrix = np.empty((rows.num_rows, len(model.input_names)), np.float64)
-    for place, name in enumerate(model.input_names):
-        matrix[:, place] = computed[name] if name in computed else _array(rows.column(name))
-    return float32(matrix).astype(np.float64)
-
-
-def _array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column as on-demand features take it: nulls are NaN, NaT or None."""
-    if column.null_count and (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)):
-        column = column.cast(pa.float64())
-    array: npt.NDArray[Any] = column.to_numpy()
-    return array
+def _counts(texts: pa.ChunkedArray) -> dict[str | None, int]:
+    return {each["values"]: each["counts"] for each in pc.value_counts(texts).to_pylist()}
 
 
 def _where(dataset: Dataset, chosen: npt.NDArray[np.bool_]) -> Dataset:
     return Dataset(columns=dataset.columns, X=dataset.X[chosen], y=dataset.y[chosen], times=dataset.times[chosen])
-
-
-def _digest(*datasets: Dataset) -> str:
-    content = hashlib.sha256()
-    for dataset in datasets:
-        content.update(msgspec.json.encode([dataset.columns, len(dataset)]))
-        for array in (dataset.X, dataset.y, dataset.times.astype(np.int64)):
-            # NaN has many bit patterns and zero has two; each counts as one.
-            plain = np.where(np.isnan(array), np.nan, array + 0)
-            content.update(np.ascontiguousarray(plain, dtype=plain.dtype.newbyteorder("<")).tobytes())
-    return f"sha256:{content.hexdigest()}"

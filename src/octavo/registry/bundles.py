@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from octavo.definitions.plans import LookupPlan
+from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError
 from octavo.stores.ports import Artifacts
 from octavo.training.reports import Report, decode_report
@@ -192,7 +192,7 @@ def open_bundle(path: Path, *, digest: str) -> Bundle:
         path=path,
         digest=digest,
         manifest=manifest,
-        plan=_decode(_read(path, PLAN), LookupPlan, what=PLAN),
+        plan=_plan(_read(path, PLAN)),
         golden=decode_golden(_read(path, GOLDEN)),
     )
 
@@ -313,6 +313,13 @@ def _read(path: Path, name: str) -> bytes:
     if file.is_symlink() or not file.is_file():
         raise IntegrityError(f"bundle {path} lacks the file {name!r}; fetch it again")
     return file.read_bytes()
+
+
+def _plan(data: bytes) -> LookupPlan:
+    try:
+        return decode_plan(data)
+    except msgspec.MsgspecError as error:
+        raise IntegrityError(f"{PLAN} of the bundle cannot be read: {error}; pack it again") from error
 
 
 def _decode(data: bytes, kind: type[T], *, what: str) -> T:

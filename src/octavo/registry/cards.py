@@ -1,6 +1,7 @@
 """The model card of a version: what it is for, what it learned from, how well it does and where it ends."""
 
 from octavo.definitions.models import Model, Task
+from octavo.definitions.warnings import deprecations
 from octavo.registry.provenance import Provenance
 from octavo.training.reports import DataWindow, Interval, Report
 
@@ -31,7 +32,10 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         "## Where it ends",
         _bullets(
             "It was judged on the newest stretch of labelled rows. The world may differ later; monitoring says when.",
-            "A missing input is given to it as missing; its answer rests on training rows that lacked it too.",
+            "A missing input is given to it as missing, or as its declared default; its answer rests on training rows "
+            "that lacked it too.",
+            *(f"Its training rows are not what the project expects: {breach}." for breach in report.breaches),
+            *(f"When it was trained, {warning}." for warning in deprecations(model)),
             *(["Its answer is a probability, not a decision."] if model.task is Task.BINARY else []),
             *(f"The trained estimator refuses rows of this kind: {kind}." for kind in provenance.refused),
         ),

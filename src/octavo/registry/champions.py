@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Task
-from octavo.definitions.plans import LookupPlan
+from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError, NotFound
 from octavo.registry.bundles import ONNX, PLAN, decode_manifest
 from octavo.registry.compiled import CompiledModel
@@ -48,7 +48,7 @@ def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task
     """
     try:
         manifest = decode_manifest(artifacts.get(version.digest), digest=version.digest)
-        plan = msgspec.json.decode(artifacts.get(manifest.files[PLAN].digest), type=LookupPlan)
+        plan = decode_plan(artifacts.get(manifest.files[PLAN].digest))
         if reason := _reason(plan, rows, task=task):
             return Champion(version=version, predictions=None, why=f"version {version.version} {reason}")
         places = [rows.columns.index(name) for name in plan.inputs]

@@ -1,6 +1,7 @@
 """A fitted estimator on the held-out rows, written up as a report."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from octavo.training.estimators import predict
 from octavo.training.evaluation import evaluate, metric
 from octavo.training.importance import permutation_importance
 from octavo.training.profiling import calibration, profile
-from octavo.training.reports import DataWindow, Interval, Report
+from octavo.training.reports import DataWindow, Interval, Profile, Report
 
 Floats = npt.NDArray[np.float64]
 Judged = tuple[Mapping[str, Interval], Mapping[str, Mapping[str, Interval]]]
@@ -67,15 +68,22 @@ def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[st
         metrics=judged,
         baselines=baselines,
         importance=importance,
-        profiles={name: profile(data.train.X[:, place]) for place, name in enumerate(data.train.columns)},
+        profiles={name: _profile(data, name, place) for place, name in enumerate(data.train.columns)},
         prediction=profile(predictions),
         label=profile(data.train.y),
         curve=calibration(data.holdout.y, predictions),
         training=_window(data.train),
         holdout=_window(data.holdout),
         as_of=data.as_of,
+        breaches=data.breaches,
     )
     return report, predictions
+
+
+def _profile(data: TrainingSet, name: str, place: int) -> Profile:
+    stood_in = data.stood_in.get(name)
+    described = profile(data.train.X[:, place])
+    return described if stood_in is None else replace(described, defaulted=float(stood_in.mean()))
 
 
 def _judge(model: Model, data: TrainingSet, *, metrics: tuple[str, ...], predictions: Floats) -> Judged:

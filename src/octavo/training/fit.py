@@ -14,6 +14,7 @@ import numpy.typing as npt
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
 from octavo.errors import NotFound, OctavoError, TrainingFailed
+from octavo.features.snapshots import record_dataset
 from octavo.features.training_sets import TrainingSet, build_training_set
 from octavo.identifiers import new_id
 from octavo.operations import Context
@@ -125,6 +126,7 @@ def _training_set(context: Context, model: Model, *, run: Run) -> TrainingSet:
             "some (octavo ingest), and have them carried on by the worker (octavo up) or by: octavo materialize"
         ) from error
     _check_rows(model, data)
+    record_dataset(context, data.made, as_of=run.as_of, built_by=f"run {run.id}")
     return data
 
 

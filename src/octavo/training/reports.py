@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError
+from octavo.features.expectations import Breach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Profile:
         Share of each bin among the values that are present: one more than edges, summing to 1; 0 if none is present.
     missing : float
         Share of NaN among all rows.
+    defaulted : float
+        Share of all rows in which a default stands in; it is binned as the value that the model is given.
     mean, std, low, high : float or None
         Of the values that are present; None if none is.
     """
@@ -48,6 +51,12 @@ class Profile:
     std: float | None
     low: float | None = None
     high: float | None = None
+    defaulted: float = 0.0
+
+    @property
+    def absent(self) -> float:
+        """Share of all rows without a value of their own."""
+        return self.missing + self.defaulted
 
     def counts(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], int]:
         """Count values in this profile's bins; counts of several batches add up.
@@ -112,6 +121,8 @@ class Report:
         Calibration, by rising prediction.
     as_of : datetime
         Only what was known before it was used, in training and in evaluation.
+    breaches : tuple of Breach
+        What is expected of values and not met by the training rows.
     """
 
     model: str
@@ -126,6 +137,7 @@ class Report:
     training: DataWindow
     holdout: DataWindow
     as_of: datetime
+    breaches: tuple[Breach, ...] = ()
 
 
 def encode_report(report: Report) -> bytes:

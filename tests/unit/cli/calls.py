@@ -6,6 +6,11 @@ from tests.unit.cli.commands import Path
 from tests.unit.cli.shop import NOW, PREDICTION, ROW, Shop, jsonl
 
 from octavo.access import ensure_admin
+from octavo.features.dataset_building import kept_file
+from octavo.features.dataset_operations import BuildDataset, build_dataset
+from octavo.features.dead_letters import keep_refused
+from octavo.features.refusals import PayloadKind, Refused
+from octavo.features.snapshots import DatasetSnapshot
 from octavo.monitoring.incidents import Incident, IncidentKind
 from octavo.release.lifecycle import request as request_release
 from octavo.release.releases import Release, ReleaseState
@@ -62,6 +67,26 @@ def _prediction(shop: Shop) -> list[str]:
     return ["till", jsonl(ROW)]
 
 
+def _dead_letter(shop: Shop) -> str:
+    """Keep an event that could not be taken; its source."""
+    wrong = Refused(row=0, field="spent", reason="spent is [wrong]", payload=b'{"number": 1}', kind=PayloadKind.JSON)
+    with shop.context() as context:
+        keep_refused([wrong], source="visits", stream=context.stores.stream, clock=context.clock)
+    return "visits"
+
+
+def _dataset(shop: Shop) -> DatasetSnapshot:
+    """Build a dataset whose rows are kept."""
+    with shop.context() as context:
+        return build_dataset(BuildDataset(model="spending", keep=True), context)
+
+
+def _dataset_file(shop: Shop) -> str:
+    digest = _dataset(shop).digest
+    with shop.context() as context:
+        return str(kept_file(context, digest))
+
+
 CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("new",): lambda shop: ["trips", "another"],
     ("plan",): lambda shop: [],
@@ -70,9 +95,21 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("clock",): lambda shop: [*_with_token(shop), "--to", "2030-01-22T00:00:00Z"],
     ("login",): _with_token,
     ("ingest",): lambda shop: ["visits.jsonl"],
+    ("events",): lambda shop: [],
+    ("events", "dead"): lambda shop: [_dead_letter(shop), "--reason", "spent"],
+    ("events", "replay"): lambda shop: [_dead_letter(shop)],
+    ("events", "discard"): lambda shop: [_dead_letter(shop), "--reason", "a test [of all]"],
     ("sources",): lambda shop: [],
+    ("sources", "refresh"): lambda shop: ["daily"],
     ("features",): lambda shop: [],
+    ("features", "list"): lambda shop: [],
     ("features", "show"): lambda shop: ["takings"],
+    ("features", "audit"): lambda shop: ["--deployment", "till", "--since", "24h"],
+    ("datasets",): lambda shop: [],
+    ("datasets", "build"): lambda shop: ["--model", "spending", "--out", "cases.parquet"],
+    ("datasets", "show"): lambda shop: [_dataset(shop).digest[:20]],
+    ("datasets", "verify"): lambda shop: [_dataset_file(shop)],
+    ("datasets", "rebuild"): lambda shop: [_dataset(shop).digest, "--out", "again.parquet"],
     ("materialize",): lambda shop: ["--force"],
     ("train",): lambda shop: ["spending", "--release"],
     ("runs",): lambda shop: ["--model", "spending"],

@@ -57,6 +57,11 @@ visits = oc.Source(
     schema={"number": oc.Int64, "entered": oc.Timestamp, "left": oc.Timestamp, "shop": oc.String,
             "items": oc.Float64, "spent": oc.Float64},
 )
+daily = oc.SQLSource(
+    "daily", inputs=[visits], id=["shop", "day"], event_time="day",
+    sql="SELECT shop, date_trunc('day', visits.left) AS day, sum(spent) AS spent FROM visits GROUP BY ALL",
+    schema={"shop": oc.String, "day": oc.Timestamp, "spent": oc.Float64},
+)
 takings = oc.FeatureView(
     "takings", entity=oc.Entity("shop", key="shop"), source=visits,
     features=[oc.mean("spent", over="24h"), oc.latest("spent", ttl="2h")],

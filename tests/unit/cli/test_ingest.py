@@ -92,3 +92,37 @@ def test_interrupted_it_keeps_what_was_accepted_and_sending_again_doubles_nothin
     assert "is kept, and sending all of it again doubles nothing" in err
     empty_shop.done("ingest", "-", "-s", "visits", input="\n".join(map(jsonl, rows)))
     assert rows_in_table(empty_shop) == len(rows)
+
+
+def test_wrong_rows_are_kept_if_that_is_wished_and_told_of(empty_shop: Shop) -> None:
+    lines = (empty_shop.folder / "visits.jsonl").read_text() + '{"number": "many"}\nno JSON\n'
+    [accepted] = empty_shop.json("ingest", "-", "-s", "visits", "--keep-bad", input=lines)
+    assert (accepted["rows"], accepted["bad"]) == (N, 2)
+    assert [row["row"] for row in accepted["kept"]] == [N, N + 1]
+    assert empty_shop.json("events") == {"visits": 2}
+    assert [
+        letter["event"] for letter in empty_shop.json("events", "dead", "visits", "--reason", "no JSON")["letters"]
+    ] == ["no JSON"]
+
+
+def test_the_wrong_line_of_the_input_stream_is_named(empty_shop: Shop) -> None:
+    result = empty_shop.run("ingest", "-", "-s", "visits", input=f"{jsonl(visits()[0])}\n\nthree\n")
+    assert result.exit_code == 5
+    assert "line 3 is no JSON object" in result.stderr
+
+
+def test_a_column_that_was_added_upstream_is_declared_and_its_dead_letters_are_replayed(empty_shop: Shop) -> None:
+    *known, new = visits()
+    lines = "\n".join(map(jsonl, [*known, new | {"card": "gold"}]))
+    empty_shop.done("ingest", "-", "-s", "visits", "--keep-bad", input=lines)
+    assert rows_in_table(empty_shop) == N - 1
+    module = empty_shop.folder / "project.py"
+    module.write_text(
+        module.read_text().replace(
+            '"spent": oc.Float64},\n)\ndaily', '"spent": oc.Float64, "card": oc.String},\n)\ndaily'
+        )
+    )
+    empty_shop.done("apply")
+    assert empty_shop.json("events", "replay", "visits")["replayed"] == 1
+    assert rows_in_table(empty_shop) == N
+    assert empty_shop.json("events") == {}

@@ -60,16 +60,6 @@ def test_nobody_is_left_waiting_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -
         read_rows(None)
 
 
-def test_lines_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    give('{"a": 1}\n\n{"a": 2}\n{"a": 3}\n', monkeypatch)
-    assert list(read_lines(at_most=2)) == [ROWS, [{"a": 3}]]
-
-
-def test_the_wrong_line_of_the_input_stream_is_named_after_those_before_it_were_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    give('{"a": 1}\n{"a": 2}\n\nthree\n', monkeypatch)
-    parts = read_lines(at_most=2)
-    assert next(parts) == ROWS
-    with pytest.raises(InvalidRequest, match="line 4 of the input stream"):
-        next(parts)
+def test_lines_come_in_parts_as_they_were_sent_with_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    give('{"a": 1}\n\n {"a":2}\nthree\n', monkeypatch)
+    assert list(read_lines(at_most=2)) == [[(1, b'{"a": 1}'), (3, b'{"a":2}')], [(4, b"three")]]

@@ -32,7 +32,7 @@ def machine(plant: Plant, at_us: int, key: object = "a") -> OnlineValues:
 
 
 def renamed(*features: Any) -> FeatureView:
-    return FeatureView("machines", entity=machines.entity, source=readings, features=list(features))
+    return FeatureView("machines", entity=machines.entities, source=readings, features=list(features))
 
 
 def test_an_event_counts_from_the_microsecond_after_it_is_known() -> None:

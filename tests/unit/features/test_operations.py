@@ -35,7 +35,13 @@ def request(source: str, *rows: Any) -> IngestEvents:
 def test_events_are_accepted_and_only_then_answered() -> None:
     plant = Plant()
     accepted = dispatcher(plant).call(request("readings", ROW, ROW), SYSTEM)
-    assert msgspec.to_builtins(accepted) == {"source": "readings", "rows": 2, "offset": 1}
+    assert msgspec.to_builtins(accepted) == {
+        "source": "readings",
+        "rows": 2,
+        "offset": 1,
+        "bad": 0,
+        "kept": (),
+    }
     assert plant.stores.stream.end("events.readings") == 1
 
 

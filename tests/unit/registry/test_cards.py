@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workshop import boosted, declare, open_workshop
+from tests.workshop import boosted, declare, open_workshop, takings
 
 import octavo as oc
 from octavo.registry.cards import model_card
@@ -65,3 +65,10 @@ def test_a_binary_model_says_what_its_probability_is_of(tmp_path: Path) -> None:
     card = card_of(tmp_path, above=20.0)
     assert "- Predicts: the probability that `spent` of `visits` is above 20\n" in card
     assert "Its answer is a probability, not a decision." in card
+
+
+def test_what_its_training_rows_do_not_meet_and_what_is_deprecated_is_said(tmp_path: Path) -> None:
+    items = oc.request("items", oc.Float64, expect=oc.expect(maximum=-1), deprecated="use basket")
+    ends = card_of(tmp_path, features=[takings, items]).partition("## Where it ends")[2]
+    assert "- Its training rows are not what the project expects: items: 100 % of the values not at most -1 " in ends
+    assert "- When it was trained, model 'boosted' takes items, which is deprecated: use basket." in ends

@@ -10,6 +10,8 @@ from tests.workshop import boosted, declare
 import octavo as oc
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Gate
+from octavo.features.datasets import MadeDataset
+from octavo.features.recipes import recipe_of_labels
 from octavo.features.training_sets import TrainingSet
 from octavo.registry.champions import Champion
 from octavo.registry.gates import judge
@@ -56,7 +58,15 @@ def verdict(gate: Gate, predictions: Floats, *, champion: Champion | None = None
     matrix = np.column_stack([LABELS, LABELS, off_by(2.0), predictions])
     rows = Dataset(columns=model.input_names, X=matrix, y=LABELS, times=TIMES)
     data = TrainingSet(
-        train=rows, holdout=rows, as_of=NOW, holdout_from=NOW, unripe=0, digest="sha256:0", table_versions={}
+        train=rows,
+        holdout=rows,
+        as_of=NOW,
+        holdout_from=NOW,
+        unripe=0,
+        stood_in={},
+        made=MadeDataset(
+            digest="sha256:0", rows=len(rows), columns=(), tables={}, recipe=recipe_of_labels(model, as_of=NOW)
+        ),
     )
     report, answers = assess(model, data, estimator=LastColumn(), metrics=metrics_of(model))
     run = Run(id="r", model=model.name, status=RunStatus.SUCCEEDED, trigger="user", as_of=NOW, started_at=NOW)
