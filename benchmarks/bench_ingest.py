@@ -10,20 +10,24 @@ python benchmarks/bench_ingest.py [--rows EVENTS]
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import airline
 import numpy as np
 import pyarrow as pa
 from measuring import in_turns
 
+import octavo as oc
 from octavo.clock import ManualClock, from_micros
+from octavo.definitions.project import Project, collect
 from octavo.features.ingest import ROWS_PER_PAYLOAD, ingest_table
 from octavo.features.payloads import encode_payload
 from octavo.features.pump import Pump
 from octavo.stores.ports import Stores
 
+WINDOWS = ["24h", "1h", "7d", "15m", "3d", "30d"]
 SMALL = 50
 """Rows in a small batch, such as a live stream brings."""
 
@@ -46,11 +50,40 @@ def main(events: int) -> None:
             print(f"  {name}: {per_s:,.0f} events per second of processor time; octavo takes {ratio:.1f} times as much")
 
 
-def ours(batches: list[pa.RecordBatch]) -> None:
+def growth(events: int) -> None:
+    """How the cost of an event grows with the keys that it counts for and the windows of each."""
+    batches = airline.flights_table(events).combine_chunks().to_batches(max_chunksize=ROWS_PER_PAYLOAD)
+    projects = {
+        (keys, len(windows)): project_of(keys, windows)
+        for keys in (1, 2, 4)
+        for windows in (WINDOWS[:1], WINDOWS[:3], WINDOWS)
+    }
+    spent = in_turns({at: lambda project=project: ours(batches, project) for at, project in projects.items()})
+    print("microseconds of processor time per event, by keys and by windows of a mean, a count and a quantile")
+    for keys in (1, 2, 4):
+        row = (f"{windows} windows {spent[keys, windows].cpu_s / events * 1e6:.1f}" for windows in (1, 3, 6))
+        print(f"  {keys} keys: {', '.join(row)}")
+
+
+def project_of(keys: int, windows: Sequence[str]) -> Project:
+    """The last keys of the airline, each with the same features over some windows."""
+    module = ModuleType("growing")
+    for key in list(airline.KEYS)[-keys:]:
+        features = [
+            oc.mean("dep_delay", over=windows),
+            oc.count(over=windows),
+            oc.quantile("arr_delay", 0.9, over=windows),
+        ]
+        entity = oc.Entity(key, key=key)
+        vars(module)[key] = oc.FeatureView(f"by_{key}", entity=entity, source=airline.flights, features=features)
+    return collect(module, name="growing", code={})
+
+
+def ours(batches: list[pa.RecordBatch], project: Project | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         stores = airline.local_stores(Path(folder))
         clock = ManualClock(from_micros(airline.START))
-        pump = Pump(stores, airline.project_of(), clock)
+        pump = Pump(stores, project or airline.project_of(), clock)
         for batch in batches:
             clock.advance(from_micros(airline.end_of(pa.Table.from_batches([batch]))))
             ingest_table(batch, airline.flights, stream=stores.stream, clock=clock)
@@ -102,4 +135,6 @@ def close(stores: Stores) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Bringing events in against writing them bare.")
     parser.add_argument("--rows", type=int, default=100_000, help="events")
-    main(parser.parse_args().rows)
+    asked = parser.parse_args()
+    main(asked.rows)
+    growth(asked.rows)

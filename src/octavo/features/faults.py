@@ -114,10 +114,11 @@ def _has_no_finite_number(vectors: pa.Array) -> pa.Array:
 
 def _may_hold_controls(column: pa.Array) -> bool:
     """Whether any byte of the text may belong to a control character; much quicker than to look at each string."""
-    data = column.buffers()[2]
-    if data is None:
+    _, offsets, data = column.buffers()
+    if data is None or not len(column):
         return False
-    found = np.frombuffer(data, np.uint8)
+    ends = np.frombuffer(offsets, np.int32, count=len(column) + 1, offset=4 * column.offset)
+    found = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
     return bool(_CONTROL_BYTES[found].any() or (found == _C1_LEAD).any())
 
 
