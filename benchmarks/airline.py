@@ -10,7 +10,7 @@ import pyarrow as pa
 
 import octavo as oc
 from octavo.definitions.project import Project, collect
-from octavo.features.payloads import TIME
+from octavo.features.events.payloads import TIME
 from octavo.stores.delta import DeltaTables
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog

@@ -20,11 +20,11 @@ import airline
 from bench_training_set import VIEW, keep, moments
 
 from octavo.clock import ManualClock, from_micros
-from octavo.features.dataset_files import dataset_writer
-from octavo.features.datasets import make_dataset, pin_tables
-from octavo.features.ingest import ROWS_PER_PAYLOAD, ingest_table
-from octavo.features.pump import Pump
-from octavo.features.recipes import recipe_of_rows
+from octavo.features.datasets.files import dataset_writer
+from octavo.features.datasets.making import make_dataset, pin_tables
+from octavo.features.datasets.recipes import recipe_of_rows
+from octavo.features.events.ingest import ROWS_PER_PAYLOAD, ingest_table
+from octavo.features.online.pump import Pump
 from octavo.stores.delta import DeltaTables
 
 PER_ENTITY = 100

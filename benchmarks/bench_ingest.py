@@ -22,9 +22,9 @@ from measuring import in_turns
 import octavo as oc
 from octavo.clock import ManualClock, from_micros
 from octavo.definitions.project import Project, collect
-from octavo.features.ingest import ROWS_PER_PAYLOAD, ingest_table
-from octavo.features.payloads import encode_payload
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ROWS_PER_PAYLOAD, ingest_table
+from octavo.features.events.payloads import encode_payload
+from octavo.features.online.pump import Pump
 from octavo.stores.ports import Stores
 
 WINDOWS = ["24h", "1h", "7d", "15m", "3d", "30d"]

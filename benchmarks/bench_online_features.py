@@ -21,10 +21,10 @@ from measuring import in_turns
 
 from octavo.clock import ManualClock, from_micros
 from octavo.definitions.plans import plan_view
-from octavo.features.ingest import ingest_table
-from octavo.features.keys import decode_generation, entity_key, pointer_key
-from octavo.features.online import OnlineReader
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_table
+from octavo.features.online.keys import decode_generation, entity_key, pointer_key
+from octavo.features.online.pump import Pump
+from octavo.features.online.reader import OnlineReader
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.ports import OnlineStore, Stores
 

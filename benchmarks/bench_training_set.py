@@ -28,8 +28,8 @@ from tables import TABLE, load, windows_view
 
 from octavo.definitions.aggregates import Operation
 from octavo.definitions.features import Feature
-from octavo.features.historical import historical_features
-from octavo.features.sql import floored
+from octavo.features.offline.historical import historical_features
+from octavo.features.offline.sql import floored
 from octavo.stores.delta import DeltaTables
 
 COLUMNS = ["v0", "v1", "v2", "v3", "v4"]

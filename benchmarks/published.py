@@ -14,8 +14,8 @@ from octavo.clock import ManualClock, from_micros
 from octavo.config import Config, load_config
 from octavo.definitions.models import Task
 from octavo.definitions.plans import plan_lookup
-from octavo.features.ingest import ingest_table
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_table
+from octavo.features.online.pump import Pump
 from octavo.registry import bundles
 from octavo.registry.bundles import BundleFile, BundleManifest, Golden
 from octavo.registry.compiled import CompiledModel

@@ -12,10 +12,10 @@ from octavo.clock import ManualClock, from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.definitions.project import Project, collect
-from octavo.features.events import decode_rows
-from octavo.features.ingest import ingest_rows
-from octavo.features.online import OnlineReader, OnlineValues
-from octavo.features.pump import Pump
+from octavo.features.events.decode import decode_rows
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.pump import Pump
+from octavo.features.online.reader import OnlineReader, OnlineValues
 from octavo.stores.memory import (
     MemoryArtifacts,
     MemoryEventStream,

@@ -15,8 +15,8 @@ from octavo.clock import ManualClock
 from octavo.config import load_config
 from octavo.definitions.models import Model
 from octavo.definitions.project import Project, collect
-from octavo.features.ingest import ingest_table
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_table
+from octavo.features.online.pump import Pump
 from octavo.operations import SYSTEM, Context
 from tests.plants import memory_stores
 

@@ -21,9 +21,9 @@ from tables import events_table, latest_view, windows_view
 from octavo.clock import ManualClock, to_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
-from octavo.features.keys import decode_generation, entity_key, pointer_key
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader
+from octavo.features.online.keys import decode_generation, entity_key, pointer_key
+from octavo.features.online.materialize import materialize
+from octavo.features.online.reader import OnlineReader
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.memory import MemoryArtifacts, MemoryEventStream, MemoryMetadata, MemoryNotifier
 from octavo.stores.ports import OnlineStore, Stores

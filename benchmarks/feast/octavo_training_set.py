@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from peers import Answer, serve
 from tables import TABLE, latest_view, load
 
-from octavo.features.historical import historical_features
+from octavo.features.offline.historical import historical_features
 from octavo.stores.delta import DeltaTables
 
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.definitions.sources import Source
-from octavo.features.payloads import table_of, table_schema
-from octavo.features.pump import WRITER
+from octavo.features.events.payloads import table_of, table_schema
+from octavo.features.online.pump import WRITER
 from octavo.stores.memory import MemoryTables
 from octavo.stores.ports import Tables
 

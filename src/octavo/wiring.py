@@ -4,7 +4,7 @@ from pathlib import Path
 
 from octavo.config import Config, find_root, load_config
 from octavo.definitions.project import load_project
-from octavo.features.dataset_operations import operations as dataset_operations
+from octavo.features.datasets.operations import operations as dataset_operations
 from octavo.features.operations import operations as feature_operations
 from octavo.governance.operations import operations as governance_operations
 from octavo.loop.operations import operations as loop_operations

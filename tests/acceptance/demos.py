@@ -21,7 +21,7 @@ from octavo.definitions.models import Model
 from octavo.definitions.order import in_order
 from octavo.definitions.project import Project, load_project
 from octavo.features.functions import compute
-from octavo.features.historical import historical_features
+from octavo.features.offline.historical import historical_features
 from octavo.processes import CONTROL, PREDICTOR, WORKER, is_alive, run_file
 from octavo.stores.delta import DeltaTables
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import octavo as oc
 from octavo.definitions.features import FeatureView
-from octavo.features import builds
-from octavo.features.builds import resume_build
-from octavo.features.materialize import materialize
+from octavo.features.online import builds
+from octavo.features.online.builds import resume_build
+from octavo.features.online.materialize import materialize
 from octavo.stores.memory import MemoryEventStream, MemoryOnlineStore
 from tests.plants import SECOND, Plant, check, machines, memory_stores, random_events, readings, sites, views
 from tests.property.test_online_features import Killed, Mortal

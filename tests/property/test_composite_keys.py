@@ -16,14 +16,14 @@ from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.definitions.project import collect
 from octavo.features.composite import entity_column
-from octavo.features.events import decode_rows
-from octavo.features.historical import historical_features
-from octavo.features.ingest import ingest_rows
-from octavo.features.keys import composite_key, entity_key
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader
-from octavo.features.pump import Pump
-from octavo.features.recipes import recipe_of_grid
+from octavo.features.datasets.recipes import recipe_of_grid
+from octavo.features.events.decode import decode_rows
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.offline.historical import historical_features
+from octavo.features.online.keys import composite_key, entity_key
+from octavo.features.online.materialize import materialize
+from octavo.features.online.pump import Pump
+from octavo.features.online.reader import OnlineReader
 from tests.oracles.features import Event, features_at
 from tests.plants import SECOND, START, memory_stores
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import octavo as oc
 from octavo.definitions.features import FeatureView
-from octavo.features import datasets, historical
-from octavo.features.datasets import DatasetSlice, MadeDataset, make_dataset, pin_tables
-from octavo.features.payloads import table_of, table_schema
-from octavo.features.recipes import recipe_of_rows
+from octavo.features.datasets import making as datasets
+from octavo.features.datasets.making import DatasetSlice, MadeDataset, make_dataset, pin_tables
+from octavo.features.datasets.recipes import recipe_of_rows
+from octavo.features.events.payloads import table_of, table_schema
+from octavo.features.offline import historical
 from octavo.stores.memory import MemoryTables
 
 HOUR = 3_600_000_000

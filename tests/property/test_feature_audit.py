@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octavo.definitions.features import FeatureView
-from octavo.features.audit import FeatureAudit, Reason, audit_view
-from octavo.features.keys import decode_generation, entity_key, pointer_key
-from octavo.features.materialize import materialize
-from octavo.features.recomputed import AT, Served
+from octavo.features.audit.comparison import FeatureAudit, Reason, audit_view
+from octavo.features.audit.recomputed import AT, Served
+from octavo.features.online.keys import decode_generation, entity_key, pointer_key
+from octavo.features.online.materialize import materialize
 from tests.plants import ENTITIES, SECOND, Plant, machines, random_events, sites, views
 
 STEPS = ["send", "send", "send again", "apply", "apply", "ask", "ask", "wait", "restart", "materialize"]

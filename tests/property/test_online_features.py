@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octavo.definitions.plans import plan_view
-from octavo.features.historical import historical_features
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader
+from octavo.features.offline.historical import historical_features
+from octavo.features.online.materialize import materialize
+from octavo.features.online.reader import OnlineReader
 from tests.plants import ENTITIES, SECOND, Plant, check, random_events, views
 
 STEPS = ["send", "send", "send again", "apply", "wait", "restart", "ship", "materialize"]

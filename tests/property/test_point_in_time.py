@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import octavo as oc
 from octavo.definitions.features import FeatureView
-from octavo.features.historical import historical_features
-from octavo.features.queries import reach_s
+from octavo.features.offline.historical import historical_features
+from octavo.features.offline.queries import reach_s
 from octavo.stores.memory import MemoryTables
 from tests.oracles.features import Event, distinct, features_at
 

@@ -26,11 +26,11 @@ from octavo.definitions.features import FeatureView
 from octavo.definitions.models import Model
 from octavo.definitions.plans import plan_lookup
 from octavo.definitions.project import collect
-from octavo.features.ingest import ingest_rows
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader
-from octavo.features.pump import Pump
-from octavo.features.training_sets import build_training_set
+from octavo.features.datasets.training_sets import build_training_set
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.materialize import materialize
+from octavo.features.online.pump import Pump
+from octavo.features.online.reader import OnlineReader
 from octavo.serving.inputs import InputBuilder
 from octavo.serving.requests import RequestDecoder
 from octavo.stores.delta import DeltaTables

@@ -17,9 +17,9 @@ from octavo.clock import ManualClock
 from octavo.definitions.features import FeatureView
 from octavo.definitions.project import collect
 from octavo.errors import Unavailable
-from octavo.features.ingest import ingest_rows
-from octavo.features.online import OnlineReader
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.pump import Pump
+from octavo.features.online.reader import OnlineReader
 from octavo.serving.app import PredictorApp
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Predictor

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from octavo.clock import ManualClock, to_micros
-from octavo.features.dead_letters import keep_refused
-from octavo.features.ingest import ingest_rows
-from octavo.features.refusals import PayloadKind, Refused
+from octavo.features.events.dead_letters import keep_refused
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.events.refusals import PayloadKind, Refused
 from octavo.monitoring.outcomes import OutcomeRow, record_outcomes, ship_outcomes
 from octavo.monitoring.prediction_log import ship_predictions
 from octavo.serving.recorder import TOPIC

@@ -4,8 +4,8 @@ import math
 import random
 from dataclasses import replace
 
-from octavo.features.late import LateEvent
-from octavo.features.reasons import Example, FeatureAudit, Reason
+from octavo.features.audit.late import LateEvent
+from octavo.features.audit.reasons import Example, FeatureAudit, Reason
 from octavo.monitoring.audits import FeaturesAudit
 from octavo.monitoring.findings import Finding, Verdict
 from octavo.monitoring.incidents import Incident, IncidentKind, TimelineEntry

@@ -14,8 +14,8 @@ from octavo.api.bodies import decode_object, read_body, to_request
 from octavo.api.endpoints import Endpoint, Identify
 from octavo.clock import ReplayClock
 from octavo.errors import InvalidRequest, Unavailable
-from octavo.features.payloads import topic_of
-from octavo.features.pump import applied_ends
+from octavo.features.events.payloads import topic_of
+from octavo.features.online.pump import applied_ends
 from octavo.operations import Context
 from octavo.processes import WORKER, find_running
 from octavo.stores.partitions import ends

@@ -11,8 +11,8 @@ from octavo.api.bodies import decode_json, read_body, to_request
 from octavo.api.endpoints import Endpoint, Identify
 from octavo.api.operations_door import operation_endpoint
 from octavo.errors import InvalidRequest
-from octavo.features.bodies import BodyKind
-from octavo.features.ingest import BadRows
+from octavo.features.events.bodies import BodyKind
+from octavo.features.events.ingest import BadRows
 from octavo.features.operations import IngestEvents, LoadEvents
 from octavo.operations import Dispatcher
 

@@ -8,8 +8,8 @@ import msgspec
 from octavo.api.clock_door import PATH as CLOCK_PATH
 from octavo.api.clock_door import AdvanceClock, ClockReading
 from octavo.api.events import EVENTS, MEDIA_TYPES, OUTCOMES
-from octavo.features.bodies import BodyKind
-from octavo.features.ingest import BadRows
+from octavo.features.events.bodies import BodyKind
+from octavo.features.events.ingest import BadRows
 from octavo.operations import Operation, Operations
 from octavo.problems import MEDIA_TYPE, Problem
 

@@ -13,16 +13,16 @@ from octavo.cli.session import Session, open_session, progress_bar
 from octavo.cli.spines import read_spine
 from octavo.cli.times import parse_time
 from octavo.errors import IntegrityError, Unavailable
-from octavo.features.dataset_building import Rebuilt, encode_rows, kept_file
-from octavo.features.dataset_files import digest_of_file
-from octavo.features.dataset_operations import (
+from octavo.features.datasets.building import Rebuilt, encode_rows, kept_file
+from octavo.features.datasets.files import digest_of_file
+from octavo.features.datasets.operations import (
     BuildDataset,
     DatasetSummary,
     ListDatasets,
     RebuildDataset,
     ShowDataset,
 )
-from octavo.features.snapshots import DatasetSnapshot
+from octavo.features.datasets.snapshots import DatasetSnapshot
 from octavo.stores.ownership import online_lock
 from octavo.wiring import config_here
 

@@ -7,15 +7,15 @@ import typer
 from octavo.cli.options import Json, Limit
 from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import ask
-from octavo.features.dead_letters import LetterState
-from octavo.features.letter_operations import (
+from octavo.features.events.dead_letters import LetterState
+from octavo.features.events.letter_operations import (
     DeadLetters,
     DiscardDeadLetters,
     Discarded,
     ListDeadLetters,
     ReplayDeadLetters,
 )
-from octavo.features.letters import Replayed
+from octavo.features.events.letters import Replayed
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The source.")]
 Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this dead letter; may be given several times.")]

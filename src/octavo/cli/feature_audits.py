@@ -13,7 +13,7 @@ from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import open_session, progress_bar
 from octavo.definitions.types import seconds
 from octavo.errors import InvalidDefinition, InvalidRequest
-from octavo.features.reasons import Example, FeatureAudit, Reason
+from octavo.features.audit.reasons import Example, FeatureAudit, Reason
 from octavo.loop.audits import AuditFeatures, AuditReport
 from octavo.stores.ownership import online_lock
 from octavo.wiring import config_here

@@ -12,10 +12,10 @@ from octavo.cli.rows import STDIN, read_lines
 from octavo.cli.session import Progressing, Session, open_session, progress_bar
 from octavo.definitions.sources import Source
 from octavo.errors import InvalidRequest
-from octavo.features.derived import sendable
-from octavo.features.ingest import ROWS_PER_PAYLOAD, Accepted, BadRows, ingest_file
-from octavo.features.ingest import ingest as ingest_events
-from octavo.features.sent import SentLines
+from octavo.features.events.derived import sendable
+from octavo.features.events.ingest import ROWS_PER_PAYLOAD, Accepted, BadRows, ingest_file
+from octavo.features.events.ingest import ingest as ingest_events
+from octavo.features.events.sent import SentLines
 from octavo.operations import Context
 
 

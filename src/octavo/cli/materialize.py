@@ -7,7 +7,7 @@ import typer
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, show_table
 from octavo.cli.session import open_session, progress_bar
-from octavo.features.materialize import Materialized
+from octavo.features.online.materialize import Materialized
 from octavo.features.operations import MaterializeFeatures
 from octavo.loop.carrier import bring_events_into_tables
 

@@ -16,7 +16,7 @@ from octavo.cli.output import emit_json, note, plain, say, show_table
 from octavo.cli.session import open_session
 from octavo.config import Config
 from octavo.errors import Unavailable
-from octavo.features.pump import Backlog, backlog
+from octavo.features.online.pump import Backlog, backlog
 from octavo.loop.supervisor import RunningProject, run_project
 from octavo.operations import Context
 from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running

@@ -9,7 +9,7 @@ from octavo.cli.options import Json
 from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import ask
 from octavo.features.catalog import SourceSummary
-from octavo.features.derived import Refreshed
+from octavo.features.events.derived import Refreshed
 from octavo.features.operations import ListSources
 from octavo.loop.refreshes import RefreshSource
 from octavo.stores.ownership import online_lock

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from octavo.console.formatting import number, plural, whole
 from octavo.console.status import Status, failing, healthy, unknown
-from octavo.features.reasons import Example, FeatureAudit, Reason
+from octavo.features.audit.reasons import Example, FeatureAudit, Reason
 from octavo.loop.audits import AuditReport
 
 _MOST_EXAMPLES = 20

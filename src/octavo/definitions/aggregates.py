@@ -1,4 +1,4 @@
-"""Aggregates and latest values, as a user declares them; `octavo.features.sql` computes them offline.
+"""Aggregates and latest values, as a user declares them; `octavo.features.offline.sql` computes them offline.
 
 A window of length W at time T covers event times in [T - W, T), its far edge rounded down to the window's tile, and
 only events that were known before T. The tile is the largest of 5 s, 15 s, 1 m, 5 m, 15 m, 1 h, 6 h and 1 d that is at

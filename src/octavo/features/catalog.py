@@ -6,7 +6,7 @@ from octavo.definitions.features import Feature
 from octavo.definitions.project import Project
 from octavo.definitions.sources import Source
 from octavo.features.declared import models_of
-from octavo.features.payloads import table_of
+from octavo.features.events.payloads import table_of
 from octavo.stores.ports import Tables
 
 

@@ -1,7 +1,7 @@
 """The entity that each event is about, in a column: a view's one key as it is, or its several keys joined.
 
-Keys are joined as `octavo.features.keys.composite_key` joins those of a request, but for the shortening of long ones,
-which `octavo.features.keys.entity_key` does.
+Keys are joined as `composite_key` of `octavo.features.online.keys` joins those of a request, but for the shortening of
+long ones, which `entity_key` does there.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from octavo.features.keys import COMPOSITE
+from octavo.features.online.keys import COMPOSITE
 
 
 def entity_column(events: pa.RecordBatch | pa.Table, keys: Sequence[str]) -> pa.Array | pa.ChunkedArray:
-    """The entity of each event, as `octavo.features.keys.entity_key` takes it.
+    """The entity of each event, as `octavo.features.online.keys.entity_key` takes it.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from octavo.definitions.conditions import Comparison, Condition, Constant, IsNul
 from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Source
 from octavo.features.distinct import hash_sql, hashes_of
-from octavo.features.sql import quoted
+from octavo.features.offline.sql import quoted
 
 _ARROW = {
     "==": pc.equal,

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from octavo.features.bodies import BodyKind, read_events
 from octavo.features.catalog import SourceSummary, ViewSummary, list_sources, list_views, show_view
 from octavo.features.declared import DeclaredFeature, find_declared, list_declared
-from octavo.features.derived import sendable
-from octavo.features.footprint import bytes_per_value
-from octavo.features.ingest import Accepted, BadRows, ingest
-from octavo.features.letter_operations import operations as letter_operations
-from octavo.features.materialize import Materialized, materialize
-from octavo.features.sent import SentRows
+from octavo.features.events.bodies import BodyKind, read_events
+from octavo.features.events.derived import sendable
+from octavo.features.events.ingest import Accepted, BadRows, ingest
+from octavo.features.events.letter_operations import operations as letter_operations
+from octavo.features.events.sent import SentRows
+from octavo.features.online.footprint import bytes_per_value
+from octavo.features.online.materialize import Materialized, materialize
 from octavo.operations import Context, Operations
 
 operations = Operations()

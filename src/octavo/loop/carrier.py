@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import partial
 
 from octavo.errors import Conflict, OctavoError, Unavailable
-from octavo.features.dead_letters import ship_letters, topic_of_letters
-from octavo.features.payloads import topic_of
-from octavo.features.pump import Pump
-from octavo.features.seen import shipped_ends
+from octavo.features.events.dead_letters import ship_letters, topic_of_letters
+from octavo.features.events.payloads import topic_of
+from octavo.features.online.pump import Pump
+from octavo.features.online.seen import shipped_ends
 from octavo.monitoring.outcomes import TOPIC as OUTCOMES
 from octavo.monitoring.outcomes import ship_outcomes
 from octavo.monitoring.prediction_log import ship_predictions

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from octavo.definitions.changes import Change, ChangeKind, changes
 from octavo.definitions.warnings import warnings_of
-from octavo.features.derived_checks import check_derived
-from octavo.features.evolution import check_tables, fit_tables
-from octavo.features.rebuilds import with_rebuilds
+from octavo.features.events.derived_checks import check_derived
+from octavo.features.events.evolution import check_tables, fit_tables
+from octavo.features.online.rebuilds import with_rebuilds
 from octavo.operations import Context, Operations
 from octavo.release.releases import DeploymentState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from octavo.definitions.derived import SQLSource
 from octavo.errors import InvalidRequest
-from octavo.features.derived import Refreshed, refresh
+from octavo.features.events.derived import Refreshed, refresh
 from octavo.loop.carrier import bring_events_into_tables
 from octavo.operations import Context, Operations
 from octavo.stores.locks import FileLock

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from octavo.definitions.deployments import Deployment
 from octavo.definitions.models import Model, Trigger, TriggerKind
 from octavo.errors import NotFound
-from octavo.features.payloads import table_of
-from octavo.features.sql import quoted
+from octavo.features.events.payloads import table_of
+from octavo.features.offline.sql import quoted
 from octavo.loop.retrainings import Retraining, note, started
 from octavo.loop.trainings import deployments_of, request_training, under_way
 from octavo.monitoring.incidents import Incident, open_incidents

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 
 from octavo.errors import OctavoError
-from octavo.features.materialize import materialize, pending_views
-from octavo.features.payloads import topic_of
+from octavo.features.events.payloads import topic_of
+from octavo.features.online.materialize import materialize, pending_views
 from octavo.loop.agenda import Agenda
 from octavo.loop.carrier import Carrier
 from octavo.loop.durable import DurableWorkflows

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from octavo.definitions.features import FeatureView
 from octavo.errors import NotFound, OctavoError
-from octavo.features.audit import Progress, audit_view
-from octavo.features.payloads import ARROW_TYPES
-from octavo.features.reasons import FeatureAudit, Reason, merged
-from octavo.features.recomputed import AT, Served
+from octavo.features.audit.comparison import Progress, audit_view
+from octavo.features.audit.reasons import FeatureAudit, Reason, merged
+from octavo.features.audit.recomputed import AT, Served
+from octavo.features.events.payloads import ARROW_TYPES
 from octavo.features.values import FeatureStatus
 from octavo.monitoring.packed import Packed, packed_of
 from octavo.monitoring.references import version_of

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from octavo.clock import Clock, to_micros
 from octavo.errors import IntegrityError, InvalidRequest, LimitExceeded
-from octavo.features.faults import CLOCK_TOLERANCE_S, FIRST_YEAR
+from octavo.features.events.faults import CLOCK_TOLERANCE_S, FIRST_YEAR
 from octavo.serving.records import OutcomeRecord
 from octavo.stores.columns import TIME
 from octavo.stores.ports import EventStream, Tables

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from octavo.definitions.features import OnDemand
 from octavo.definitions.models import Model
 from octavo.definitions.plans import LookupPlan, plan_lookup
-from octavo.features.online import OnlineReader
-from octavo.features.reasons import FeatureAudit, Reason, told
-from octavo.features.recomputed import Recomputed, Served
+from octavo.features.audit.reasons import FeatureAudit, Reason, told
+from octavo.features.audit.recomputed import Recomputed, Served
+from octavo.features.online.reader import OnlineReader
 from octavo.features.values import OnlineValues
 from octavo.monitoring.packed import Packed
 from octavo.serving.inputs import InputBuilder

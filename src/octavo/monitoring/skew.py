@@ -6,7 +6,7 @@ Late data and changed code are in the nature of things, and only remarked on; a 
 from datetime import datetime, timedelta
 
 from octavo.definitions.types import seconds
-from octavo.features.reasons import ALARMING, FeatureAudit, Reason
+from octavo.features.audit.reasons import ALARMING, FeatureAudit, Reason
 from octavo.monitoring.audits import FeaturesAudit, audit_features, audit_key, newest_audits
 from octavo.monitoring.findings import Finding, Verdict
 from octavo.monitoring.incidents import IncidentKind

@@ -16,7 +16,7 @@ from octavo.definitions.types import DType
 from octavo.errors import OctavoError
 from octavo.features.defaults import Defaults
 from octavo.features.functions import as_taken, compute
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus, OnlineValues, float32
 from octavo.serving.answers import StatusWords
 from octavo.serving.requests import Row

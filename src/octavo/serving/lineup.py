@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.errors import Conflict, Unavailable
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.release.manifests import Arm, DeploymentManifest
 from octavo.serving.inputs import InputBuilder
 from octavo.serving.models import LoadedModel

@@ -12,7 +12,7 @@ import uvicorn
 from octavo.access import project_access
 from octavo.config import Config, find_root, load_config
 from octavo.errors import OctavoError
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.logs import log_to_stderr
 from octavo.processes import PREDICTOR, follow_supervisor, open_clock
 from octavo.servers import AnnouncingServer, listen

@@ -19,7 +19,7 @@ from octavo.clock import Clock
 from octavo.config import Config
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, OctavoError
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.registry.bundles import fetch_bundle
 from octavo.registry.signing import Verifier
 from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name

@@ -103,7 +103,7 @@ class DeltaTables:
             return -1 if delta is None else delta.version()
 
     def pin(self, table: str) -> int:
-        """See `Tables.pin`. Its files get a second name, which no compaction removes; until then that costs no space."""
+        """See `Tables.pin`. Its files get a second name, which no compaction removes; that costs nothing until then."""
         if self.version(table) < 0:
             return -1
         with self._writing(table):
@@ -227,7 +227,7 @@ def _link(files: Sequence[str], *, folder: Path) -> None:
 
 
 def _files(delta: DeltaTable) -> list[str]:
-    """Paths of a table's files; the URIs of local ones are paths with percent signs for what is not ASCII, or a space."""
+    """Paths of a table's files; local URIs are paths with percent signs for what is not ASCII, or a space."""
     return [unquote(uri) for uri in delta.file_uris()]
 
 

@@ -160,7 +160,7 @@ class Tables(Protocol):
         """The table's version; rises with every commit. -1 for a table that does not exist."""
 
     def pin(self, table: str) -> int:
-        """Keep the table as it now is for ever, whatever is compacted later, so that `query` can read it by its version.
+        """Keep the table as it is for ever, whatever is compacted later, so that `query` can read it by its version.
 
         Returns
         -------

@@ -12,7 +12,7 @@ from octavo.clock import from_micros
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
 from octavo.errors import InvalidDefinition, InvalidRequest, TrainingFailed
-from octavo.features.training_sets import TrainingSet
+from octavo.features.datasets.training_sets import TrainingSet
 from octavo.training.baselines import evaluate_baselines
 from octavo.training.estimators import predict
 from octavo.training.evaluation import evaluate, metric

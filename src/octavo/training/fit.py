@@ -14,8 +14,8 @@ import numpy.typing as npt
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
 from octavo.errors import NotFound, OctavoError, TrainingFailed
-from octavo.features.snapshots import record_dataset
-from octavo.features.training_sets import TrainingSet, build_training_set
+from octavo.features.datasets.snapshots import record_dataset
+from octavo.features.datasets.training_sets import TrainingSet, build_training_set
 from octavo.identifiers import new_id
 from octavo.operations import Context
 from octavo.training.assessment import assess, metrics_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from octavo.features.dataset_operations import BuildDataset, RebuildDataset, build_dataset, rebuild_dataset
-from octavo.features.payloads import table_of, table_schema
+from octavo.features.datasets.operations import BuildDataset, RebuildDataset, build_dataset, rebuild_dataset
+from octavo.features.events.payloads import table_of, table_schema
 from octavo.stores import delta
 from octavo.stores.delta import DeltaTables
 from tests.workshop import START, Workshop, boosted, declare, open_workshop, visits

@@ -10,7 +10,7 @@ import pytest
 import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.errors import OutOfMemory
-from octavo.features.historical import historical_features
+from octavo.features.offline.historical import historical_features
 from octavo.stores.delta import DeltaTables
 from octavo.stores.duckdb import DuckDB
 from octavo.stores.memory import MemoryTables

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from octavo.features.payloads import topic_of
+from octavo.features.events.payloads import topic_of
 from octavo.stores.delta import DeltaTables
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog

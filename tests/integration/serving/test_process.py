@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from octavo.features.keys import generation_of, pointer_key
+from octavo.features.online.keys import generation_of, pointer_key
 from octavo.processes import find_running
 from octavo.serving.recorder import TOPIC
 from octavo.serving.records import PredictionRecord

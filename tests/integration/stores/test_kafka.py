@@ -13,9 +13,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from octavo.clock import from_micros
 from octavo.config import Config, StoreSettings
 from octavo.errors import IntegrityError, Unavailable
-from octavo.features.dead_letters import find_letters
-from octavo.features.ingest import ingest_rows
-from octavo.features.pump import Pump, backlog
+from octavo.features.events.dead_letters import find_letters
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.pump import Pump, backlog
 from octavo.stores.kafka import KafkaGroup, KafkaStream
 from octavo.stores.open import join_workers, open_stream
 from octavo.stores.partitions import ends

@@ -11,7 +11,7 @@ import pytest
 
 from octavo.config import Config, StoreSettings
 from octavo.errors import ConfigurationError, Conflict, MissingExtra, Unavailable
-from octavo.features.materialize import materialize
+from octavo.features.online.materialize import materialize
 from octavo.stores.online import online_adapter
 from octavo.stores.redis import RedisOnlineStore
 from octavo.stores.redis_address import RedisAddress

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.errors import ConfigurationError, InvalidRequest
-from octavo.features.historical import historical_features
-from octavo.features.queries import reach_s
+from octavo.features.offline.historical import historical_features
+from octavo.features.offline.queries import reach_s
 from octavo.stores.delta import DeltaTables
 from octavo.stores.duckdb import DuckDB
 from octavo.stores.memory import MemoryTables

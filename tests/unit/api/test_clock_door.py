@@ -13,8 +13,8 @@ from octavo.api import clock_door
 from octavo.api.clock_door import ClockDriver
 from octavo.clock import FAR_FUTURE_US, ReplayClock, to_micros
 from octavo.errors import InvalidRequest, Unavailable
-from octavo.features.ingest import ingest_rows
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.pump import Pump
 from octavo.processes import WORKER, announce
 
 MINUTE = timedelta(minutes=1)

@@ -14,7 +14,7 @@ import pytest
 from tests.showrooms import NOW, Showroom, empty_showroom
 from tests.showrooms.doors import Door, api
 
-from octavo.features import bodies
+from octavo.features.events import bodies
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 LANDED = NOW - timedelta(hours=1)

@@ -6,11 +6,11 @@ from tests.unit.cli.commands import Path
 from tests.unit.cli.shop import NOW, PREDICTION, ROW, Shop, jsonl
 
 from octavo.access import ensure_admin
-from octavo.features.dataset_building import kept_file
-from octavo.features.dataset_operations import BuildDataset, build_dataset
-from octavo.features.dead_letters import keep_refused
-from octavo.features.refusals import PayloadKind, Refused
-from octavo.features.snapshots import DatasetSnapshot
+from octavo.features.datasets.building import kept_file
+from octavo.features.datasets.operations import BuildDataset, build_dataset
+from octavo.features.datasets.snapshots import DatasetSnapshot
+from octavo.features.events.dead_letters import keep_refused
+from octavo.features.events.refusals import PayloadKind, Refused
 from octavo.monitoring.incidents import Incident, IncidentKind
 from octavo.release.lifecycle import request as request_release
 from octavo.release.releases import Release, ReleaseState

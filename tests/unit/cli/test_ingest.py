@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.shop import Shop, jsonl, visits
 
-from octavo.features.ingest import ROWS_PER_PAYLOAD
-from octavo.features.payloads import topic_of
+from octavo.features.events.ingest import ROWS_PER_PAYLOAD
+from octavo.features.events.payloads import topic_of
 from octavo.stores.log import LocalLog
 
 N = len(visits())

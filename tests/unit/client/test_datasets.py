@@ -9,7 +9,7 @@ from tests.workshop import START, Workshop, boosted, declare, open_workshop
 
 from octavo.api.bodies import to_request
 from octavo.client.datasets import Datasets
-from octavo.features.dataset_building import kept_file
+from octavo.features.datasets.building import kept_file
 from octavo.operations import SYSTEM, Dispatcher
 from octavo.wiring import all_operations
 

@@ -12,8 +12,8 @@ import pytest
 import octavo as oc
 from octavo.clock import to_micros
 from octavo.errors import InvalidRequest
-from octavo.features.events import decode_rows, decode_table
-from octavo.features.sorting import sort_lines, sort_table
+from octavo.features.events.decode import decode_rows, decode_table
+from octavo.features.events.sorting import sort_lines, sort_table
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW_US = to_micros(NOW)

@@ -9,7 +9,7 @@ from octavo.definitions.project import Project, collect
 from octavo.errors import NotFound
 from octavo.features.catalog import list_sources, list_views, show_view
 from octavo.features.declared import FeatureKind, find_declared, list_declared
-from octavo.features.payloads import table_schema
+from octavo.features.events.payloads import table_schema
 from octavo.stores.memory import MemoryTables
 
 rides = oc.Source(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octavo.errors import InvalidRequest
-from octavo.features.content import ContentDigest, in_order, plain_rows
+from octavo.features.datasets.content import ContentDigest, in_order, plain_rows
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 ROW = {"at": NOON, "shop": 1, "name": "ä", "ok": True, "amount": 1.5}

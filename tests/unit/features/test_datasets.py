@@ -10,10 +10,10 @@ import pytest
 from tests.workshop import DAYS, START, Workshop, boosted, declare, in_transaction, open_workshop, visits
 
 from octavo.errors import Conflict, IntegrityError, InvalidRequest, NotFound
-from octavo.features import datasets, historical
-from octavo.features.dataset_building import decode_rows, kept_file
-from octavo.features.dataset_files import digest_of_file
-from octavo.features.dataset_operations import (
+from octavo.features.datasets import making as datasets
+from octavo.features.datasets.building import decode_rows, kept_file
+from octavo.features.datasets.files import digest_of_file
+from octavo.features.datasets.operations import (
     BuildDataset,
     DropDataset,
     ListDatasets,
@@ -27,9 +27,10 @@ from octavo.features.dataset_operations import (
     rebuild_dataset,
     show_dataset,
 )
-from octavo.features.ingest import ingest_rows
-from octavo.features.pump import Pump
-from octavo.features.snapshots import DatasetSnapshot
+from octavo.features.datasets.snapshots import DatasetSnapshot
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.offline import historical
+from octavo.features.online.pump import Pump
 from octavo.training.fit import train
 
 MOMENT = pa.timestamp("us", tz="UTC")

@@ -14,8 +14,8 @@ import octavo as oc
 from octavo.clock import from_micros
 from octavo.definitions.sources import Source
 from octavo.errors import IntegrityError, InvalidRequest, NotFound
-from octavo.features import letters
-from octavo.features.dead_letters import (
+from octavo.features.events import letters
+from octavo.features.events.dead_letters import (
     LONGEST_PAYLOAD_BYTES,
     Letter,
     LetterState,
@@ -24,10 +24,10 @@ from octavo.features.dead_letters import (
     keep_refused,
     ship_letters,
 )
-from octavo.features.ingest import BadRows, ingest, ingest_file
-from octavo.features.letters import discard_letters, replay_letters, shown
-from octavo.features.refusals import PayloadKind, Refused
-from octavo.features.sent import SentLines, SentTable
+from octavo.features.events.ingest import BadRows, ingest, ingest_file
+from octavo.features.events.letters import discard_letters, replay_letters, shown
+from octavo.features.events.refusals import PayloadKind, Refused
+from octavo.features.events.sent import SentLines, SentTable
 
 MOMENT = from_micros(START).isoformat()
 

@@ -6,9 +6,9 @@ from tests.plants import SECOND, machines, readings
 
 import octavo as oc
 from octavo.definitions.plans import PlannedView
-from octavo.features.keys import generation_of
-from octavo.features.lookup import Lookup
-from octavo.features.state import StateCodec
+from octavo.features.online.keys import generation_of
+from octavo.features.online.lookup import Lookup
+from octavo.features.online.state import StateCodec
 
 HOUR = 3_600 * SECOND
 START = 400_000 * HOUR

@@ -13,9 +13,9 @@ from octavo.clock import from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.features.defaults import Defaults
-from octavo.features.historical import historical_features
-from octavo.features.keys import generation_of
-from octavo.features.online import OnlineReader
+from octavo.features.offline.historical import historical_features
+from octavo.features.online.keys import generation_of
+from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus, OnlineValues
 
 PRESENT, STALE, MISSING, DEFAULT = FeatureStatus

@@ -14,10 +14,10 @@ from octavo.definitions.derived import SQLSource
 from octavo.definitions.project import Project, collect, document
 from octavo.definitions.sources import Source
 from octavo.errors import InvalidDefinition, InvalidRequest
-from octavo.features.derived import Refreshed, refresh, sendable
-from octavo.features.derived_checks import check_derived
-from octavo.features.ingest import ingest_rows
-from octavo.features.pump import Pump
+from octavo.features.events.derived import Refreshed, refresh, sendable
+from octavo.features.events.derived_checks import check_derived
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.pump import Pump
 
 NOON = EPOCH.replace(year=2026, hour=12)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -13,10 +13,10 @@ from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.errors import InvalidDefinition
 from octavo.features.distinct import KEPT, count_sql, hash_sql, hashes_of, seen_words
-from octavo.features.historical import historical_features
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader
-from octavo.features.reading import count_of
+from octavo.features.offline.historical import historical_features
+from octavo.features.online.materialize import materialize
+from octavo.features.online.reader import OnlineReader
+from octavo.features.online.reading import count_of
 from octavo.stores.duckdb import DuckDB
 
 HOUR = 3_600 * SECOND

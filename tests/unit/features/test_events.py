@@ -9,7 +9,7 @@ import pytest
 import octavo as oc
 from octavo.clock import to_micros
 from octavo.errors import InvalidRequest
-from octavo.features.events import decode_rows, decode_table
+from octavo.features.events.decode import decode_rows, decode_table
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW_US = to_micros(NOW)

@@ -12,12 +12,12 @@ from octavo.clock import EPOCH, ManualClock
 from octavo.definitions.project import Project, collect
 from octavo.definitions.types import DType
 from octavo.errors import InvalidDefinition
-from octavo.features.evolution import check_tables, fit_tables
-from octavo.features.ingest import BadRows, ingest
-from octavo.features.letters import replay_letters
-from octavo.features.materialize import materialize
-from octavo.features.pump import Pump
-from octavo.features.sent import SentRows
+from octavo.features.events.evolution import check_tables, fit_tables
+from octavo.features.events.ingest import BadRows, ingest
+from octavo.features.events.letters import replay_letters
+from octavo.features.events.sent import SentRows
+from octavo.features.online.materialize import materialize
+from octavo.features.online.pump import Pump
 from octavo.stores.ports import Stores
 
 NOW = EPOCH.replace(year=2026)

@@ -10,10 +10,10 @@ import octavo as oc
 from octavo.clock import from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
-from octavo.features.audit import audit_view
-from octavo.features.online import OnlineReader
-from octavo.features.reasons import FeatureAudit, Reason, merged
-from octavo.features.recomputed import AT, Served
+from octavo.features.audit.comparison import audit_view
+from octavo.features.audit.reasons import FeatureAudit, Reason, merged
+from octavo.features.audit.recomputed import AT, Served
+from octavo.features.online.reader import OnlineReader
 
 MINUTE = 60 * SECOND
 ROW = {"machine": "a", "plant": 1}

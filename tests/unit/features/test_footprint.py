@@ -2,7 +2,7 @@
 
 from tests.plants import START, Plant, machines
 
-from octavo.features.footprint import bytes_per_value
+from octavo.features.online.footprint import bytes_per_value
 
 
 def test_a_value_takes_its_share_of_the_states_of_some_entities() -> None:

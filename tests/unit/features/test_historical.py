@@ -7,8 +7,8 @@ import pytest
 import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.errors import InvalidRequest
-from octavo.features.historical import historical_features
-from octavo.features.payloads import table_schema
+from octavo.features.events.payloads import table_schema
+from octavo.features.offline.historical import historical_features
 from octavo.stores.memory import MemoryTables
 
 MOMENT = pa.timestamp("us", tz="UTC")

@@ -11,8 +11,8 @@ from tests.plants import START, Plant, readings
 
 from octavo.clock import from_micros
 from octavo.errors import InvalidRequest, NotFound
-from octavo.features import ingest
-from octavo.features.ingest import ingest_file, ingest_rows, ingest_table
+from octavo.features.events import ingest
+from octavo.features.events.ingest import ingest_file, ingest_rows, ingest_table
 
 MOMENT = from_micros(START).isoformat()
 

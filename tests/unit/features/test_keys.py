@@ -7,8 +7,8 @@ import octavo as oc
 from octavo.definitions.plans import plan_view
 from octavo.errors import IntegrityError
 from octavo.features.composite import entity_column
-from octavo.features.keys import composite_key, decode_generation, entity_key, generation_of
-from octavo.features.online import OnlineReader
+from octavo.features.online.keys import composite_key, decode_generation, entity_key, generation_of
+from octavo.features.online.reader import OnlineReader
 from octavo.stores.memory import MemoryOnlineStore
 
 

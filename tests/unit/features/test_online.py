@@ -10,8 +10,8 @@ import octavo as oc
 from octavo.clock import from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
-from octavo.features.materialize import materialize
-from octavo.features.online import OnlineReader, OnlineValues
+from octavo.features.online.materialize import materialize
+from octavo.features.online.reader import OnlineReader, OnlineValues
 from octavo.features.values import FeatureStatus
 
 PRESENT, STALE, MISSING, DEFAULT = FeatureStatus

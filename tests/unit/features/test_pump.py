@@ -10,9 +10,9 @@ from tests.plants import SECOND, START, Plant, machines, project_of, readings, s
 import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.errors import NotFound
-from octavo.features.dead_letters import Letter, find_letters
-from octavo.features.materialize import materialize, pending_views
-from octavo.features.pump import Pump
+from octavo.features.events.dead_letters import Letter, find_letters
+from octavo.features.online.materialize import materialize, pending_views
+from octavo.features.online.pump import Pump
 from octavo.stores.memory import MemoryOnlineStore
 
 

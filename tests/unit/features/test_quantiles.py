@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.oracles import features as oracle
 
+from octavo.features.online.reading import ranked
 from octavo.features.quantiles import counts_of, rounded
-from octavo.features.reading import ranked
 
 FINITE = st.floats(-1e290, 1e290, allow_subnormal=False)
 

@@ -8,7 +8,7 @@ import pytest
 import octavo as oc
 from octavo.definitions.changes import Change, changes
 from octavo.definitions.project import Project, collect
-from octavo.features.rebuilds import with_rebuilds
+from octavo.features.online.rebuilds import with_rebuilds
 
 SCHEMA = {"shop": oc.String, "at": oc.Timestamp, "known": oc.Timestamp, "amount": oc.Float64}
 

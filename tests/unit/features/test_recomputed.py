@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octavo.definitions.aggregates import Operation
-from octavo.features.recomputed import _is_near
+from octavo.features.audit.recomputed import _is_near
 from octavo.features.values import float32
 
 numbers = st.lists(st.floats(-1e9, 1e9, allow_subnormal=False), min_size=1, max_size=200)

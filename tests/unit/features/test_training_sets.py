@@ -13,8 +13,8 @@ from octavo.clock import from_micros, to_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.models import Model
 from octavo.errors import NotFound
-from octavo.features.payloads import table_schema
-from octavo.features.training_sets import TrainingSet, build_training_set
+from octavo.features.datasets.training_sets import TrainingSet, build_training_set
+from octavo.features.events.payloads import table_schema
 from octavo.stores.delta import DeltaTables
 from octavo.stores.memory import MemoryTables
 from octavo.stores.ports import Tables

@@ -11,9 +11,9 @@ import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.errors import InvalidDefinition, InvalidRequest
-from octavo.features.events import decode_rows, decode_table
-from octavo.features.layout import layout_of
-from octavo.features.online import OnlineReader
+from octavo.features.events.decode import decode_rows, decode_table
+from octavo.features.online.layout import layout_of
+from octavo.features.online.reader import OnlineReader
 
 AT = "2026-01-31T11:00:00Z"
 NOW_US = 1_769_900_000_000_000

@@ -14,10 +14,10 @@ from tests.stages import DEPLOYMENT, MODEL, Stage, landings, set_stage
 from octavo.clock import to_micros
 from octavo.config import Config
 from octavo.errors import Conflict, NotFound, Unavailable
-from octavo.features.dead_letters import keep_refused
-from octavo.features.ingest import ingest_rows
-from octavo.features.pump import backlog
-from octavo.features.refusals import PayloadKind, Refused
+from octavo.features.events.dead_letters import keep_refused
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.events.refusals import PayloadKind, Refused
+from octavo.features.online.pump import backlog
 from octavo.identifiers import new_id
 from octavo.loop import carrier as carrier_module
 from octavo.loop.carrier import Carrier, bring_events_into_tables

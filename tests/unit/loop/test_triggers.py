@@ -9,7 +9,7 @@ from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, landings, set_st
 
 import octavo as oc
 from octavo.errors import Conflict
-from octavo.features.ingest import ingest_rows
+from octavo.features.events.ingest import ingest_rows
 from octavo.loop.carrier import bring_events_into_tables
 from octavo.loop.retrainings import Retraining, started, tell
 from octavo.loop.trainings import request_training

@@ -13,9 +13,9 @@ from tests.serving.projects import DEPLOYMENT, arm
 from octavo.config import AuditSettings
 from octavo.definitions.plans import plan_lookup
 from octavo.definitions.project import Project, load_project
-from octavo.features.ingest import ingest_rows
-from octavo.features.materialize import materialize, pending_views
-from octavo.features.pump import Pump
+from octavo.features.events.ingest import ingest_rows
+from octavo.features.online.materialize import materialize, pending_views
+from octavo.features.online.pump import Pump
 from octavo.monitoring.audits import FeaturesAudit
 from octavo.monitoring.incidents import Incident
 from octavo.monitoring.prediction_log import ship_predictions

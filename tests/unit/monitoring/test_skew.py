@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from tests.unit.monitoring.skewed import COUNT, DOUBLE, LATEST, MEAN, MINUTE, MODULE, Airport, counts, open_airport
 
-from octavo.features.keys import decode_generation, entity_key, pointer_key
-from octavo.features.materialize import materialize
-from octavo.features.reasons import Example, Reason
+from octavo.features.audit.reasons import Example, Reason
+from octavo.features.online.keys import decode_generation, entity_key, pointer_key
+from octavo.features.online.materialize import materialize
 from octavo.monitoring.audits import FeaturesAudit
 from octavo.monitoring.findings import Verdict
 from octavo.monitoring.skew import audit_deployment, judge_skew, remarks_on

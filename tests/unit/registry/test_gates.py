@@ -10,9 +10,9 @@ from tests.workshop import boosted, declare
 import octavo as oc
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Gate
-from octavo.features.datasets import MadeDataset
-from octavo.features.recipes import recipe_of_labels
-from octavo.features.training_sets import TrainingSet
+from octavo.features.datasets.making import MadeDataset
+from octavo.features.datasets.recipes import recipe_of_labels
+from octavo.features.datasets.training_sets import TrainingSet
 from octavo.registry.champions import Champion
 from octavo.registry.gates import judge
 from octavo.registry.signing import Signature

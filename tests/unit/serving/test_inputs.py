@@ -14,7 +14,7 @@ from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, PlannedField, PlannedFunction
 from octavo.definitions.types import DType
 from octavo.errors import PredictionFailed
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus
 from octavo.serving.inputs import InputBuilder, Inputs
 from octavo.stores.memory import MemoryOnlineStore

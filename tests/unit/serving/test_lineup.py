@@ -11,7 +11,7 @@ from tests.serving.projects import arm, manifest
 from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.definitions.types import DType
 from octavo.errors import Conflict, Unavailable
-from octavo.features.online import OnlineReader
+from octavo.features.online.reader import OnlineReader
 from octavo.registry.bundles import fetch_bundle
 from octavo.release.manifests import Arm
 from octavo.serving.lineup import Lineup

@@ -12,7 +12,7 @@ from tests.workshop import Workshop, boosted, declare, open_workshop
 import octavo as oc
 from octavo.definitions.models import Task
 from octavo.errors import InvalidDefinition, TrainingFailed
-from octavo.features.training_sets import build_training_set
+from octavo.features.datasets.training_sets import build_training_set
 from octavo.training.fit import TRAINED, TrainedModel, code_digest, train
 from octavo.training.runs import Run, RunStatus
 

@@ -10,7 +10,7 @@ from octavo.cli.demo.plan import Plan
 from octavo.cli.session import Session
 from octavo.client import Client
 from octavo.errors import Conflict, GateFailed, TrainingFailed, Unavailable
-from octavo.features.ingest import ingest_table
+from octavo.features.events.ingest import ingest_table
 from octavo.features.operations import MaterializeFeatures
 from octavo.loop.carrier import bring_events_into_tables
 from octavo.loop.definitions import ApplyProject

@@ -11,7 +11,7 @@ from octavo.definitions.features import Feature
 from octavo.definitions.models import input_name
 from octavo.features.catalog import SourceSummary, ViewSummary
 from octavo.features.declared import DeclaredFeature, FeatureKind
-from octavo.features.letter_operations import DeadLetters
+from octavo.features.events.letter_operations import DeadLetters
 
 LETTERS_SHOWN = 5
 """Dead letters of each source that the page of sources shows."""

@@ -1,0 +1,1 @@
+"""Features at past moments, as one query per view."""
