@@ -2,14 +2,13 @@
 
 sqlglot translates most of it. What the two engines mean differently is rewritten here: where a list is null or an index
 beyond its end, which rows ``arg_max`` passes over, ASOF joins, which Spark has no efficient form of, and parameters,
-which become typed literals. Spark computes an inlined step anew wherever it is named, so a step that several others
-read is kept instead (`Step.is_shared`).
+which become typed literals. The steps stay apart: as one plan, Spark would compute each anew wherever it is named, and
+plan for longer than it computes.
 
 Sums of floats are those of Spark: without compensation, in its own order, so that they may differ in their last bits.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,11 +39,10 @@ class _DuckDBAsWritten(DuckDB):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A named SELECT that later ones read; `is_shared` if several do, and it is worth keeping."""
+    """A named SELECT that later ones read."""
 
     name: str
     sql: str
-    is_shared: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +63,8 @@ def translated(sql: str, parameters: Mapping[str, object]) -> Translation:
     """
     tree = _parsed(sql)
     _rewrite(tree, parameters)
-    read = Counter(table.name for table in tree.find_all(exp.Table))
     found = tree.args.get("with_")
-    steps = () if found is None else tuple(_step(cte, times_read=read[cte.alias]) for cte in found.expressions)
+    steps = () if found is None else tuple(Step(name=cte.alias, sql=_spark(cte.this)) for cte in found.expressions)
     tree.set("with_", None)
     return Translation(steps=steps, answer=_spark(tree))
 
@@ -80,10 +77,6 @@ def _parsed(sql: str) -> exp.Query:
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise InvalidRequest("tables are queried with exactly one SELECT", fix="send a single SELECT statement")
     return statements[0]
-
-
-def _step(cte: exp.CTE, *, times_read: int) -> Step:
-    return Step(name=cte.alias, sql=_spark(cte.this), is_shared=bool(cte.args.get("materialized")) and times_read > 1)
 
 
 def _spark(tree: exp.Expr) -> str:

@@ -66,10 +66,9 @@ class SparkEngine:
                 for name, relation in relations.items():
                     _rows(session, relation).createTempView(name)
                 for step in translation.steps:
-                    frame = session.sql(step.sql)
-                    if step.is_shared:
-                        kept.callback(frame.persist().unpersist)
-                    frame.createTempView(step.name)
+                    computed = session.sql(step.sql).localCheckpoint()
+                    kept.callback(_forget, computed)
+                    computed.createTempView(step.name)
                 return in_utc(session.sql(translation.answer).toArrow())
             except _errors() as error:
                 raise _translated(error, sql) from error
@@ -88,6 +87,11 @@ class SparkEngine:
             if self._started is None:
                 self._started = start(self.master, memory_bytes=self._memory_bytes, folder=self._spill.claim())
             return apart(self._started)
+
+
+def _forget(computed: Any) -> None:
+    """Free what a step kept; pyspark has no call for it, and Java's would wait for the garbage collector."""
+    computed._jdf.queryExecution().logical().rdd().unpersist(False)
 
 
 def _rows(session: Any, relation: Relation) -> Any:
