@@ -16,10 +16,9 @@ class FeatureStatus(IntEnum):
     MISSING = 2
     """Nothing is known, and no default is declared: the model is given NaN."""
     DEFAULT = 3
-    """The declared default stood in, for what is missing or stale, or because the store could not be read.
-
-    Where the store could not be read and no default is declared, the model is given NaN under this status.
-    """
+    """The declared default stood in for what is missing or stale."""
+    UNREAD = 4
+    """The store could not be read: the model is given the declared default, or NaN without one."""
 
     @property
     def word(self) -> str:

@@ -175,7 +175,7 @@ def _served(rows: pa.Table, packed: Packed) -> Served:
         spine=_spine(rows, packed.views.values()),
         values=matrix_of(rows.column("inputs"), np.float32, width=n_inputs),
         status=status,
-        unread=(status[:, :n_looked_up] == FeatureStatus.DEFAULT).all(axis=1),
+        unread=(status[:, :n_looked_up] == FeatureStatus.UNREAD).any(axis=1),
     )
 
 

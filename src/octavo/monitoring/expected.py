@@ -40,7 +40,7 @@ def served_breaches(
         if name in inputs:
             place = inputs.index(name)
             values = window.matrix[:, place]
-            absent = np.isnan(values) | (window.status[:, place] == FeatureStatus.DEFAULT)
+            absent = np.isnan(values) | np.isin(window.status[:, place], (FeatureStatus.DEFAULT, FeatureStatus.UNREAD))
             found += breaches(name, expected, values, absent=absent)
         elif name not in model.input_names:
             texts = _texts(tables, {**period, "model": model.name, "path": f'$."{name}"'})

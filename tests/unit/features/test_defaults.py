@@ -18,7 +18,7 @@ from octavo.features.online.keys import generation_of
 from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus, OnlineValues
 
-PRESENT, STALE, MISSING, DEFAULT = FeatureStatus
+PRESENT, STALE, MISSING, DEFAULT, UNREAD = FeatureStatus
 TTL_US = 7_200 * SECOND
 
 
@@ -69,7 +69,7 @@ def test_it_stands_in_when_the_store_cannot_be_read() -> None:
     found = reader.unread(2)
     assert found.values[:, 0].tolist() == [0.5, 0.5]
     assert np.isnan(found.values[:, 1]).all()
-    assert set(found.status.ravel().tolist()) == {DEFAULT}
+    assert set(found.status.ravel().tolist()) == {UNREAD}
 
 
 def test_it_stands_in_offline_at_the_same_moments() -> None:

@@ -14,7 +14,7 @@ from octavo.features.online.materialize import materialize
 from octavo.features.online.reader import OnlineReader, OnlineValues
 from octavo.features.values import FeatureStatus
 
-PRESENT, STALE, MISSING, DEFAULT = FeatureStatus
+PRESENT, STALE, MISSING, _, UNREAD = FeatureStatus
 LATEST = [feature.name for feature in machines.features].index("amount_latest")
 
 
@@ -88,7 +88,7 @@ def test_a_view_that_was_never_materialized_is_missing() -> None:
 def test_values_that_cannot_be_read_are_marked_as_defaults() -> None:
     values = OnlineReader(Plant().stores.online, (plan_view(machines),)).unread(2)
     assert values.values.shape == values.ages_s.shape == (2, len(machines.features))
-    assert set(values.status.ravel().tolist()) == {DEFAULT}
+    assert set(values.status.ravel().tolist()) == {UNREAD}
 
 
 def test_rows_are_answered_in_their_order_with_a_read_per_entity() -> None:

@@ -65,11 +65,11 @@ class OnlineReader:
         return self._lookup.read(found[len(self._views) :], index, at_us=at_us)
 
     def unread(self, n_rows: int) -> OnlineValues:
-        """What stands in for the values when the store cannot be read: declared defaults or NaN, marked as default."""
+        """What stands in for the values when the store cannot be read: declared defaults or NaN, marked as unread."""
         shape = (n_rows, len(self._defaults.values))
         return OnlineValues(
             values=np.tile(self._defaults.values, (n_rows, 1)),
-            status=np.full(shape, FeatureStatus.DEFAULT, np.uint8),
+            status=np.full(shape, FeatureStatus.UNREAD, np.uint8),
             ages_s=np.full(shape, np.nan, np.float32),
         )
 
