@@ -2,34 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from octavo.errors import IntegrityError
+from octavo.training.onnx import open_session
 
 Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 8_192
-
-
-def open_session(onnx: bytes, *, what: str = "the compiled model") -> onnxruntime.InferenceSession:
-    """The runtime's session of a compiled model, on one thread: more would fight whoever answers requests.
-
-    Parameters
-    ----------
-    what : str
-        What the model is called in an error.
-
-    Raises
-    ------
-    IntegrityError
-        If the runtime cannot load it.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own exceptions share no base below it
-        raise IntegrityError(f"{what} cannot be loaded: {error}") from error
 
 
 class CompiledModel:

@@ -16,7 +16,19 @@ from octavo.errors import IntegrityError
 from octavo.registry.parity import Parity
 from octavo.training.fit import TrainedModel
 
-_LIBRARIES = ("duckdb", "lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+_LIBRARIES = (
+    "catboost",
+    "duckdb",
+    "lightgbm",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "skl2onnx",
+    "skops",
+    "xgboost",
+    "xgboost-cpu",
+)
 _SEPARATORS = re.compile(r"[-_.]+")
 _GIT_TIMEOUT_S = 10.0
 

@@ -64,13 +64,19 @@ def check(estimator: Any, *, task: Task) -> None:
     kind = type(estimator).__name__
     if not callable(getattr(estimator, "predict", None)):
         raise TrainingFailed(f"the training function returned a {kind}, which has no predict method")
-    classes = getattr(estimator, "classes_", None)
+    classes = _classes(estimator)
     if task is Task.REGRESSION and classes is not None:
         raise TrainingFailed(f"{kind} is a classifier, but the label is a number; return a regressor")
     if task is Task.BINARY and classes is not None and not _are_zero_and_one(classes):
         raise TrainingFailed(f"{kind} learned the classes {list(classes)} instead of 0 and 1; both must occur in y")
     if task is Task.BINARY and classes is not None and not hasattr(estimator, "predict_proba"):
         raise TrainingFailed(f"{kind} gives no probabilities; return a classifier with predict_proba")
+
+
+def _classes(estimator: Any) -> Any:
+    """What a classifier learned to tell apart; a regressor has none, or an empty list of them (CatBoost)."""
+    classes = getattr(estimator, "classes_", None)
+    return None if classes is None or (hasattr(classes, "__len__") and not len(classes)) else classes
 
 
 def _are_zero_and_one(classes: Any) -> bool:

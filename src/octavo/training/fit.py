@@ -20,6 +20,7 @@ from octavo.identifiers import new_id
 from octavo.operations import Context
 from octavo.training.assessment import assess, metrics_of
 from octavo.training.estimators import check
+from octavo.training.onnx import as_estimator
 from octavo.training.reports import Report
 from octavo.training.runs import Run, RunStatus
 
@@ -142,7 +143,7 @@ def _check_rows(model: Model, data: TrainingSet) -> None:
 def _fit(model: Model, data: Dataset) -> Any:
     given = replace(data, X=data.X.copy(), y=data.y.copy(), times=data.times.copy())  # it may change what it is given
     try:
-        estimator = model.train(given)
+        estimator = as_estimator(model.train(given))
     except OctavoError:
         raise
     except Exception as error:  # a user's function may fail in any way; this is a process boundary

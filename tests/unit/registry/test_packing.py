@@ -33,6 +33,23 @@ def imputed(train: oc.Dataset) -> Any:
     return make_pipeline(SimpleImputer(add_indicator=True), Ridge()).fit(train.X, train.y)
 
 
+def of_neighbours(train: oc.Dataset) -> Any:
+    """ONNX whose answer for a row is the mean over all rows that are asked for together."""
+    from onnx import TensorProto, helper
+
+    items = helper.make_tensor("items", TensorProto.INT64, [1], [train.X.shape[1] - 1])
+    nodes = [
+        helper.make_node("Gather", ["X", "items"], ["asked"], axis=1),
+        helper.make_node("ReduceMean", ["asked"], ["mean"], axes=[0]),
+        helper.make_node("Sub", ["asked", "asked"], ["zero"]),
+        helper.make_node("Add", ["zero", "mean"], ["y"]),
+    ]
+    takes = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, train.X.shape[1]])
+    gives = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph(nodes, "of_neighbours", [takes], [gives], [items])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return open_workshop(tmp_path, declare(boosted, owner="the shops"))
@@ -115,6 +132,12 @@ def test_an_estimator_that_takes_no_missing_value_is_packed_and_the_card_says_so
 def test_a_model_that_is_compiled_wrongly_is_not_packed(tmp_path: Path) -> None:
     workshop = open_workshop(tmp_path, declare(imputed))
     with pytest.raises(TrainingFailed, match="is not the model that was trained"):
+        pack(workshop.context, trained_in(workshop))
+
+
+def test_a_model_that_answers_a_row_by_its_neighbours_is_not_packed(tmp_path: Path) -> None:
+    workshop = open_workshop(tmp_path, declare(of_neighbours))
+    with pytest.raises(TrainingFailed, match=r"golden rows, one at a time"):
         pack(workshop.context, trained_in(workshop))
 
 

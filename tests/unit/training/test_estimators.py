@@ -101,3 +101,9 @@ def test_zero_and_one_may_be_of_any_type(classes: list[Any]) -> None:
     estimator = Classifier([])
     estimator.classes_ = np.array(classes)
     check(estimator, task=BINARY)
+
+
+def test_a_regressor_may_have_an_empty_list_of_classes() -> None:
+    estimator = Regressor([1.0])
+    estimator.classes_ = np.array([])  # type: ignore[attr-defined]  # as CatBoost's has
+    check(estimator, task=REGRESSION)

@@ -23,10 +23,22 @@ class Format(Protocol):
         """Whether an estimator is of this library."""
 
     def save(self, estimator: Any) -> dict[str, bytes]:
-        """The model in files of the library's own that hold no code, by name; empty where the library has none."""
+        """The model in files that hold no code, by name; the same model always as the same bytes.
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs | None:
-        """The model that `save` kept, ready to predict as its estimator does; None if it kept nothing."""
+        Raises
+        ------
+        TrainingFailed
+            If part of the model is code.
+        """
+
+    def load(self, files: Mapping[str, bytes]) -> Outputs:
+        """The model that `save` kept, ready to predict as its estimator does.
+
+        Raises
+        ------
+        IntegrityError
+            If the files cannot be read, or hold what is not trusted.
+        """
 
     def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
         """Compile: one input, float32, shape (n_rows, n_inputs); one output, float32, with one number per row.

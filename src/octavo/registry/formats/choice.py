@@ -4,10 +4,18 @@ from typing import Any
 
 from octavo.errors import TrainingFailed
 from octavo.registry.formats import Format
+from octavo.registry.formats.catboost import CatBoost
 from octavo.registry.formats.lightgbm import LightGBM
+from octavo.registry.formats.onnx import Onnx
 from octavo.registry.formats.sklearn import ScikitLearn
+from octavo.registry.formats.xgboost import XGBoost
 
-FORMATS: tuple[Format, ...] = (LightGBM(), ScikitLearn())
+FORMATS: tuple[Format, ...] = (LightGBM(), XGBoost(), CatBoost(), Onnx(), ScikitLearn())
+
+_TAKEN = (
+    "a fitted estimator or pipeline of scikit-learn, a regressor or classifier of LightGBM, XGBoost or CatBoost, or an "
+    "onnx.ModelProto"
+)
 
 
 def format_of(estimator: Any) -> Format:
@@ -22,5 +30,4 @@ def format_of(estimator: Any) -> Format:
         if known.matches(estimator):
             return known
     kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-    names = ", ".join(known.name for known in FORMATS)
-    raise TrainingFailed(f"a {kind} cannot be packed; return an estimator of one of: {names}")
+    raise TrainingFailed(f"a {kind} cannot be packed; return {_TAKEN}")

@@ -58,7 +58,7 @@ class LightGBM:
             ensemble.begin_tree()
             _add(ensemble, tree["tree_structure"], share=share)
         transform, scale = _transform(str(model.get("objective", "")))
-        return compile_trees(ensemble, n_inputs=n_inputs, transform=transform, scale=scale)
+        return compile_trees(ensemble, n_inputs=n_inputs, transform=transform, extra="lightgbm", scale=scale)
 
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         for tree in _booster(estimator).dump_model()["tree_info"]:

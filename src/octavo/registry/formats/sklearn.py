@@ -1,17 +1,19 @@
-"""scikit-learn: compiled to ONNX, trees by ourselves and all else by skl2onnx.
-
-It has no form of its own without code, so ONNX is all that is kept.
-"""
+"""scikit-learn: kept by skops, compiled to ONNX, trees by ourselves and all else by skl2onnx."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
-from octavo.registry.formats import Outputs
+from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.sklearn_files import dump, load
 from octavo.registry.formats.sklearn_trees import compile_sklearn_trees, is_of_trees, split_thresholds
 from octavo.registry.formats.trees import INPUT, OUTPUT
 
+_FILE = "model.skops"
+_REASON = 300
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -24,10 +26,17 @@ class ScikitLearn:
         return type(estimator).__module__.partition(".")[0] == "sklearn"
 
     def save(self, estimator: Any) -> dict[str, bytes]:
-        return {}
+        return {_FILE: dump(estimator)}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs | None:
-        return None
+    def load(self, files: Mapping[str, bytes]) -> Outputs:
+        estimator = load(files[_FILE])
+
+        def outputs(rows: Floats) -> Floats:
+            if hasattr(estimator, "predict_proba"):
+                return np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
+            return np.asarray(estimator.predict(rows), dtype=np.float64).reshape(-1)
+
+        return outputs
 
     def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
         if is_of_trees(estimator):
@@ -35,9 +44,8 @@ class ScikitLearn:
         try:
             from skl2onnx import convert_sklearn
             from skl2onnx.common.data_types import FloatTensorType
-            from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
         except ImportError as error:
-            raise MissingExtra("lightgbm", "compiling scikit-learn models to ONNX") from error
+            raise MissingExtra("sklearn", "compiling scikit-learn models to ONNX") from error
         options = {id(estimator): {"zipmap": False}} if task is Task.BINARY else None
         try:
             model = convert_sklearn(
@@ -47,9 +55,9 @@ class ScikitLearn:
                 options=options,
                 target_opset=_OPSETS,
             )
-        except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError) as error:
-            kind = type(estimator).__name__
-            raise TrainingFailed(f"{kind} cannot be compiled to ONNX: {error}; use another estimator") from error
+        except Exception as error:  # converters fail in any way, also by assertions
+            kind, reason = type(estimator).__name__, str(error).partition("\n")[0][:_REASON]
+            raise TrainingFailed(f"{kind} cannot be compiled to ONNX: {reason}; use another estimator") from error
         _keep_one_output(model, task=task)
         return bytes(model.SerializeToString(deterministic=True))
 

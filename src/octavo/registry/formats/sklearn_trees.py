@@ -1,15 +1,18 @@
-"""scikit-learn's trees, forests and histogram boosting, as sums of trees.
+"""scikit-learn's trees, forests and histogram boosting, also after imputing and scaling, as sums of trees.
 
-skl2onnx loses where a forest sends missing values, and rounds the thresholds of histogram boosting.
+skl2onnx loses where a forest sends missing values, rounds the thresholds of histogram boosting and prepares in float32.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from octavo.definitions.models import Task
 from octavo.errors import TrainingFailed
+from octavo.registry.formats.sklearn_steps import fold, parted
 from octavo.registry.formats.trees import TreeEnsemble, compile_trees, float32_below
 
 _FORESTS = frozenset(
@@ -22,9 +25,31 @@ _TRANSFORMS = {"IdentityLink": "Identity", "LogLink": "Exp", "LogitLink": "Sigmo
 _LEAF = -1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Nodes:
+    """The nodes of a tree, or of several; where `left` is `_LEAF`, a node is a leaf.
+
+    Attributes
+    ----------
+    left, right, columns : ndarray, shape (n_nodes,), int64
+    thresholds : ndarray, shape (n_nodes,), float64
+        A value at most this goes to the left.
+    missing : ndarray, shape (n_nodes,), bool
+        Whether a missing value does.
+    leaves : ndarray, shape (n_nodes,), float64
+    """
+
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    thresholds: npt.NDArray[np.float64]
+    missing: npt.NDArray[np.bool_]
+    leaves: npt.NDArray[np.float64]
+
+
 def is_of_trees(estimator: Any) -> bool:
     """Whether an estimator of scikit-learn is compiled here."""
-    return type(estimator).__name__ in _FORESTS | _BOOSTED
+    return type(parted(estimator)[1]).__name__ in _FORESTS | _BOOSTED
 
 
 def compile_sklearn_trees(estimator: Any, *, n_inputs: int, task: Task) -> bytes:
@@ -35,60 +60,97 @@ def compile_sklearn_trees(estimator: Any, *, n_inputs: int, task: Task) -> bytes
     TrainingFailed
         If the estimator takes columns as categories.
     """
-    ensemble = TreeEnsemble()
-    if type(estimator).__name__ in _BOOSTED:
-        return compile_trees(ensemble, n_inputs=n_inputs, transform=_add_boosted(ensemble, estimator))
-    trees = list(_trees(estimator))
-    for tree in trees:
-        leaves = tree.value[:, 0, 1 if task is Task.BINARY else 0] / len(trees)
-        children = tree.children_left, tree.children_right
-        _add(ensemble, (*children, tree.feature, tree.threshold, tree.missing_go_to_left, leaves))
-    return compile_trees(ensemble, n_inputs=n_inputs, transform="Identity")
+    last = parted(estimator)[1]
+    ensemble, transform = TreeEnsemble(), "Identity"
+    if _is_boosted(last):
+        transform = _link(last)
+        ensemble.begin_tree()
+        ensemble.leaf(float(np.ravel(last._baseline_prediction)[0]))
+    for nodes in _folded(estimator, width=n_inputs, value=int(task is Task.BINARY)):
+        _add(ensemble, nodes)
+    return compile_trees(ensemble, n_inputs=n_inputs, transform=transform, extra="sklearn")
 
 
 def split_thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
     """Column and threshold of each split of an estimator made of trees; none of any other."""
-    for nodes in _boosted_nodes(estimator):
-        splits = nodes[nodes["is_leaf"] == 0]
-        yield from zip(splits["feature_idx"].tolist(), splits["num_threshold"].tolist(), strict=True)
-    for tree in _trees(estimator):
-        inner = tree.children_left != _LEAF
-        yield from zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True)
+    width = getattr(parted(estimator)[1], "n_features_in_", 0)
+    trees = _folded(estimator, width=width, value=0) if is_of_trees(estimator) else _trees(estimator, value=0)
+    for nodes in trees:
+        splits = nodes.left != _LEAF
+        yield from zip(nodes.columns[splits].tolist(), nodes.thresholds[splits].tolist(), strict=True)
 
 
-def _trees(estimator: Any) -> Iterator[Any]:
-    members = np.ravel(getattr(estimator, "estimators_", [estimator]))
-    return (member.tree_ for member in members if hasattr(member, "tree_"))
+def _folded(estimator: Any, *, width: int, value: int) -> list[_Nodes]:
+    """The trees, asking of the values that the estimator is given, not of those that its steps make of them."""
+    steps, last = parted(estimator)
+    trees = list(_trees(last, value=value))
+    if not steps:
+        return trees
+    columns, thresholds, missing = (
+        np.concatenate([getattr(nodes, name) for nodes in trees]) for name in ("columns", "thresholds", "missing")
+    )
+    thresholds, missing = fold(steps, columns, thresholds, missing, width=width, single=not _is_boosted(last))
+    ends = np.cumsum([len(nodes.left) for nodes in trees])[:-1]
+    parts = zip(trees, np.split(thresholds, ends), np.split(missing, ends), strict=True)
+    return [replace(nodes, thresholds=given, missing=answers) for nodes, given, answers in parts]
 
 
-def _boosted_nodes(estimator: Any) -> Iterator[Any]:
-    return (predictor.nodes for step in getattr(estimator, "_predictors", ()) for predictor in step)
+def _trees(estimator: Any, *, value: int) -> Iterator[_Nodes]:
+    """The trees of boosting or of a forest; a forest's leaves are parts of a mean of one of their values."""
+    for step in getattr(estimator, "_predictors", ()):
+        yield from (_of_boosting(predictor.nodes) for predictor in step)
+    members = getattr(estimator, "estimators_", (estimator,))
+    members = members.flat if isinstance(members, np.ndarray) else members
+    trees = [member.tree_ for member in members if hasattr(member, "tree_")]
+    yield from (_of_forest(tree, tree.value[:, 0, value] / len(trees)) for tree in trees)
 
 
-def _add_boosted(ensemble: TreeEnsemble, estimator: Any) -> str:
-    """Add the trees and the value that they start from; returns what becomes of their sum."""
-    kind, link = type(estimator).__name__, type(estimator._loss.link).__name__
+def _of_boosting(nodes: Any) -> _Nodes:
+    return _Nodes(
+        left=np.where(nodes["is_leaf"], _LEAF, nodes["left"].astype(np.int64)),
+        right=nodes["right"].astype(np.int64),
+        columns=nodes["feature_idx"].astype(np.int64),
+        thresholds=nodes["num_threshold"],
+        missing=nodes["missing_go_to_left"].astype(np.bool_),
+        leaves=nodes["value"],
+    )
+
+
+def _of_forest(tree: Any, leaves: npt.NDArray[np.float64]) -> _Nodes:
+    return _Nodes(
+        left=tree.children_left,
+        right=tree.children_right,
+        columns=np.where(tree.children_left == _LEAF, 0, tree.feature),
+        thresholds=tree.threshold,
+        missing=tree.missing_go_to_left.astype(np.bool_),
+        leaves=leaves,
+    )
+
+
+def _is_boosted(estimator: Any) -> bool:
+    return type(estimator).__name__ in _BOOSTED
+
+
+def _link(estimator: Any) -> str:
+    """What becomes of the sum of boosted trees, as an operator's name."""
+    link = type(estimator._loss.link).__name__
     if estimator.is_categorical_ is not None or link not in _TRANSFORMS:
         what = "categorical_features" if link in _TRANSFORMS else f"the loss {estimator.loss!r}"
-        raise TrainingFailed(f"{kind} with {what} cannot be compiled; train it without")
-    ensemble.begin_tree()
-    ensemble.leaf(float(np.ravel(estimator._baseline_prediction)[0]))
-    for nodes in _boosted_nodes(estimator):
-        left = np.where(nodes["is_leaf"], _LEAF, nodes["left"].astype(np.int64))
-        columns = ("right", "feature_idx", "num_threshold", "missing_go_to_left", "value")
-        _add(ensemble, (left, *(nodes[column] for column in columns)))
+        raise TrainingFailed(f"{type(estimator).__name__} with {what} cannot be compiled; train it without")
     return _TRANSFORMS[link]
 
 
-def _add(ensemble: TreeEnsemble, nodes: tuple[Any, ...]) -> None:
-    """Add a tree whose nodes keep their numbers: left and right child, column, threshold, missing to the left, leaf."""
+def _add(ensemble: TreeEnsemble, nodes: _Nodes) -> None:
+    """Add a tree, whose nodes keep their numbers."""
     ensemble.begin_tree()
-    rows = list(zip(*(column.tolist() for column in nodes), strict=True))
-    for left, _, column, threshold, missing_is_left, leaf in rows:
+    children = list(zip(nodes.left.tolist(), nodes.right.tolist(), strict=True))
+    columns = (nodes.columns, nodes.thresholds, nodes.missing, nodes.leaves)
+    rows = zip(children, *(column.tolist() for column in columns), strict=True)
+    for (left, _), column, threshold, missing, leaf in rows:
         if left == _LEAF:
             ensemble.leaf(leaf)
         else:
-            ensemble.at_most(column, float32_below(threshold), missing_is_true=bool(missing_is_left))
-    for place, (left, right, *_) in enumerate(rows):
+            ensemble.at_most(column, float32_below(threshold), missing_is_true=missing)
+    for place, (left, right) in enumerate(children):
         if left != _LEAF:
             ensemble.branch(place, true=left, false=right)

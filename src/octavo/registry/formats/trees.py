@@ -81,12 +81,18 @@ class TreeEnsemble:
         return place
 
 
-def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, scale: float = 1.0) -> bytes:
-    """An ONNX model, always the same: the sum of the leaves, times `scale`, through an operator such as ``Sigmoid``."""
+def compile_trees(ensemble: TreeEnsemble, *, n_inputs: int, transform: str, extra: str, scale: float = 1.0) -> bytes:
+    """An ONNX model, always the same: the sum of the leaves, times `scale`, through an operator such as ``Sigmoid``.
+
+    Raises
+    ------
+    MissingExtra
+        If the library of ONNX is not installed; it comes with `extra`.
+    """
     try:
         from onnx import TensorProto, helper
     except ImportError as error:
-        raise MissingExtra("lightgbm", "compiling trees to ONNX") from error
+        raise MissingExtra(extra, "compiling trees to ONNX") from error
     attributes: dict[str, Any] = dict(ensemble.attributes)
     attributes["target_weights"] = [float(np.float32(weight * scale)) for weight in attributes["target_weights"]]
     nodes = [

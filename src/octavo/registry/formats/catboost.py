@@ -1,0 +1,148 @@
+"""CatBoost: its own binary form, and compilation to ONNX.
+
+A symmetric tree asks the same question at every node of a level; written out, it is a tree as any other. In a column
+that lacked no value in training, a missing one counts as smaller than everything, as it does to CatBoost.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octavo.definitions.models import Task
+from octavo.errors import IntegrityError, MissingExtra, TrainingFailed
+from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.trees import TreeEnsemble, compile_trees
+
+_FILE = "model.cbm"
+_LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
+_EXPONENTIAL = frozenset({"Poisson", "Tweedie"})
+_PREDICTIONS = {"Identity": "RawFormulaVal", "Exp": "Exponent", "Sigmoid": "Probability"}
+
+
+class CatBoost:
+    """``CatBoostRegressor`` and ``CatBoostClassifier`` of two classes, over numbers."""
+
+    name = "catboost"
+
+    def matches(self, estimator: Any) -> bool:
+        return any(kind.__module__.partition(".")[0] == "catboost" for kind in type(estimator).__mro__)
+
+    def save(self, estimator: Any) -> dict[str, bytes]:
+        return {_FILE: _written(estimator, "cbm")}
+
+    def load(self, files: Mapping[str, bytes]) -> Outputs:
+        try:
+            import catboost
+        except ImportError as error:
+            raise MissingExtra("catboost", "reading a CatBoost model") from error
+        model = catboost.CatBoost()
+        try:
+            model.load_model(blob=files[_FILE])
+            kind = _PREDICTIONS[_transform(_described(model))]
+        except (catboost.CatBoostError, LookupError, TypeError, ValueError) as error:
+            raise IntegrityError(f"the file of a CatBoost model cannot be loaded: {error}; train it again") from error
+
+        def outputs(rows: Floats) -> Floats:
+            answers = np.asarray(model.predict(rows, prediction_type=kind, thread_count=1), dtype=np.float64)
+            return answers[:, 1] if answers.ndim == 2 else answers
+
+        return outputs
+
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+        model = _described(estimator)
+        columns = model["features_info"]["float_features"]
+        scale, bias = _line(model)
+        ensemble = TreeEnsemble()
+        for tree in _trees(model):
+            ensemble.begin_tree()
+            _add(ensemble, tree, columns=columns, scale=scale)
+        ensemble.begin_tree()
+        ensemble.leaf(bias)
+        return compile_trees(ensemble, n_inputs=n_inputs, transform=_transform(model), extra="catboost")
+
+    def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
+        model = _described(estimator)
+        for column in model["features_info"]["float_features"]:
+            yield from ((column["flat_feature_index"], border) for border in column["borders"] or ())
+
+
+def _written(estimator: Any, form: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="octavo-") as folder:
+        path = Path(folder) / "model"
+        estimator.save_model(str(path), format=form)
+        return path.read_bytes()
+
+
+def _described(estimator: Any) -> dict[str, Any]:
+    """What the library writes of a model.
+
+    Raises
+    ------
+    TrainingFailed
+        If it takes more than numbers.
+    """
+    model: dict[str, Any] = json.loads(_written(estimator, "json"))
+    if others := sorted(set(model["features_info"]) - {"float_features"}):
+        kinds = ", ".join(other.replace("_", " ") for other in others)
+        raise TrainingFailed(f"CatBoost with {kinds} cannot be compiled; train it on the numbers of X alone")
+    return model
+
+
+def _trees(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The trees, in which each node has a split and what is on its left and right, or a value."""
+    yield from model.get("trees", ())
+    for tree in model.get("oblivious_trees", ()):
+        yield _written_out(tree["splits"], tree["leaf_values"])
+
+
+def _written_out(splits: list[dict[str, Any]], values: list[float]) -> dict[str, Any]:
+    """A symmetric tree; the n-th split, where true, is bit n of the place of the leaf's value."""
+    if not splits:
+        return {"value": values[0]}
+    half = len(values) // 2
+    return {
+        "split": splits[-1],
+        "left": _written_out(splits[:-1], values[:half]),
+        "right": _written_out(splits[:-1], values[half:]),
+    }
+
+
+def _line(model: dict[str, Any]) -> tuple[float, float]:
+    """What the sum of the leaves is multiplied by, and what is added to that."""
+    scale, biases = model["scale_and_bias"]
+    if len(biases) != 1:
+        raise TrainingFailed(
+            "a CatBoost model of several outputs cannot be compiled; the label is one number or two classes"
+        )
+    return scale, biases[0]
+
+
+def _transform(model: dict[str, Any]) -> str:
+    """What becomes of the sum of the leaves, as an operator's name."""
+    loss = model["model_info"]["params"]["loss_function"]["type"]
+    if loss in _LOGISTIC:
+        return "Sigmoid"
+    return "Exp" if loss in _EXPONENTIAL else "Identity"
+
+
+def _add(ensemble: TreeEnsemble, node: dict[str, Any], *, columns: list[dict[str, Any]], scale: float) -> int:
+    """Add a node and all below it; returns its place."""
+    if "value" in node:
+        return ensemble.leaf(node["value"] * scale)
+    split = node["split"]
+    column = columns[split["float_feature_index"]]
+    place = ensemble.at_most(
+        column["flat_feature_index"],
+        float(np.float32(split["border"])),
+        missing_is_true=column["nan_value_treatment"] != "AsTrue",
+    )
+    ensemble.branch(
+        place,
+        true=_add(ensemble, node["left"], columns=columns, scale=scale),
+        false=_add(ensemble, node["right"], columns=columns, scale=scale),
+    )
+    return place
