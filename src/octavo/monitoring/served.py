@@ -52,6 +52,8 @@ def by_bundle(sample: pa.Table) -> Iterator[tuple[str, str, int, pa.Table]]:
 
 
 def complete(rows: pa.Table, *, n_inputs: int) -> pa.Table:
-    """Those rows whose inputs were computed at all."""
+    """Those rows whose inputs were computed at all; a caller may have sent them as they are, without any field."""
     wide_enough = pc.equal(pc.binary_length(rows.column("inputs")), n_inputs * np.dtype(np.float32).itemsize)
-    return rows.filter(pc.and_(wide_enough, pc.equal(pc.binary_length(rows.column("status")), n_inputs)))
+    computed = pc.and_(wide_enough, pc.equal(pc.binary_length(rows.column("status")), n_inputs))
+    as_they_are = pc.and_(pc.equal(rows.column("entities"), "{}"), pc.equal(rows.column("request"), "{}"))
+    return rows.filter(pc.and_(computed, pc.invert(as_they_are)))

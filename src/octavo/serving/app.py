@@ -4,8 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,57 +13,26 @@ import msgspec
 from octavo.access import AccessFile
 from octavo.clock import SystemClock
 from octavo.config import PredictorSettings
-from octavo.errors import ConfigurationError, NotAllowed, NotFound
+from octavo.errors import NotAllowed, NotFound
 from octavo.identifiers import new_id
-from octavo.serving.limits import Admission, ClientGone, Receive, read_body
-from octavo.serving.lineup import Lineup
+from octavo.serving.asking import Asking
+from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
+from octavo.serving.limits import Admission, ClientGone, Receive
 from octavo.serving.metrics import PredictorMetrics
-from octavo.serving.predict import Answered, Call, Predictor
-from octavo.serving.problems import Answer, HttpError, answer_of
+from octavo.serving.openinference import MODELS, OpenInferenceRoutes
+from octavo.serving.predict import Predictor
+from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
+from octavo.serving.routes import PUBLIC, Handled, Headers, Request, Route, check_encoding
 from octavo.serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-PUBLIC = "public"
-"""The permission that needs no caller."""
-
 _PREDICT = "/predict/"
-_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
-Headers = Mapping[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request whose caller may make it."""
-
-    path: str
-    query: bytes
-    headers: Headers
-    receive: Receive
-    caller: str
-    arrived_ns: int
-
-
-Handle = Callable[[Request], Awaitable[tuple[Answer, Callable[[], None] | None]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """A thing that can be reached: a path (or, ending in a slash, all below it), and the permission that it needs."""
-
-    method: str
-    path: str
-    permission: str
-    handle: Handle
-
-    def __post_init__(self) -> None:
-        if not self.permission:
-            raise ConfigurationError(f"{self.method} {self.path} declares no permission, so it cannot be served")
 
 
 class PredictorApp:
@@ -93,6 +61,8 @@ class PredictorApp:
         self._access = access
         self._watcher = watcher
         self._predictor = predictor
+        self._asking = Asking(watcher, predictor, max_body_bytes=settings.max_body_bytes)
+        self._scoring = ScoringRoutes(self._asking)
         self._metrics = metrics
         self._admission = Admission(settings.max_concurrent)
         self.routes = (
@@ -101,8 +71,12 @@ class PredictorApp:
             Route(method="GET", path="/readyz", permission=PUBLIC, handle=self._readyz),
             Route(method="GET", path="/metrics", permission="metrics:read", handle=self._render_metrics),
             Route(method="GET", path="/status", permission="deployments:read", handle=self._status),
+            *self._scoring.routes(),
+            *OpenInferenceRoutes(self._asking).routes(),
         )
-        self._by_path = {route.path: route for route in self.routes}
+        self._by_path: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            self._by_path.setdefault(route.path, {})[route.method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
@@ -116,15 +90,13 @@ class PredictorApp:
         except ClientGone:
             return
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
-            answer = _problem(error, headers)
+            answer = _problem(error, headers, path=scope["path"])
         self._metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
         await _send(send, answer)
         if follow_up is not None:
             asyncio.get_running_loop().call_soon(_follow, follow_up)
 
-    async def _answer(
-        self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int
-    ) -> tuple[Answer, Callable[[], None] | None]:
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int) -> Handled:
         route = self._route(scope["method"], scope["path"])
         caller = ""
         if route.permission != PUBLIC:
@@ -146,48 +118,29 @@ class PredictorApp:
             )
 
     def _route(self, method: str, path: str) -> Route:
-        route = self._by_path.get(_PREDICT if path.startswith(_PREDICT) else path)
+        known = _PREDICT if path.startswith(_PREDICT) else MODELS if path.startswith(MODELS) else path
+        by_method = self._by_path.get(known)
+        if by_method is None:
+            raise NotFound("path", path, self._by_path)
+        route = by_method.get(method)
         if route is None:
-            raise NotFound("path", path, [known.path for known in self.routes])
-        if method != route.method:
+            allowed = " or ".join(by_method)
             raise HttpError(
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 f"{path} does not take {method}",
-                fix=f"send it by {route.method}",
-                headers=((b"allow", route.method.encode()),),
+                fix=f"send it by {allowed}",
+                headers=((b"allow", ", ".join(by_method).encode()),),
             )
         return route
 
-    async def _predict(self, request: Request) -> tuple[Answer, Callable[[], None] | None]:
-        lineup = self._lineup(request.path.removeprefix(_PREDICT))
-        _check_encoding(request.headers)
-        body = await read_body(request.receive, request.headers, max_bytes=self._settings.max_body_bytes)
-        trace = _TRACE.fullmatch(request.headers.get(b"traceparent", b""))
-        call = Call(
-            body=body,
-            caller=request.caller,
-            arrived_ns=request.arrived_ns,
-            trace=trace[1].decode("ascii") if trace else "",
-            with_values=b"values=1" in request.query.split(b"&"),
-        )
-        answered = await self._drive(lineup, call)
+    async def _predict(self, request: Request) -> Handled:
+        name = request.path.removeprefix(_PREDICT)
+        if name.endswith(INVOCATIONS):
+            return await self._scoring.invoke(request, self._asking.lineup(name.removesuffix(INVOCATIONS)))
+        lineup = self._asking.lineup(name)
+        check_encoding(request.headers, fix="send JSON with Content-Type: application/json")
+        answered = await self._asking.answered(request, lineup)
         return Answer(status=200, body=answered.body), answered.follow_up
-
-    async def _drive(self, lineup: Lineup, call: Call) -> Answered:
-        steps = self._predictor.steps(lineup, call)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                answered: Answered = stop.value
-                return answered
-            await asyncio.sleep(0)
-
-    def _lineup(self, deployment: str) -> Lineup:
-        lineup = self._watcher.lineups.get(deployment)
-        if lineup is None:
-            raise NotFound("deployment with a live version", deployment, self._watcher.lineups)
-        return lineup
 
     async def _livez(self, request: Request) -> tuple[Answer, None]:
         return Answer(status=200, body=b'{"alive":true}'), None
@@ -204,24 +157,11 @@ class PredictorApp:
         return Answer(status=200, body=msgspec.json.encode(self._watcher.status)), None
 
 
-def _check_encoding(headers: Headers) -> None:
-    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if kind != b"application/json":
-        raise HttpError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"predictions are not asked for by {kind.decode('latin-1')[:80]!r}",
-            fix="send JSON with Content-Type: application/json",
-        )
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise HttpError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed", fix="send it without Content-Encoding"
-        )
-
-
-def _problem(error: Exception, headers: Headers) -> Answer:
+def _problem(error: Exception, headers: Headers, *, path: str) -> Answer:
     sent = headers.get(b"x-request-id", b"")
     request_id = sent.decode("ascii") if _REQUEST_ID.match(sent) else new_id(SystemClock())
-    answer = answer_of(error, request_id=request_id)
+    form = inference_answer_of if path == "/v2" or path.startswith("/v2/") else answer_of
+    answer = form(error, request_id=request_id)
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed", exc_info=error, extra={"request": request_id})
     return answer

@@ -48,6 +48,16 @@ class Inputs:
     degraded: bool
 
 
+def as_given(matrix: npt.NDArray[np.float32]) -> Inputs:
+    """A matrix that the caller sent instead of rows: what is there is present, NaN is missing, nothing stands in."""
+    return Inputs(
+        matrix=matrix,
+        status=np.isnan(matrix) * _MISSING,
+        ages_s=np.full(matrix.shape, np.nan, np.float32),
+        degraded=False,
+    )
+
+
 class InputBuilder:
     """Builds the matrix of one lookup plan.
 
@@ -131,7 +141,7 @@ class InputBuilder:
 
 def _known(looked_up: OnlineValues, column: int) -> npt.NDArray[np.float64]:
     """One feature of all rows, as on-demand features take it: without what only stands in."""
-    stands_in = looked_up.status[:, column] == FeatureStatus.DEFAULT
+    stands_in = looked_up.status[:, column] >= FeatureStatus.DEFAULT
     return as_taken(np.where(stands_in, np.nan, looked_up.values[:, column]))
 
 

@@ -4,10 +4,12 @@ A predictor swaps a deployment's whole lineup in one assignment, so that no requ
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from octavo.definitions.plans import LookupPlan, PlannedField
-from octavo.errors import Conflict, Unavailable
+from octavo.errors import Conflict, NotFound, Unavailable
 from octavo.features.online.reader import OnlineReader
 from octavo.release.manifests import Arm, DeploymentManifest
 from octavo.serving.inputs import InputBuilder
@@ -70,6 +72,7 @@ class Lineup:
         shadows = [arm for arm in manifest.arms if arm.role == SHADOW]
         plans = [models[arm.digest].plan for arm in (*answering, *shadows)]
         self.manifest = manifest
+        self.max_rows = max_rows
         self.decoder = RequestDecoder(_merged_fields(plans), max_rows=max_rows)
         self.router = Router(manifest.deployment, answering)
         self._unit = self.decoder.names.index(manifest.unit) if manifest.unit in self.decoder.names else None
@@ -89,13 +92,40 @@ class Lineup:
         self.fallback = self.answering[0]
         """Answers when a canary fails."""
 
+    @property
+    def arms(self) -> tuple[ServedArm, ...]:
+        """All that are loaded, the one that answers by default first."""
+        return (*self.answering, *self.shadows)
+
+    @property
+    def common_inputs(self) -> tuple[str, ...] | None:
+        """The columns of the matrix, if all arms take the same."""
+        inputs = {served.builder.plan.inputs for served in self.arms}
+        return inputs.pop() if len(inputs) == 1 else None
+
+    def of_version(self, version: str) -> Self:
+        """The same with one arm only, which answers everything, be it a shadow otherwise.
+
+        Raises
+        ------
+        NotFound
+            If no such version is loaded.
+        """
+        known = {str(served.arm.version): served for served in reversed(self.arms)}
+        if version not in known:
+            raise NotFound(f"loaded version of deployment {self.manifest.deployment!r}", version, known)
+        one = copy(self)
+        one.answering, one.shadows, one.fallback = (known[version],), (), known[version]
+        one.router = Router(self.manifest.deployment, [known[version].arm])
+        return one
+
     def places(self, ids: Sequence[str], rows: Sequence[tuple[object, ...]]) -> list[int]:
         """For each row the place, among `answering`, of the arm that answers it; a row without a unit is its own."""
         if self.router.only is not None:
             return [self.router.only] * len(rows)
         if self._unit is None:
             return [self.router.place(prediction) for prediction in ids]
-        units = [row[self._unit] for row in rows]
+        units = [row[self._unit] if row else None for row in rows]
         return [self.router.place(one if unit is None else str(unit)) for one, unit in zip(ids, units, strict=True)]
 
 

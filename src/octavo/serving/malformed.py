@@ -25,10 +25,10 @@ class _Repeated(Exception):
         self.key, self.place = key, place
 
 
-def explain_malformed(body: bytes, error: Exception) -> InvalidRequest:
+def explain_malformed(body: bytes, error: Exception, *, wanted: str = '{"rows": [{...}, ...]}') -> InvalidRequest:
     """An error for a body that the decoder could not read, with the offending field where it can be found."""
     if not body.strip():
-        return InvalidRequest("the body is empty", fix='send {"rows": [{...}, ...]} as JSON')
+        return InvalidRequest("the body is empty", fix=f"send {wanted} as JSON")
     try:
         found = _offence(json.loads(body, parse_constant=_Constant, object_pairs_hook=_Members))
     except UnicodeDecodeError:
@@ -77,6 +77,32 @@ def duplicate_key(body: bytes) -> None:
         json.loads(body, object_pairs_hook=check)
     except _Repeated as repeated:
         _refuse(repeated)
+
+
+def refuse_duplicates(body: bytes) -> None:
+    """Refuse a valid document of any form in which an object holds a key twice.
+
+    Raises
+    ------
+    InvalidRequest
+        Naming the key.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_check_once)
+    except _Repeated as repeated:
+        raise InvalidRequest(
+            f"an object holds {repeated.key!r} twice, so that it is unclear which counts",
+            field=repeated.key,
+            fix=f"send {repeated.key!r} once",
+        ) from None
+
+
+def _check_once(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _Repeated(key, place=0)
+        seen.add(key)
 
 
 def _refuse(repeated: _Repeated) -> NoReturn:

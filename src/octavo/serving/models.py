@@ -10,8 +10,8 @@ from octavo.definitions.features import OnDemand
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.registry.bundles import Bundle
-from octavo.registry.compiled import open_session
 from octavo.serving.code import load_functions
+from octavo.training.onnx import open_session
 
 _WARM_ROWS = (1, 256)
 

@@ -15,7 +15,8 @@ from octavo.clock import Clock
 from octavo.errors import OctavoError, PredictionFailed
 from octavo.identifiers import uuid7
 from octavo.serving.answers import DeploymentAnswer, PredictionAnswer, encode_answer
-from octavo.serving.inputs import InputBuilder, Inputs
+from octavo.serving.asked import Asked, Read, read_rows
+from octavo.serving.inputs import InputBuilder, Inputs, as_given
 from octavo.serving.lineup import LIVE, Lineup, ServedArm
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.recorder import Recorder
@@ -42,6 +43,8 @@ class Call:
         On the clock of `time.perf_counter_ns`.
     with_values : bool
         Whether the answer shall hold the inputs themselves.
+    read : callable
+        Reads the body as the door takes it that it came through.
     """
 
     body: bytes
@@ -49,6 +52,7 @@ class Call:
     arrived_ns: int
     trace: str = ""
     with_values: bool = False
+    read: Read = read_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,13 @@ class Answered:
         Lets the shadow versions predict and records what they said.
     """
 
-    body: bytes
+    answer: DeploymentAnswer
     follow_up: Callable[[], None] | None
+
+    @property
+    def body(self) -> bytes:
+        """The answer as JSON."""
+        return encode_answer(self.answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +142,14 @@ class Predictor:
 
     def steps(self, lineup: Lineup, call: Call) -> Generator[None, None, Answered]:
         """As `predict`, but pausing between batches of rows, so that a large request does not hold up others."""
-        rows = lineup.decoder.decode(call.body)
+        asked = call.read(lineup, call.body)
+        rows = asked.rows
         at_us = self._clock.now_us()
         attempts: list[_Attempt] = []
         for start in range(0, len(rows), ROWS_AT_ONCE):
             if start:
                 yield
-            part = rows[start : start + ROWS_AT_ONCE]
-            attempts += self._score(lineup, _batch(part, first=start, at_us=at_us))
+            attempts += self._score(lineup, _batch(asked, lineup, first=start, at_us=at_us))
         kept = self._record(lineup, call, attempts)
         batches = list(dict.fromkeys(attempt.batch for attempt in attempts))
         degraded = any(inputs.degraded for batch in batches for inputs in batch.prepared.values())
@@ -152,7 +161,7 @@ class Predictor:
             degraded=degraded or not kept,
         )
         follow_up = (lambda: self._shadow(lineup, call, batches)) if lineup.shadows else None
-        return Answered(body=encode_answer(answer), follow_up=follow_up)
+        return Answered(answer=answer, follow_up=follow_up)
 
     def _score(self, lineup: Lineup, batch: _Batch) -> list[_Attempt]:
         """One attempt per version; a second one, by the fallback, for rows on which a canary failed."""
@@ -192,8 +201,14 @@ class Predictor:
         )
 
 
-def _batch(rows: Sequence[Row], *, first: int, at_us: int) -> _Batch:
-    return _Batch(first=first, ids=[uuid7(at_us) for _ in rows], rows=rows, at_us=at_us)
+def _batch(asked: Asked, lineup: Lineup, *, first: int, at_us: int) -> _Batch:
+    rows = asked.rows[first : first + ROWS_AT_ONCE]
+    batch = _Batch(first=first, ids=[uuid7(at_us) for _ in rows], rows=rows, at_us=at_us)
+    if asked.matrix is not None:
+        inputs = as_given(asked.matrix[first : first + ROWS_AT_ONCE])
+        for served in lineup.arms:
+            batch.prepared[served.builder], batch.entities[served.builder] = inputs, [{}] * len(rows)
+    return batch
 
 
 def _attempt(batch: _Batch, served: ServedArm, places: Sequence[int]) -> _Attempt:
@@ -220,7 +235,7 @@ def _records(attempt: _Attempt, call: Call, *, deployment: str, latency_us: int)
             digest=arm.digest,
             arm=arm.role,
             entities=batch.entities[builder][place],
-            request=builder.request(batch.rows[place]),
+            request=builder.request(batch.rows[place]) if batch.rows[place] else {},
             inputs=inputs.matrix[place].tobytes() if inputs else b"",
             status=inputs.status[place].tobytes() if inputs else b"",
             ages_s=inputs.ages_s[place].tobytes() if inputs else b"",

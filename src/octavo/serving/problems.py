@@ -39,21 +39,49 @@ class Answer:
     headers: Headers = ()
 
 
+class InferenceError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem as the Open Inference Protocol has it: one sentence, and beside it what a program needs."""
+
+    error: str
+    code: str
+    request_id: str
+    field: str | None = None
+    fix: str | None = None
+
+
 def answer_of(error: Exception, *, request_id: str) -> Answer:
-    """The answer to an error. One that nobody foresaw is answered without its text, which may hold anything."""
+    """The answer to an error, as problem details."""
+    problem = _problem(error, request_id=request_id)
+    return _answer(error, problem, problem, content_type=problems.MEDIA_TYPE.encode("ascii"))
+
+
+def inference_answer_of(error: Exception, *, request_id: str) -> Answer:
+    """The answer to an error, to a caller who speaks the Open Inference Protocol."""
+    problem = _problem(error, request_id=request_id)
+    body = InferenceError(
+        error=f"{problem.detail}; {problem.fix}" if problem.fix else problem.detail,
+        code=problem.code,
+        request_id=problem.request_id,
+        field=problem.field,
+        fix=problem.fix,
+    )
+    return _answer(error, problem, body)
+
+
+def _problem(error: Exception, *, request_id: str) -> Problem:
+    """One that nobody foresaw is answered without its text, which may hold anything."""
     if isinstance(error, HttpError):
-        problem = problems.refusal(error.status, error.detail, fix=error.fix, request_id=request_id)
-        return _answer(problem, error.headers)
+        return problems.refusal(error.status, error.detail, fix=error.fix, request_id=request_id)
     if isinstance(error, OctavoError):
-        return _answer(problems.problem_of(error, request_id=request_id))
-    return _answer(problems.unexpected(request_id, process="predictor"))
+        return problems.problem_of(error, request_id=request_id)
+    return problems.unexpected(request_id, process="predictor")
 
 
-def _answer(problem: Problem, headers: Headers = ()) -> Answer:
+def _answer(
+    error: Exception, problem: Problem, body: msgspec.Struct, *, content_type: bytes = b"application/json"
+) -> Answer:
     own = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in problem.headers.items())
+    more = error.headers if isinstance(error, HttpError) else ()
     return Answer(
-        status=problem.status,
-        body=msgspec.json.encode(problem),
-        content_type=problems.MEDIA_TYPE.encode("ascii"),
-        headers=(*own, *headers),
+        status=problem.status, body=msgspec.json.encode(body), content_type=content_type, headers=(*own, *more)
     )

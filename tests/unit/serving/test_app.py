@@ -64,7 +64,7 @@ def test_a_caller_without_the_permission_is_told_which(bench: Bench, caller: Cal
 
 def test_every_route_declares_its_permission_and_only_the_probes_are_public(caller: Caller) -> None:
     public = {route.path for route in caller.app.routes if route.permission == PUBLIC}
-    assert public == {"/livez", "/readyz"}
+    assert public == {"/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"}
     with pytest.raises(ConfigurationError, match="declares no permission"):
         Route(method="GET", path="/x", permission="", handle=caller.app.routes[0].handle)
 

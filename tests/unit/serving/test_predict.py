@@ -20,7 +20,7 @@ WEIGHTS = [1.0, 10.0, 100.0, 0.0, 0.0]
 INPUTS = ("origin_delays__dep_delay_mean_1h", "origin_delays__events_count_1h", "hour", "distance", "seats")
 OVERFLOWING = [0.0, 0.0, 0.0, 3e38, 0.0]
 BROKEN = "from octavo import on_demand\n\n\n@on_demand\ndef hour(sched_dep):\n    raise OSError\n"
-PRESENT, MISSING, DEFAULT = FeatureStatus.PRESENT, FeatureStatus.MISSING, FeatureStatus.DEFAULT
+PRESENT, MISSING, UNREAD = FeatureStatus.PRESENT, FeatureStatus.MISSING, FeatureStatus.UNREAD
 
 
 def serve(bench: Bench, *, live: dict[str, Any] | None = None, **others: dict[str, Any]) -> None:
@@ -160,8 +160,8 @@ def test_without_the_online_store_answers_are_degraded_and_flagged(bench: Bench)
     assert answer["degraded"] is True
     [prediction] = answer["predictions"]
     assert prediction["value"] == 1200, "NaN counts as nothing in this model"
-    assert [prediction["features"][name] for name in INPUTS] == ["default", "default", "present", "present", "present"]
-    assert list(bench.records[0].status)[:2] == [DEFAULT, DEFAULT]
+    assert [prediction["features"][name] for name in INPUTS] == ["unread", "unread", "present", "present", "present"]
+    assert list(bench.records[0].status)[:2] == [UNREAD, UNREAD]
     assert "octavo_degraded_requests_total 1\n" in bench.metrics.render()
 
 

@@ -1,0 +1,150 @@
+"""The Open Inference Protocol v2 over REST: a deployment is a model, its loaded versions are the model's versions."""
+
+from http import HTTPStatus
+from importlib.metadata import version as version_of
+from typing import Any, NamedTuple
+
+import msgspec
+
+from octavo.errors import InvalidRequest, NotFound
+from octavo.serving.asking import Asking
+from octavo.serving.inference import DATATYPES, MATRIX, OUTPUTS, Inference
+from octavo.serving.lineup import Lineup
+from octavo.serving.problems import Answer, HttpError
+from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding
+
+MODELS = "/v2/models/"
+_OCTETS = b"application/octet-stream"
+_HEADER_LENGTH = b"inference-header-content-length"
+_INFER, _READY = "infer", "ready"
+
+
+class _Named(NamedTuple):
+    """What the path of a model says."""
+
+    model: str
+    version: str
+    action: str
+
+
+class OpenInferenceRoutes:
+    """Everything below ``/v2``.
+
+    Parameters
+    ----------
+    asking : Asking
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def routes(self) -> tuple[Route, ...]:
+        """All of them."""
+        return (
+            Route(method="GET", path="/v2", permission="predictions:write", handle=self._server),
+            Route(method="GET", path="/v2/health/live", permission=PUBLIC, handle=self._live),
+            Route(method="GET", path="/v2/health/ready", permission=PUBLIC, handle=self._ready),
+            Route(method="GET", path=MODELS, permission="predictions:write", handle=self._model),
+            Route(method="POST", path=MODELS, permission="predictions:write", handle=self._infer),
+        )
+
+    async def _server(self, request: Request) -> Handled:
+        about = {"name": "octavo", "version": version_of("octavo"), "extensions": ["binary_tensor_data"]}
+        return _json(about)
+
+    async def _live(self, request: Request) -> Handled:
+        return _json({"live": True})
+
+    async def _ready(self, request: Request) -> Handled:
+        ready = self._asking.watcher.has_looked
+        return _json({"ready": ready}, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def _model(self, request: Request) -> Handled:
+        named = _parse(request.path)
+        if named.action == _INFER:
+            raise _not_by(request.path, "GET", allowed="POST")
+        lineup = self._lineup(named)
+        if named.action == _READY:
+            return _json({"name": named.model, "ready": True})
+        return _json(_metadata(named.model, lineup))
+
+    async def _infer(self, request: Request) -> Handled:
+        named = _parse(request.path)
+        if named.action != _INFER:
+            raise _not_by(request.path, "POST", allowed="GET")
+        lineup = self._lineup(named)
+        check_encoding(
+            request.headers,
+            kinds=(JSON, _OCTETS),
+            fix="send JSON with Content-Type: application/json, or with binary tensors application/octet-stream",
+        )
+        inference = Inference(header_bytes=_header_bytes(request))
+        answered = await self._asking.answered(request, lineup, read=inference.read)
+        versions = {one.version for one in answered.answer.predictions}
+        version = versions.pop() if len(versions) == 1 else lineup.fallback.arm.version
+        body, head = inference.encode(answered.answer, version=version)
+        if head is None:
+            return Answer(status=200, body=body), answered.follow_up
+        headers = ((_HEADER_LENGTH, b"%d" % head),)
+        return Answer(status=200, body=body, content_type=_OCTETS, headers=headers), answered.follow_up
+
+    def _lineup(self, named: _Named) -> Lineup:
+        lineup = self._asking.lineup(named.model)
+        return lineup.of_version(named.version) if named.version else lineup
+
+
+def _parse(path: str) -> _Named:
+    match path.removeprefix(MODELS).split("/"):
+        case [model]:
+            return _Named(model, "", "")
+        case [model, ("ready" | "infer") as action]:
+            return _Named(model, "", action)
+        case [model, "versions", version] if version:
+            return _Named(model, version, "")
+        case [model, "versions", version, ("ready" | "infer") as action] if version:
+            return _Named(model, version, action)
+    raise NotFound("path", path)
+
+
+def _metadata(model: str, lineup: Lineup) -> dict[str, Any]:
+    required = lineup.decoder.required
+    inputs: list[dict[str, Any]] = [
+        {"name": name, "datatype": DATATYPES[dtype][0], "shape": [-1], "parameters": {"required": name in required}}
+        for name, dtype in lineup.decoder.dtypes.items()
+    ]
+    columns = lineup.common_inputs
+    if columns is not None and MATRIX not in lineup.decoder.dtypes:
+        about = {"required": False, "instead_of_all_others": True, "columns": ",".join(columns)}
+        inputs.append({"name": MATRIX, "datatype": "FP32", "shape": [-1, len(columns)], "parameters": about})
+    return {
+        "name": model,
+        "versions": sorted({str(served.arm.version) for served in lineup.arms}, key=int),
+        "platform": "octavo",
+        "inputs": inputs,
+        "outputs": [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()],
+    }
+
+
+def _header_bytes(request: Request) -> int | None:
+    sent = request.headers.get(_HEADER_LENGTH)
+    if sent is None:
+        return None
+    if not sent.isdigit() or len(sent) > len(str(2**63)):
+        raise InvalidRequest(
+            "Inference-Header-Content-Length is no number of bytes",
+            fix="send the length of the JSON at the body's beginning",
+        )
+    return int(sent)
+
+
+def _not_by(path: str, method: str, *, allowed: str) -> HttpError:
+    return HttpError(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"{path} does not take {method}",
+        fix=f"send it by {allowed}",
+        headers=((b"allow", allowed.encode()),),
+    )
+
+
+def _json(document: dict[str, Any], *, status: HTTPStatus = HTTPStatus.OK) -> Handled:
+    return Answer(status=status.value, body=msgspec.json.encode(document)), None

@@ -1,0 +1,172 @@
+"""Tensors of the Open Inference Protocol: datatypes, and values from JSON and from bytes whose lengths may lie."""
+
+from dataclasses import dataclass
+from math import isnan, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.errors import InvalidRequest
+from octavo.serving.documents import Scalar
+from octavo.serving.requests import LARGEST_FLOAT32
+
+FLOATS: dict[str, np.dtype[Any]] = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+INTEGERS: dict[str, np.dtype[Any]] = {
+    f"{sign}INT{bits}": np.dtype(f"<{kind}{bits // 8}")
+    for sign, kind in (("", "i"), ("U", "u"))
+    for bits in (8, 16, 32, 64)
+}
+FIXED: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.uint8), **INTEGERS, **FLOATS}
+BYTES = "BYTES"
+_LENGTH = 4
+"""Bytes before each element of BYTES."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """A tensor that was sent.
+
+    Attributes
+    ----------
+    place : str
+        Where in the request it stands, such as ``inputs[2]``.
+    values : list or ndarray
+        Flat; an array if it came as bytes and is of numbers. In JSON null is missing.
+    """
+
+    name: str
+    place: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: list[Scalar] | npt.NDArray[Any]
+
+    def floats(self) -> npt.NDArray[np.float64]:
+        """As an array of its shape; NaN is missing."""
+        return np.array(self.values, np.float64).reshape(self.shape)
+
+    def column(self) -> list[Scalar]:
+        """As plain values; None is missing, which in bytes is NaN."""
+        if isinstance(self.values, list):
+            return self.values
+        plain: list[Scalar] = self.values.tolist()
+        if self.datatype in FLOATS:
+            return [None if isinstance(value, float) and isnan(value) else value for value in plain]
+        return plain
+
+
+def check_datatype(datatype: str, *, place: str) -> None:
+    """Refuse what is no datatype.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if datatype != BYTES and datatype not in FIXED:
+        raise InvalidRequest(
+            f"{place}.datatype is {datatype[:20]!r}",
+            field=f"{place}.datatype",
+            fix=f"send one of {', '.join([*FIXED, BYTES])}",
+        )
+
+
+def from_json(data: list[Any], *, name: str, place: str, datatype: str, shape: tuple[int, ...]) -> Tensor:
+    """A tensor from the flat or nested list of its values.
+
+    Raises
+    ------
+    InvalidRequest
+        If there are not as many as the shape says, or some are not of the datatype.
+    """
+    values = [value for row in data for value in row] if data and isinstance(data[0], list) else data
+    if len(values) != prod(shape):
+        raise _wrong_length(f"{len(values)} values", place=place, shape=shape)
+    for number, value in enumerate(values):
+        if value is not None and not _fits(value, datatype):
+            raise InvalidRequest(
+                f"{place}.data[{number}] is no {datatype}",
+                field=f"{place}.data[{number}]",
+                fix="send values of the datatype that 32 bits hold, or null for what is missing",
+            )
+    return Tensor(name=name, place=place, datatype=datatype, shape=shape, values=values)
+
+
+def from_bytes(data: memoryview, *, name: str, place: str, datatype: str, shape: tuple[int, ...]) -> Tensor:
+    """A tensor from its bytes, little-endian.
+
+    Raises
+    ------
+    InvalidRequest
+        If they are not as many as shape and datatype say, or are no values of the datatype.
+    """
+    n_values = prod(shape)
+    if datatype == BYTES:
+        return Tensor(
+            name=name,
+            place=place,
+            datatype=datatype,
+            shape=shape,
+            values=_texts(data, n_values, place=place, shape=shape),
+        )
+    dtype = FIXED[datatype]
+    if len(data) != n_values * dtype.itemsize:
+        raise _wrong_length(f"{len(data)} bytes", place=place, shape=shape, of=f" of {datatype}")
+    array: npt.NDArray[Any] = np.frombuffer(data, dtype)
+    if datatype == "BOOL":
+        if array.size and array.max() > 1:
+            raise InvalidRequest(f"{place} holds a byte that is no BOOL", field=place, fix="send 0 or 1 for each value")
+        array = array.astype(np.bool_)
+    return Tensor(name=name, place=place, datatype=datatype, shape=shape, values=array)
+
+
+def bytes_of_texts(texts: list[str]) -> bytes:
+    """Elements of BYTES, each after its length."""
+    encoded = [text.encode() for text in texts]
+    return b"".join(part for one in encoded for part in (len(one).to_bytes(_LENGTH, "little"), one))
+
+
+def _texts(data: memoryview, n_values: int, *, place: str, shape: tuple[int, ...]) -> list[Scalar]:
+    texts: list[Scalar] = []
+    at = 0
+    while at < len(data):
+        end = at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "little")
+        if at + _LENGTH > len(data) or end > len(data):
+            raise InvalidRequest(
+                f"{place}: element {len(texts)} ends {max(end, at + _LENGTH) - len(data)} bytes behind the tensor",
+                field=place,
+                fix="send each element after its length in 4 bytes, little-endian",
+            )
+        try:
+            texts.append(str(data[at + _LENGTH : end], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(
+                f"{place}: element {len(texts)} is not UTF-8", field=place, fix="encode text as UTF-8"
+            ) from error
+        at = end
+        if len(texts) > n_values:
+            break
+    if len(texts) != n_values:
+        many = "more" if len(texts) > n_values else str(len(texts))
+        raise _wrong_length(f"{many} elements", place=place, shape=shape)
+    return texts
+
+
+def _fits(value: Scalar, datatype: str) -> bool:
+    if datatype == BYTES:
+        return isinstance(value, str)
+    if datatype == "BOOL":
+        return isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if datatype in FLOATS:
+        return abs(value) <= LARGEST_FLOAT32
+    limits = np.iinfo(INTEGERS[datatype])
+    return isinstance(value, int) and int(limits.min) <= value <= int(limits.max)
+
+
+def _wrong_length(what: str, *, place: str, shape: tuple[int, ...], of: str = "") -> InvalidRequest:
+    return InvalidRequest(
+        f"{place} holds {what}, which are not those of the shape {list(shape)}{of}",
+        field=place,
+        fix="send exactly what the shape says",
+    )
