@@ -22,6 +22,8 @@ PART_ROWS = 125_000
 The memory that a query needs grows with the events of its entities, and what does not fit into it goes to disk, which
 costs more than to read the table again. Where memory does not suffice even so, it is halved.
 """
+_NEWEST_TIMES = 4
+"""How many times as many of a view without windows, whose queries keep next to nothing."""
 _FEWEST_ROWS = 500
 
 
@@ -59,6 +61,8 @@ class ViewQuery:
         See `octavo.features.offline.queries.view_query`.
     reach_s : int
         How far before a moment an event can have happened and still count, in seconds.
+    has_windows : bool
+        Whether it computes more than values of newest events.
     """
 
     view: str
@@ -69,6 +73,7 @@ class ViewQuery:
     sql: str
     reach_s: int
     values: tuple[ViewValue, ...]
+    has_windows: bool = True
 
 
 def query_of(view: FeatureView) -> ViewQuery:
@@ -90,6 +95,7 @@ def query_of(view: FeatureView) -> ViewQuery:
             )
             for f in view.features
         ),
+        has_windows=any(not f.operation.is_of_newest for f in view.features),
     )
 
 
@@ -235,7 +241,7 @@ def _values(
 def _in_parts(tables: Tables, query: ViewQuery, points: pa.Table, *, versions: Mapping[str, int] | None) -> pa.Table:
     """As many of the points at once as memory suffices for; lists of values, unlike the rest, never go to disk."""
     parts: list[pa.Table] = []
-    start, rows = 0, PART_ROWS
+    start, rows = 0, PART_ROWS if query.has_windows else _NEWEST_TIMES * PART_ROWS
     while start < len(points):
         part = points.slice(start, rows)
         try:
