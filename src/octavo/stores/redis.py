@@ -129,16 +129,17 @@ class RedisOnlineStore:
         command = (b"MGET", *keys)
         with self._translated():
             try:
-                [found] = self._ask(command)
+                found = self._ask(command)
             except self._redis.ConnectionError:
                 self._release_idle()
                 self._pool.disconnect(inuse_connections=False)
-                [found] = self._ask(command)
+                found = self._ask(command)
         return found  # type: ignore[no-any-return]  # bytes or None per key, says the protocol
 
-    def _ask(self, *commands: tuple[bytes, ...]) -> list[Any]:
+    def _ask(self, command: tuple[bytes, ...]) -> Any:
         with self._connection() as connection:
-            return _answers(connection, *commands)
+            connection.send_command(*command)
+            return connection.read_response()
 
     def _commit(self, kept: Mapping[bytes, bytes], gone: Sequence[bytes], *, known: int) -> None:
         changes = [(b"MSET", self._counter, b"%d" % (known + 1), *chain.from_iterable(kept.items()))]
@@ -156,7 +157,7 @@ class RedisOnlineStore:
     def _check_policy(self) -> None:
         """Refuse a server that makes room by dropping values, since nobody would notice."""
         with self._translated(), suppress(self._redis.exceptions.NoPermissionError):
-            [text] = self._ask((b"INFO", b"memory"))
+            text = self._ask((b"INFO", b"memory"))
             found = dict(_MEMORY.findall(text))
             if found.get(b"maxmemory", b"0") != b"0" and found.get(b"maxmemory_policy", b"").startswith(b"allkeys-"):
                 raise ConfigurationError(
