@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +33,7 @@ from octavo.features.online.reading import (
     read_states,
 )
 from octavo.features.online.shapes import GROUP, SHAPE, count_word, kept_vector, seen_word, shape_of, vector_word
+from octavo.features.online.soundness import damaged, joined
 from octavo.features.values import FeatureStatus, OnlineValues
 
 _OPERATIONS = {
@@ -95,15 +95,19 @@ class Lookup:
             Which of the states each row and view is about; -1 for none.
         at_us : int
             Only events known before it count; microseconds since 1970.
+
+        Raises
+        ------
+        IntegrityError
+            If a state is damaged.
         """
-        data = [state or b"" for state in states]
-        starts = np.array([0, *accumulate(len(state) >> 3 for state in data)])
-        words = np.frombuffer(bytearray().join(data), np.int64)
+        words, starts = joined([state or b"" for state in states])
         shape = (len(index), len(self._values))
         values, status, ages_s = np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.float32)
         values[:], status[:], ages_s[:] = self._values, self._status, np.nan
         tables = self._views, self._shapes, self._groups, self._windows, self._features, self._ranks
-        read_states(words, starts, index, at_us, *tables, values, status, ages_s)
+        if not read_states(words, starts, index, at_us, *tables, values, status, ages_s):
+            raise damaged()
         self._defaults.stand_in(values, status)
         return OnlineValues(values=values, status=status, ages_s=ages_s)
 

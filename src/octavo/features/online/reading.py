@@ -12,6 +12,7 @@ from octavo.features.online.decay import decayed_sum
 from octavo.features.online.newest import NEVER, newest_element, nth_newest
 from octavo.features.online.oldest import oldest_value
 from octavo.features.online.shapes import LATEST_WORDS, ROW_HEAD
+from octavo.features.online.soundness import is_sound
 from octavo.features.quantiles import MAGNITUDE, TIMES
 from octavo.features.values import FeatureStatus
 
@@ -46,7 +47,7 @@ def read_states(
     values: Singles,
     status: Octets,
     ages_s: Singles,
-) -> None:
+) -> bool:
     """Overwrite what the states say about each row.
 
     Parameters
@@ -58,6 +59,11 @@ def read_states(
     ranks : ndarray, shape (n_features,), float64
         Of quantiles.
     values, status, ages_s : ndarray, shape (n_rows, n_features)
+
+    Returns
+    -------
+    bool
+        Whether all states were sound; those after the first that was not are not read.
     """
     rows = np.full(len(starts) - 1, -1, np.int64)
     for row in range(index.shape[0]):
@@ -71,8 +77,11 @@ def read_states(
             rows[state] = row
             data, shape = words[starts[state] : starts[state + 1]], shapes[view.shape]
             of_groups = groups[shape.group : shape.group + shape.n_groups]
+            if not is_sound(data, shape, of_groups):
+                return False
             answer = values[row], status[row], ages_s[row]
             _read(data, at_us, view, shape, of_groups, windows, features, ranks, answer)
+    return True
 
 
 @compiled
@@ -283,7 +292,7 @@ def ranked(counts: Words, rank: int) -> float:
 def _count_at(counts: Words, rank: int) -> int:
     """The count in which a rank lies (quickselect; Hoare, 1961)."""
     begin, end = 0, len(counts)
-    while True:
+    while begin < end:
         pivot = counts[(begin + end) // 2] >> 32
         below, at, above = begin, begin, end
         n_below, n_equal = 0, 0
@@ -307,6 +316,7 @@ def _count_at(counts: Words, rank: int) -> int:
         else:
             rank -= n_below + n_equal
             begin = above
+    return 0
 
 
 @compiled

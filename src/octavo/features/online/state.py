@@ -25,7 +25,6 @@ longer reach them.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +35,7 @@ from octavo.features.online.folding import fold_states
 from octavo.features.online.layout import Layout
 from octavo.features.online.newest import NEVER
 from octavo.features.online.shapes import ROW_HEAD, count_word, seen_word, shape_of, vector_word
+from octavo.features.online.soundness import all_sound, damaged, joined
 from octavo.features.quantiles import counts_of
 
 _PART_ROWS = 16_384
@@ -122,6 +122,11 @@ class StateCodec:
             Where the rows of each state begin.
         settled_us : int
             No reader asks for a time before this: what was known earlier may be folded into tiles.
+
+        Raises
+        ------
+        IntegrityError
+            If a state is damaged.
         """
         done: list[bytes] = []
         ends = firsts.tolist()
@@ -136,8 +141,9 @@ class StateCodec:
     def _folded(self, states: Sequence[bytes | None], rows: Words, firsts: Words, settled_us: int) -> list[bytes]:
         """The states with the rows between `firsts`, which are few enough to be folded at a time."""
         old = [state or self._empty for state in states]
-        starts = np.array([0, *accumulate(len(state) >> 3 for state in old)])
-        words = np.frombuffer(bytearray().join(old), np.int64)  # a bytearray, since one kind of array is compiled for
+        words, starts = joined(old)
+        if not all_sound(words, starts, self._shape.shape, self._shape.groups):
+            raise damaged()
         n_rows = np.diff(firsts) + words[starts[:-1]]
         places = np.concatenate(([0], np.cumsum(np.diff(starts) + n_rows * self._shape.words_per_row)))
         out, lengths = np.empty(places[-1], np.int64), np.empty(len(old), np.int64)
