@@ -7,7 +7,6 @@ import struct
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,26 +70,28 @@ class Octavo:
 
 
 class Floor:
-    """Rows of doubles by user, fetched and decoded by hand."""
+    """Rows of doubles and their times by user, fetched and decoded by hand into values and ages."""
 
     def __init__(self, folder: str, redis_port: int, *, users: range, width: int) -> None:
-        self.row = struct.Struct(f"={width}d")
+        self.width, self.row = width, struct.Struct(f"={2 * width}d")
         self.redis = redis.Redis(port=redis_port, protocol=2)
         self.lmdb = lmdb.open(f"{folder}/floor", map_size=1 << 30)
-        rows = {b"floor%d" % user: self.row.pack(*np.random.default_rng(user).normal(size=width)) for user in users}
+        rows = {b"floor%d" % user: self.row.pack(*np.random.default_rng(user).normal(size=2 * width)) for user in users}
         self.redis.mset(rows)  # type: ignore[arg-type]  # bytes are keys too
         with self.lmdb.begin(write=True) as transaction:
             for key, row in rows.items():
                 transaction.put(key, row)
 
-    def read(self, store: str, users: Request) -> np.ndarray[Any, Any]:
+    def read(self, store: str, users: Request, *, at_us: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         keys = [b"floor%d" % user for user in users]
         if store == "redis":
             found = self.redis.mget(keys)
         else:
             with self.lmdb.begin() as transaction:
                 found = [transaction.get(key) for key in keys]
-        return np.array([self.row.unpack(row) for row in found], np.float32)
+        ready = np.array([self.row.unpack(row) for row in found])
+        ages_s = ((at_us - ready[:, self.width :]) / 1e6).astype(np.float32)
+        return ready[:, : self.width].astype(np.float32), ages_s
 
 
 opened: list[Octavo] = []
@@ -112,7 +113,9 @@ def read(*, store: str, view: str, requests: list[Request]) -> Answer:
 
 
 def floor(*, store: str, requests: list[Request]) -> Answer:
-    return timed(partial(opened[0].floor.read, store), requests)
+    [octavo] = opened
+    at_us = to_micros(octavo.clock.now())
+    return timed(lambda users: octavo.floor.read(store, users, at_us=at_us)[0], requests)
 
 
 def timed(action: Callable[[Request], np.ndarray[Any, Any]], requests: list[Request]) -> Answer:

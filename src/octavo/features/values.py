@@ -1,7 +1,7 @@
 """What a feature value is beside its number: its status and its age."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,7 @@ class FeatureStatus(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnlineValues:
+class OnlineValues(NamedTuple):
     """Feature values of some rows, with what is known about each.
 
     Attributes

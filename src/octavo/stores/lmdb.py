@@ -89,7 +89,7 @@ class LmdbOnlineStore:
                 environment.close()
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        with self._lock, self._translated():
+        with self._lock:
             if self._readonly and self._environment is not None and self._standing() != self._file:
                 self.close()
             environment = self._environment or self._open()
@@ -98,8 +98,11 @@ class LmdbOnlineStore:
             try:
                 return _values(environment, keys)
             except lmdb.MapResizedError:
-                environment.set_mapsize(0)  # adopts the size that the writer gave it
-                return _values(environment, keys)
+                with self._translated():
+                    environment.set_mapsize(0)  # adopts the size that the writer gave it
+                    return _values(environment, keys)
+            except (lmdb.Error, OSError) as error:
+                raise self._unavailable(error) from error
 
     def _open(self) -> lmdb.Environment | None:
         with self._lock, self._translated():
@@ -134,7 +137,10 @@ class LmdbOnlineStore:
         try:
             yield
         except (lmdb.Error, OSError) as error:
-            raise Unavailable(f"the online store at {self._path} cannot be used now: {error}") from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"the online store at {self._path} cannot be used now: {error}")
 
 
 def _values(environment: lmdb.Environment, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -26,6 +26,7 @@ from octavo.errors import IntegrityError
 from octavo.features.online.layout import Layout, layout_of
 
 Key = str | int | bytes
+KEYS = (str, int, bytes)
 """What one entity is known by; bytes are several keys joined by `composite_key`."""
 
 COMPOSITE = b"c"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +82,8 @@ class Lookup:
         self._views, self._shapes, self._groups = program.views_tables()
         self._windows, self._features, self._ranks = program.features_tables()
         self._defaults = Defaults(f.default for view in views for f in view.features)
-        self._values = np.array([value for value, _ in unknown], np.float32)
-        self._status = np.array([status for _, status in unknown], np.uint8)
+        values, status = np.array(unknown, np.float32).reshape(1, -1, 2).transpose(2, 0, 1)
+        self._unknown = values.copy(), status.astype(np.uint8), np.full_like(values, np.nan, order="C")
 
     def read(self, states: Sequence[bytes | None], index: Words, *, at_us: int) -> OnlineValues:
         """The features of some rows.
@@ -102,14 +103,17 @@ class Lookup:
             If a state is damaged.
         """
         words, starts = joined([state or b"" for state in states])
-        shape = (len(index), len(self._values))
-        values, status, ages_s = np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.float32)
-        values[:], status[:], ages_s[:] = self._values, self._status, np.nan
+        values, status, ages_s = (_rows(row, len(index)) for row in self._unknown)
         tables = self._views, self._shapes, self._groups, self._windows, self._features, self._ranks
         if not read_states(words, starts, index, at_us, *tables, values, status, ages_s):
             raise damaged()
         self._defaults.stand_in(values, status)
         return OnlineValues(values=values, status=status, ages_s=ages_s)
+
+
+def _rows(row: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """Copies of a row, shape (1, n_features); of a single one it takes a third of the time."""
+    return row.copy() if n == 1 else row.repeat(n, axis=0)
 
 
 def _without_events(f: Feature, *, is_held: bool) -> tuple[float, int]:

@@ -7,7 +7,7 @@ import numpy as np
 from octavo.definitions.plans import PlannedView
 from octavo.features.defaults import Defaults
 from octavo.features.online.compiled import Words
-from octavo.features.online.keys import Key, composite_key, entity_key, pointer_key
+from octavo.features.online.keys import KEYS, composite_key, entity_key, pointer_key
 from octavo.features.online.lookup import Lookup
 from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.stores.ports import OnlineStore
@@ -80,7 +80,7 @@ class OnlineReader:
         for row in rows:
             for entity, prefix in zip(self._entities, self._lookup.prefixes, strict=True):
                 key = row.get(entity) if isinstance(entity, str) else composite_key(map(row.get, entity))
-                if prefix is None or not isinstance(key, Key):
+                if prefix is None or not isinstance(key, KEYS):
                     index.append(-1)
                 else:
                     index.append(states.setdefault(prefix + entity_key(key), len(states)))
