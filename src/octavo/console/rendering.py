@@ -28,6 +28,7 @@ _FILTERS = (
     formatting.moment,
     formatting.short,
     formatting.linked,
+    formatting.listed,
     formatting.words,
     formatting.plural,
     formatting.sentence,

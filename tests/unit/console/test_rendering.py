@@ -1,12 +1,12 @@
 """Templates: what is not given is an error, what is given is escaped."""
 
 import pytest
-from jinja2 import UndefinedError
+from jinja2 import UndefinedError, nodes
 from tests.showrooms import HOSTILE, NOW
 from tests.showrooms.doors import Html
 
 from octavo.console.navigation import navigation
-from octavo.console.rendering import error_page, login_page, render, welcome_page
+from octavo.console.rendering import _environment, error_page, login_page, render, welcome_page
 from octavo.console.visits import VISIT, Visit
 from octavo.operations import Principal
 
@@ -21,6 +21,15 @@ def visit(*permissions: str, path: str = "/audit") -> Visit:
         replay=False,
         csrf="c",
     )
+
+
+@pytest.mark.parametrize("name", sorted(_environment().list_templates(extensions=["html"])))
+def test_a_template_uses_only_filters_that_there_are(name: str) -> None:
+    environment = _environment()
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, name)
+    used = {node.name for node in environment.parse(source).find_all(nodes.Filter)}
+    assert used <= set(environment.filters)
 
 
 def test_a_template_that_lacks_something_fails_instead_of_showing_nothing() -> None:
