@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import octavo as oc
+from octavo.clock import from_micros
 from octavo.definitions.features import FeatureView
 from octavo.errors import ConfigurationError, InvalidRequest
 from octavo.features.offline.historical import historical_features
@@ -24,8 +26,10 @@ from octavo.stores.memory import MemoryTables
 from octavo.stores.ports import Engine, Tables
 from octavo.stores.spark import SparkEngine
 from octavo.stores.spill import Spill
+from tests import plants
 from tests.integration.stores import sparks
 from tests.oracles.features import Event, distinct, features_at
+from tests.plants import Plant
 from tests.property.test_point_in_time import (
     EVENTS,
     KNOWN_AT_ONCE,
@@ -96,6 +100,34 @@ def test_features_over_a_delta_table_equal_those_of_duckdb(spark: Engine, tmp_pa
     for number in range(3):
         keep(tables[0], events[number::3], writer=f"writer {number}")
     expected, actual = (historical_features(t, [KNOWN_AT_ONCE], spine=spine_of(points), at="decided") for t in tables)
+    assert_equal(actual, expected)
+
+
+def test_vectors_on_spark_equal_those_of_duckdb(spark: Engine, tmp_path: Path) -> None:
+    plant, tables = Plant(), [DeltaTables(tmp_path / "tables"), DeltaTables(tmp_path / "tables", heavy=spark)]
+    shapes = [
+        oc.latest("shape", ttl="2h"),
+        oc.last("shape", name="fine", over="24h", where="remark == 'fine'"),
+        oc.count("shape", over="24h"),
+    ]
+    view = FeatureView("shapes", entity=oc.Entity("machine", key="machine"), source=plants.readings, features=shapes)
+    plant.stores = replace(plant.stores, tables=tables[0])
+    plant.restart(view)
+    plant.wait(86_400 * SECOND)
+    times = [plants.START + number * 900 * SECOND for number in range(40)]
+    held, remarks = (None, [1.0, -2.0, 0.5], [1e300, 0.0, 3.0]), ("fine", None)
+    event = {"machine": "a", "amount": 1.0}
+    plant.send(
+        [
+            event | {"number": n, "happened": at, "known": at, "remark": remarks[n % 2], "shape": held[n % 3]}
+            for n, at in enumerate(times)
+        ]
+    )
+    plant.apply()
+    plant.ship()
+    moments = pa.array([from_micros(at + 1) for at in times[::5]], pa.timestamp("us", tz="UTC"))
+    spine = pa.table({"machine": ["a"] * len(moments), "at": moments})
+    expected, actual = (historical_features(t, [view], spine=spine, at="at") for t in tables)
     assert_equal(actual, expected)
 
 
