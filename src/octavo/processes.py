@@ -7,8 +7,11 @@ process; one that was left behind by a sudden death names a pid that no longer r
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -39,6 +42,36 @@ class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
     def url(self) -> str:
         """Such as ``http://127.0.0.1:8080``."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+class Told:
+    """Whether this process was told to stop, by SIGINT or SIGTERM.
+
+    It is one assignment, because a signal may come while the last one's handler still runs (`timeout` sends SIGTERM
+    twice): a `threading.Event` would wait there for a lock that it holds itself.
+    """
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def __call__(self) -> bool:
+        return self._is_told
+
+    @contextmanager
+    def by_signals(self) -> Iterator[None]:
+        """Listen to signals meanwhile; only the main thread can, in another nothing is heard."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._is_told = True
 
 
 def announce(home: Path, name: str, *, host: str = "", port: int = 0) -> None:

@@ -1,6 +1,7 @@
 """How the processes of a project find each other, and where they may listen."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,25 @@ from octavo.processes import (
     withdraw,
 )
 from octavo.servers import check_exposure, listen
+
+_SIGNALS_IN_EACH_OTHERS_HANDLERS = """
+import signal, sys
+from octavo.processes import Told
+told, left = Told(), [20]
+
+def once_more(*_):
+    if left[0]:
+        left[0] -= 1
+        signal.raise_signal(signal.SIGTERM)
+
+with told.by_signals():
+    assert not told()
+    sys.setprofile(once_more)
+    signal.raise_signal(signal.SIGTERM)
+    sys.setprofile(None)
+    assert told() and left[0] < 19
+signal.raise_signal(signal.SIGTERM)
+"""
 
 
 def test_a_process_is_found_by_its_name_while_it_runs(tmp_path: Path) -> None:
@@ -50,6 +70,11 @@ def test_a_process_takes_back_its_own_announcement_only(tmp_path: Path) -> None:
     assert find_running(tmp_path, PREDICTOR) == RunningProcess(pid=os.getppid())
     run_file(tmp_path, PREDICTOR).write_text("{")
     assert find_running(tmp_path, PREDICTOR) is None
+
+
+def test_signals_that_come_while_others_are_heard_keep_nobody_waiting_and_are_heard_no_longer_than_asked() -> None:
+    done = subprocess.run([sys.executable, "-c", _SIGNALS_IN_EACH_OTHERS_HANDLERS], timeout=60, check=False)
+    assert done.returncode == -signal.SIGTERM
 
 
 def test_an_address_of_ipv6_reads_as_a_url() -> None:

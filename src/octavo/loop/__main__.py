@@ -11,7 +11,7 @@ from octavo.errors import OctavoError
 from octavo.logs import log_to_stderr
 from octavo.loop.trainings import held, train_version
 from octavo.loop.worker import Worker
-from octavo.processes import follow_supervisor
+from octavo.processes import Told, follow_supervisor
 from octavo.training.runs import Run
 from octavo.wiring import config_here, open_context
 
@@ -40,16 +40,15 @@ def main(arguments: list[str]) -> int:
 
 def work() -> None:
     """Work until SIGTERM or SIGINT."""
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    follow_supervisor()
-    context = open_context(config_here(), writes_online=True)
-    try:
-        Worker(context).run(told.is_set)
-    finally:
-        for store in (context.stores.metadata, context.stores.online, context.stores.stream):
-            store.close()
+    told = Told()
+    with told.by_signals():
+        follow_supervisor()
+        context = open_context(config_here(), writes_online=True)
+        try:
+            Worker(context).run(told)
+        finally:
+            for store in (context.stores.metadata, context.stores.online, context.stores.stream):
+                store.close()
 
 
 def train(run_id: str) -> None:

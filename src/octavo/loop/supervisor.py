@@ -1,7 +1,6 @@
 """``octavo up``: control, worker and predictor as children of one process that keeps them running."""
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +15,7 @@ from octavo.loop.children import MODULES, Child, stop_all
 from octavo.loop.definitions import AppliedProject, ApplyProject
 from octavo.loop.definitions import operations as definition_operations
 from octavo.operations import SYSTEM, Context, Dispatcher
-from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running, open_clock, run_file
+from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, Told, find_running, open_clock, run_file
 from octavo.servers import listen
 from octavo.stores.locks import FileLock
 from octavo.stores.open import open_stores
@@ -60,13 +59,15 @@ def run_project(
     Unavailable
         If a process cannot be started.
     """
-    told = stop or threading.Event()
-    with _alone(config), _told_by_signals(told), _definitions_in_force(config) as context:
+    told = Told()
+    with _alone(config), told.by_signals(), _definitions_in_force(config) as context:
         for section, address in (("control", config.control), ("predictor", config.predictor)):
             listen(section, address).close()
         children = {name: Child(name, config) for name in MODULES}
         try:
-            _keep_running(context, children, told=told, on_ready=on_ready)
+            _keep_running(
+                context, children, on_ready=on_ready, told=lambda: told() or (stop is not None and stop.is_set())
+            )
         finally:
             stop_all(children.values())
 
@@ -75,11 +76,11 @@ def _keep_running(
     context: Context,
     children: Mapping[str, Child],
     *,
-    told: threading.Event,
     on_ready: Callable[[RunningProject], None],
+    told: Callable[[], bool],
 ) -> None:
     code, look_at_code_s, is_ready = _code_in_force(context), time.monotonic() + _LOOK_AT_CODE_EVERY_S, False
-    while not told.is_set():
+    while not told():
         for child in children.values():
             child.keep_running()
         if not is_ready:
@@ -90,7 +91,7 @@ def _keep_running(
         if time.monotonic() > look_at_code_s:
             look_at_code_s = time.monotonic() + _LOOK_AT_CODE_EVERY_S
             code = _follow_code(context, children, known=code)
-        told.wait(_LOOK_EVERY_S)
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _ready(config: Config, children: Mapping[str, Child]) -> RunningProject | None:
@@ -170,16 +171,3 @@ def _alone(config: Config) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _told_by_signals(told: threading.Event) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
