@@ -41,7 +41,7 @@ from octavo.definitions.models import (
     on_performance,
 )
 from octavo.definitions.sources import Entity, Source
-from octavo.definitions.types import Bool, Float64, Int64, String, Timestamp, Vector
+from octavo.definitions.types import Bool, Float64, Int64, List, String, Timestamp, Vector
 
 __version__ = "0.1.0"
 
@@ -54,6 +54,7 @@ __all__ = [
     "Float64",
     "Int64",
     "Label",
+    "List",
     "Monitor",
     "Rollout",
     "SQLSource",

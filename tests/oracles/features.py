@@ -13,7 +13,16 @@ from fractions import Fraction
 from typing import Any
 
 from octavo.definitions.aggregates import Operation
-from octavo.definitions.conditions import Comparison, Condition, IsNull, Joined, Not, OneOf, parse_condition
+from octavo.definitions.conditions import (
+    Comparison,
+    Condition,
+    Contains,
+    IsNull,
+    Joined,
+    Not,
+    OneOf,
+    parse_condition,
+)
 from octavo.definitions.features import Feature, FeatureView
 from octavo.definitions.sources import Source
 
@@ -143,8 +152,16 @@ def value_of(feature: Feature, event: Event) -> object:
         return _holds(parse_condition(feature.condition), event)
     if feature.column is None:
         return 1
-    value = event.get(feature.column)
+    value = _operand(feature.column, event)
     return value if feature.index is None or value is None else value[feature.index]  # type: ignore[index]  # a vector
+
+
+def _operand(text: str, event: Event) -> object:
+    """A column's value, or the length of its list."""
+    if not text.startswith("len("):
+        return event.get(text)
+    values = event.get(text[4:-1])
+    return None if values is None else len(values)  # type: ignore[arg-type]  # a list
 
 
 def _holds(condition: Condition, event: Event) -> bool | None:
@@ -158,12 +175,15 @@ def _holds(condition: Condition, event: Event) -> bool | None:
             decisive = condition.word == "or"
             return decisive if decisive in found else None if None in found else not decisive
         case IsNull():
-            return event.get(condition.column) is None
+            return _operand(condition.column, event) is None
+        case Contains():
+            values = event.get(condition.column)
+            return None if values is None else condition.constant in map(_comparable, values)  # type: ignore[call-overload]  # a list
         case OneOf():
-            value = _comparable(event.get(condition.column))
+            value = _comparable(_operand(condition.column, event))
             return None if value is None else value in condition.constants
         case Comparison():
-            value = _comparable(event.get(condition.column))
+            value = _comparable(_operand(condition.column, event))
             return None if value is None else bool(_SIGNS[condition.sign](value, condition.constant))
 
 

@@ -15,7 +15,7 @@ from octavo.clock import ManualClock, from_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.definitions.project import collect
-from octavo.definitions.types import DType
+from octavo.definitions.types import ColumnType, DType
 from octavo.features.events.decode import decode_rows
 from octavo.features.events.ingest import ingest_rows
 from octavo.features.events.payloads import ARROW_TYPES
@@ -25,12 +25,16 @@ from octavo.features.online.reader import OnlineReader
 from tests.oracles.features import Event, features_at
 from tests.plants import SECOND, START, memory_stores
 
-VALUES: dict[DType, st.SearchStrategy[Any]] = {
+VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     oc.Float64: st.sampled_from([0.0, -0.0, 1.0, -7.5, 127.0, 1e-3, 129.0]),
     oc.Int64: st.integers(-200, 200),
     oc.Bool: st.booleans(),
     oc.String: st.sampled_from(["", "a", "b", "é", "a'b"]),
+    oc.List(oc.String): st.lists(st.sampled_from(["", "a", "a'b"]), max_size=3),
+    oc.List(oc.Int64): st.lists(st.sampled_from([0, -1, 2**62]), max_size=3),
+    oc.List(oc.Float64): st.lists(st.sampled_from([0.0, -0.0, 0.1]), max_size=3),
 }
+INSIDE = {oc.String: "'a\\'b'", oc.Int64: "-1", oc.Float64: "0"}
 KEYS: dict[DType, list[Any]] = {oc.String: ["a", "1"], oc.Int64: [0, -1]}
 WINDOWS = ["1m", "90s", "5m", "12m", "1h", "7h", "24h", "3d", "30d", "366d"]
 UNITS_S = [1, 7, 60, 600, 3_600, 86_400, 9 * 86_400]
@@ -62,9 +66,11 @@ def declarations(draw: st.DrawFn) -> Declared:
 
 
 @st.composite
-def aggregates(draw: st.DrawFn, columns: dict[str, DType]) -> Any:
+def aggregates(draw: st.DrawFn, columns: dict[str, ColumnType]) -> Any:
     """A function of a name that makes an aggregate."""
     column = draw(st.sampled_from(list(columns)))
+    if isinstance(listed := columns[column], oc.List):
+        return draw(aggregates_of_lists(column, f"{INSIDE[listed.item]} in {column}"))
     over = draw(st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=3, unique=True))
     holds = "== True" if columns[column] is oc.Bool else "> 0"
     makers = [lambda name: oc.count(over=over, name=name), lambda name: oc.count(column, over=over, name=name)]
@@ -84,6 +90,22 @@ def aggregates(draw: st.DrawFn, columns: dict[str, DType]) -> Any:
 
 
 @st.composite
+def aggregates_of_lists(draw: st.DrawFn, column: str, holds: str) -> Any:
+    over = draw(st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=3, unique=True))
+    makers = [
+        lambda name: oc.count(column, over=over, name=name),
+        lambda name: oc.count(over=over, where=holds, name=name),
+        lambda name: oc.rate(f"not {holds}", over=over, name=name),
+        lambda name: oc.rate(f"len({column}) > 1 or {column} is None", over=over, name=name),
+        lambda name: oc.mean(f"len({column})", over=over, name=name),
+        lambda name: oc.distinct(f"len({column})", over=over, name=name),
+        lambda name: oc.latest(f"len({column})", ttl=over[0], name=name),
+        lambda name: oc.max(f"len({column})", over=over, where=f"len({column}) < 3", name=name),
+    ]
+    return draw(st.sampled_from(makers))
+
+
+@st.composite
 def events_of(draw: st.DrawFn, source: oc.Source) -> list[Event]:
     """Events that end at the start, by scales from a second to days; each known at once or later."""
     events = []
@@ -96,7 +118,7 @@ def events_of(draw: st.DrawFn, source: oc.Source) -> list[Event]:
             elif field.name == "thing":
                 event["thing"] = draw(st.sampled_from([*KEYS[field.dtype], None]))
             elif field.name.startswith("c"):
-                event[field.name] = draw(st.none() | VALUES[field.dtype])
+                event[field.name] = draw(st.none() | VALUES[oc.List(field.item) if field.item else field.dtype])
         events.append(event)
     return events
 

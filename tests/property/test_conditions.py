@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 
 import octavo as oc
 from octavo.definitions.aggregates import Operation
-from octavo.definitions.conditions import Comparison, Condition, IsNull, Joined, Not, OneOf, parse_condition
+from octavo.definitions.conditions import (
+    Comparison,
+    Condition,
+    Contains,
+    IsNull,
+    Joined,
+    Not,
+    OneOf,
+    parse_condition,
+)
 from octavo.definitions.features import Feature
 from octavo.definitions.measures import Measure, parse_measure
+from octavo.features.events.payloads import column_schema
 from octavo.features.measures import measure_sql, measured
 from octavo.stores.duckdb import DuckDB
 from tests.oracles.features import value_of
@@ -19,9 +29,17 @@ from tests.oracles.features import value_of
 readings = oc.Source(
     "readings",
     event_time="at",
-    schema={"at": oc.Timestamp, "amount": oc.Float64, "pieces": oc.Int64, "passed": oc.Bool, "remark": oc.String},
+    schema={
+        "at": oc.Timestamp,
+        "amount": oc.Float64,
+        "pieces": oc.Int64,
+        "passed": oc.Bool,
+        "remark": oc.String,
+        "tags": oc.List(oc.String),
+        "codes": oc.List(oc.Int64),
+    },
 )
-SCHEMA = pa.schema({"amount": pa.float64(), "pieces": pa.int64(), "passed": pa.bool_(), "remark": pa.string()})
+SCHEMA = pa.schema([field for field in column_schema(readings) if field.name != "at"])
 engine = DuckDB()
 NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.5, 0.1, 15.0, 2.0**53, 1e300])
 TEXTS = st.sampled_from(["", "fine", "it's", 'a "b"', "é", "x if y else None", "a\\b\nc"])
@@ -32,6 +50,8 @@ EVENTS = st.lists(
             "pieces": st.none() | st.sampled_from([0, 1, -1, 15, 2**53 + 1, -(2**63)]),
             "passed": st.none() | st.booleans(),
             "remark": st.none() | TEXTS,
+            "tags": st.none() | st.lists(TEXTS, max_size=3),
+            "codes": st.none() | st.lists(st.sampled_from([0, 1, -1, 2**53 + 1]), max_size=3),
         }
     ),
     max_size=8,
@@ -50,9 +70,12 @@ def compared(columns: list[str], constants: st.SearchStrategy[Any], signs: list[
 
 
 LEAVES = st.one_of(
-    compared(["amount", "pieces"], NUMBERS, SIGNS),
+    compared(["amount", "pieces", "len(tags)", "len(codes)"], NUMBERS, SIGNS),
     compared(["remark"], TEXTS, SIGNS[:2]),
     compared(["passed"], st.booleans(), SIGNS[:2]),
+    st.builds(Contains, st.just("tags"), TEXTS),
+    st.builds(Contains, st.just("codes"), NUMBERS),
+    st.builds(IsNull, st.sampled_from(["tags", "codes"])),
 )
 CONDITIONS = st.recursive(
     LEAVES,
@@ -63,7 +86,7 @@ CONDITIONS = st.recursive(
     max_leaves=6,
 )
 MEASURES = st.one_of(
-    st.builds(Measure, column=st.sampled_from(["amount", "pieces", "passed"]), where=CONDITIONS),
+    st.builds(Measure, column=st.sampled_from(["amount", "pieces", "passed", "len(tags)"]), where=CONDITIONS),
     st.builds(Measure, condition=CONDITIONS, where=st.none() | CONDITIONS),
     st.builds(Measure, where=CONDITIONS),
 )

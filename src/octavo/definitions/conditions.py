@@ -2,7 +2,8 @@
 
 They are written as in Python and never run as Python: what is read is this small part of its grammar. A condition
 compares columns with constants by ``== != < <= > >=``, ``in (...)`` and ``is [not] None``, and joins comparisons by
-``and``, ``or`` and ``not``. Numbers are compared as 64-bit floats. A column that is null is neither equal, unequal,
+``and``, ``or`` and ``not``. Of a list it asks whether a constant is in it (``'milk' in basket``), or compares its
+length (``len(basket) > 3``). Numbers are compared as 64-bit floats. A column that is null is neither equal, unequal,
 less nor greater: whether such a comparison holds is unknown, as in SQL, and so is its opposite; what is unknown does
 not hold. `octavo.features.measures` says whether one holds.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 
+from octavo.definitions.lists import column_in, operand_of
 from octavo.definitions.sources import Source
 from octavo.definitions.types import DType
 from octavo.errors import InvalidDefinition
@@ -54,6 +56,17 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Contains:
+    """A list in which a constant is."""
+
+    column: str
+    constant: Constant
+
+    def __str__(self) -> str:
+        return f"{_written(self.constant)} in {self.column}"
+
+
+@dataclass(frozen=True, slots=True)
 class IsNull:
     """A column without a value."""
 
@@ -84,7 +97,8 @@ class Joined:
         return f" {self.word} ".join(f"({one})" if isinstance(one, Joined) else str(one) for one in self.conditions)
 
 
-Condition = Comparison | OneOf | IsNull | Not | Joined
+Leaf = Comparison | OneOf | Contains | IsNull
+Condition = Leaf | Not | Joined
 
 
 @lru_cache(maxsize=1024)
@@ -117,8 +131,11 @@ def condition_of(node: ast.expr) -> Condition:
             return Joined("and" if isinstance(op, ast.And) else "or", tuple(map(condition_of, values)))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return Not(condition_of(operand))
-        case ast.Compare(left=ast.Name(id=column), ops=[op], comparators=[right]):
-            return _comparison(column, op, right)
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if named := operand_of(left):
+            return _comparison(named, op, right)
+        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn() as op], comparators=[ast.Name(id=column)]):
+            found = Contains(column, _constant(left))
+            return found if isinstance(op, ast.In) else Not(found)
         case _:
             raise ValueError(f"{ast.unparse(node)!r} compares no column with a constant")
 
@@ -132,17 +149,24 @@ def check_condition(condition: Condition, source: Source, *, what: str) -> None:
         If a column does not exist, or is compared with a constant of another type.
     """
     for part in _leaves(condition):
-        dtype = source.dtype(part.column, role=what)
+        field = source.field(part.column, role=what)
+        dtype = field.item if isinstance(part, Contains) else field.dtype
+        if dtype is None:
+            raise InvalidDefinition(
+                f"{what}: {part} looks into {part.column!r}, which is {field.type_name} and no list"
+            )
         constants = part.constants if isinstance(part, OneOf) else () if isinstance(part, IsNull) else (part.constant,)
         if any(not _fits(constant, dtype) for constant in constants):
-            raise InvalidDefinition(f"{what}: {part} compares {part.column!r}, which is {dtype}, with what is not")
+            raise InvalidDefinition(
+                f"{what}: {part} compares {part.column!r}, which is {field.type_name}, with what is not"
+            )
         if isinstance(part, Comparison) and part.sign in _ORDERING and not isinstance(part.constant, float):
             raise InvalidDefinition(f"{what}: {part} orders what are no numbers; use == or !=")
 
 
 def columns_of(condition: Condition) -> Iterator[str]:
     """The columns that a condition looks at."""
-    return (part.column for part in _leaves(condition))
+    return (column_in(part.column) for part in _leaves(condition))
 
 
 def _comparison(column: str, op: ast.cmpop, right: ast.expr) -> Condition:
@@ -170,7 +194,7 @@ def _constant(node: ast.expr) -> Constant:
             raise ValueError(f"{ast.unparse(node)!r} is no constant")
 
 
-def _leaves(condition: Condition) -> Iterator[Comparison | OneOf | IsNull]:
+def _leaves(condition: Condition) -> Iterator[Leaf]:
     match condition:
         case Not():
             yield from _leaves(condition.condition)

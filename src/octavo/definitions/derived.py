@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from octavo.definitions.sources import Source
-from octavo.definitions.types import DType, Vector, seconds
+from octavo.definitions.types import ColumnType, DType, seconds
 from octavo.errors import InvalidDefinition
 
 COMPUTED_AT = "computed_at"
@@ -50,7 +50,7 @@ class SQLSource(Source):
         *,
         sql: str,
         inputs: Sequence[Source],
-        schema: Mapping[str, DType | Vector],
+        schema: Mapping[str, ColumnType],
         event_time: str,
         available_at: str | None = None,
         id: Sequence[str] | None = None,

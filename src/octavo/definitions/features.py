@@ -10,6 +10,7 @@ from octavo.definitions.about import About, Expectation, check_about
 from octavo.definitions.aggregates import Aggregate, Operation, tile_s
 from octavo.definitions.code import code_of
 from octavo.definitions.conditions import check_condition
+from octavo.definitions.lists import list_in
 from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Entity, Source
 from octavo.definitions.types import DType, check_name, seconds
@@ -154,6 +155,11 @@ def _check_keys(view: FeatureView) -> None:
 def _check(aggregate: Aggregate, source: Source, *, what: str) -> None:
     column, measure = aggregate.column, aggregate.measure
     dtype = source.dtype(column, role=f"{aggregate.operation}") if column else None
+    if dtype is DType.LIST and aggregate.operation is not Operation.COUNT:
+        raise InvalidDefinition(
+            f"{what}: {aggregate.operation} of the list {column!r}; take len({column}), ask whether a value is in it, "
+            "or make an event of each value by an oc.SQLSource that unnests it"
+        )
     if aggregate.operation is Operation.DISTINCT and dtype in (DType.FLOAT64, DType.TIMESTAMP, DType.VECTOR):
         raise InvalidDefinition(
             f"{what}: distinct of {column!r}, which is {dtype}, counts nearly every event; use count"
@@ -206,6 +212,8 @@ def _over_windows(aggregate: Aggregate) -> list[Feature]:
 def _stem(aggregate: Aggregate) -> str:
     """What the features are called before their windows, unless the user says."""
     column, operation = aggregate.column or "events", aggregate.operation
+    if counted := list_in(column):
+        column = f"{counted}_len"
     if operation is Operation.QUANTILE:
         return f"{column}_p{aggregate.q:g}".replace("p0.", "p").replace(".", "_")
     if operation is Operation.LAST_K:
@@ -234,7 +242,7 @@ class RequestField:
 
     def __post_init__(self) -> None:
         check_name(self.name, what="request field")
-        if not isinstance(self.dtype, DType) or self.dtype is DType.VECTOR:
+        if not isinstance(self.dtype, DType) or self.dtype in (DType.VECTOR, DType.LIST):
             raise InvalidDefinition(
                 f"request field {self.name!r} has type {self.dtype!r}; "
                 "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Timestamp"

@@ -1,7 +1,7 @@
 """What an aggregate takes of each event: a column's value, the truth of a condition, or the event itself.
 
 A measure is kept as text, in Python's syntax: ``delay``, ``delay > 15``, ``delay if carrier == 'AA' else None``,
-``1 if carrier == 'AA' else None``, ``hash(dest)``.
+``1 if carrier == 'AA' else None``, ``hash(dest)``, ``len(basket)``.
 """
 
 import ast
@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import chain
 
 from octavo.definitions.conditions import Condition, columns_of, condition_of
+from octavo.definitions.lists import column_in, operand_of
 from octavo.errors import InvalidDefinition
 
 
@@ -20,7 +21,7 @@ class Measure:
     Attributes
     ----------
     column : str or None
-        The number is the value of this column.
+        The number is the value of this column, or the length of a list.
     condition : Condition or None
         The number is 1 where this holds, 0 where it does not, and null where that is unknown. With neither it is 1.
     where : Condition or None
@@ -38,7 +39,7 @@ class Measure:
     def columns(self) -> tuple[str, ...]:
         """The columns that it looks at, each once."""
         asked = (columns_of(condition) for condition in (self.condition, self.where) if condition is not None)
-        return tuple(dict.fromkeys([*([self.column] if self.column else []), *chain.from_iterable(asked)]))
+        return tuple(dict.fromkeys([*([column_in(self.column)] if self.column else []), *chain.from_iterable(asked)]))
 
     def __str__(self) -> str:
         number = f"hash({self.column})" if self.is_hashed else str(self.condition or self.column or 1)
@@ -67,10 +68,10 @@ def _measure(node: ast.expr) -> Measure:
         case ast.IfExp(test=test, body=body, orelse=ast.Constant(value=None)):
             inner = _measure(body)
             return replace(inner, where=condition_of(test))
-        case ast.Name(id=column):
-            return Measure(column=column)
-        case ast.Call(func=ast.Name(id="hash"), args=[ast.Name(id=column)]):
-            return Measure(column=column, is_hashed=True)
+        case ast.Call(func=ast.Name(id="hash"), args=[hashed]) if operand := operand_of(hashed):
+            return Measure(column=operand, is_hashed=True)
+        case _ if operand := operand_of(node):
+            return Measure(column=operand)
         case ast.Constant(value=1):
             return Measure()
         case _:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from octavo.definitions.types import DType, Field, Schema, Vector, check_name, schema_of
+from octavo.definitions.lists import list_in
+from octavo.definitions.types import ColumnType, DType, Field, Schema, check_name, schema_of
 from octavo.errors import InvalidDefinition
 
 
@@ -66,7 +67,7 @@ class Source:
         name: str,
         *,
         event_time: str,
-        schema: Mapping[str, DType | Vector],
+        schema: Mapping[str, ColumnType],
         available_at: str | None = None,
         id: Sequence[str] | None = None,
         description: str = "",
@@ -102,7 +103,7 @@ class Source:
         return self.field(column, role=role).dtype
 
     def field(self, column: str, *, role: str = "column") -> Field:
-        """A column.
+        """A column, or the length of one of lists (``len(basket)``), which is a whole number.
 
         Raises
         ------
@@ -112,6 +113,9 @@ class Source:
         for field in self.schema:
             if field.name == column:
                 return field
+        counted = list_in(column)
+        if counted is not None and self.dtype(counted, role=role) is DType.LIST:
+            return Field(name=column, dtype=DType.INT64)
         raise InvalidDefinition(
             f"source {self.name!r} has no column {column!r} (wanted as {role}); it has: {', '.join(self.columns)}"
         )

@@ -23,6 +23,8 @@ class DType(StrEnum):
     """An instant: microseconds, UTC. On the wire an RFC 3339 string with an offset."""
     VECTOR = "vector"
     """Finite numbers, as many in every event; declared as `Vector`."""
+    LIST = "list"
+    """Values of one type, in each event any number of them; declared as `List`."""
 
     @property
     def is_numeric(self) -> bool:
@@ -34,6 +36,7 @@ Float64, Int64, Bool, String, Timestamp = DType.FLOAT64, DType.INT64, DType.BOOL
 
 
 LONGEST_VECTOR = 4096
+LONGEST_LIST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,30 @@ class Vector:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class List:
+    """The type of a column of lists: what is in a basket, the codes of a diagnosis.
+
+    Conditions ask whether a value is in it (``'milk' in basket``), and ``len(basket)`` is a number wherever a column of
+    numbers is taken.
+
+    Parameters
+    ----------
+    item : DType
+        String, Int64 or Float64. A list holds at most 1,000 of them, and no null.
+    """
+
+    item: DType
+
+    def __post_init__(self) -> None:
+        if self.item not in (DType.STRING, DType.INT64, DType.FLOAT64):
+            raise InvalidDefinition(f"oc.List({self.item!r}): a list is of oc.String, oc.Int64 or oc.Float64")
+
+
+ColumnType = DType | Vector | List
+"""What a user declares a column as."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """A named, typed column.
@@ -63,22 +90,26 @@ class Field:
     ----------
     length : int
         How many numbers a vector has; 0 for every other type.
+    item : DType or None
+        What a list holds; None for every other type.
     """
 
     name: str
     dtype: DType
     length: int = 0
+    item: DType | None = None
 
     @property
     def type_name(self) -> str:
-        """The type as people read it: ``float64``, ``vector(8)``."""
-        return f"{self.dtype}({self.length})" if self.length else self.dtype.value
+        """The type as people read it: ``float64``, ``vector(8)``, ``list(string)``."""
+        of = self.item or self.length
+        return f"{self.dtype}({of})" if of else self.dtype.value
 
 
 Schema = tuple[Field, ...]
 
 
-def schema_of(columns: Mapping[str, DType | Vector], *, owner: str) -> Schema:
+def schema_of(columns: Mapping[str, ColumnType], *, owner: str) -> Schema:
     """Check and freeze a schema.
 
     Parameters
@@ -89,15 +120,17 @@ def schema_of(columns: Mapping[str, DType | Vector], *, owner: str) -> Schema:
     """
     for name, dtype in columns.items():
         check_name(name, what=f"column of {owner}")
-        if not isinstance(dtype, DType | Vector) or dtype is DType.VECTOR:
+        if not isinstance(dtype, ColumnType) or dtype in (DType.VECTOR, DType.LIST):
             raise InvalidDefinition(
-                f"{owner}: column {name!r} has type {dtype!r}; "
-                "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Timestamp, oc.Vector(length)"
+                f"{owner}: column {name!r} has type {dtype!r}; use one of oc.Float64, oc.Int64, oc.Bool, oc.String, "
+                "oc.Timestamp, oc.Vector(length), oc.List(type)"
             )
     return tuple(_field(name, dtype) for name, dtype in columns.items())
 
 
-def _field(name: str, dtype: DType | Vector) -> Field:
+def _field(name: str, dtype: ColumnType) -> Field:
+    if isinstance(dtype, List):
+        return Field(name=name, dtype=DType.LIST, item=dtype.item)
     if isinstance(dtype, Vector):
         return Field(name=name, dtype=DType.VECTOR, length=dtype.length)
     return Field(name=name, dtype=dtype)

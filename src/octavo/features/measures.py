@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from octavo.definitions.conditions import Comparison, Condition, Constant, IsNull, Joined, Not, OneOf
+from octavo.definitions.conditions import Comparison, Condition, Constant, Contains, IsNull, Joined, Not, OneOf
+from octavo.definitions.lists import column_in, list_in
 from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Source
 from octavo.features.distinct import hash_sql, hashes_of
@@ -28,9 +29,9 @@ def measure_sql(text: str, source: Source) -> str:
     if measure.condition is not None:
         number = f"({_condition_sql(measure.condition)})::DOUBLE"
     elif measure.is_hashed and measure.column is not None:
-        number = hash_sql(f"{quoted(measure.column)}::VARCHAR")
+        number = hash_sql(f"{_operand_sql(measure.column)}::VARCHAR")
     elif measure.column is not None:
-        number = quoted(measure.column) + ("::DOUBLE" if source.dtype(measure.column).is_numeric else "")
+        number = _operand_sql(measure.column) + ("::DOUBLE" if source.dtype(measure.column).is_numeric else "")
     else:
         number = "1.0::DOUBLE"
     return number if measure.where is None else f"CASE WHEN {_condition_sql(measure.where)} THEN {number} END"
@@ -82,8 +83,11 @@ def _condition_sql(condition: Condition) -> str:
         case OneOf():
             equal = (Comparison(condition.column, "==", constant) for constant in condition.constants)
             return f"({' OR '.join(map(_condition_sql, equal))})"
+        case Contains():
+            values = quoted(condition.column) + ("::DOUBLE[]" if isinstance(condition.constant, float) else "")
+            return f"list_contains({values}, {_constant_sql(condition.constant)})"
         case IsNull():
-            return f"{quoted(condition.column)} IS NULL"
+            return f"{_operand_sql(condition.column)} IS NULL"
         case Not():
             return f"NOT ({_condition_sql(condition.condition)})"
         case Joined():
@@ -91,7 +95,12 @@ def _condition_sql(condition: Condition) -> str:
 
 
 def _column_sql(column: str, constant: Constant) -> str:
-    return f"{quoted(column)}::DOUBLE" if isinstance(constant, float) else quoted(column)
+    return f"{_operand_sql(column)}::DOUBLE" if isinstance(constant, float) else quoted(column)
+
+
+def _operand_sql(operand: str) -> str:
+    counted = list_in(operand)
+    return f"len({quoted(counted)})" if counted else quoted(operand)
 
 
 def _constant_sql(constant: Constant) -> str:
@@ -112,6 +121,8 @@ def _holds(condition: Condition, events: pa.RecordBatch) -> pa.BooleanArray:
         case OneOf():
             equal = tuple(Comparison(condition.column, "==", constant) for constant in condition.constants)
             return _holds(Joined("or", equal), events)
+        case Contains():
+            return _contains(_column(events, condition.column, pa.null()), condition.constant)
         case IsNull():
             return _column(events, condition.column, pa.null()).is_null()
         case Not():
@@ -124,9 +135,26 @@ def _holds(condition: Condition, events: pa.RecordBatch) -> pa.BooleanArray:
             return first
 
 
-def _column(events: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
-    """A column, or nulls of a type where the events do not have it."""
-    return events.column(name) if name in events.schema.names else pa.nulls(events.num_rows, kind)
+def _contains(lists: pa.Array, constant: Constant) -> pa.BooleanArray:
+    """Whether a value is in each list; null for no list."""
+    if not pa.types.is_list(lists.type):
+        return pa.nulls(len(lists), pa.bool_())
+    scalar = pa.scalar(constant)
+    equal = pc.equal(pc.list_flatten(lists).cast(scalar.type, safe=False), scalar).to_numpy(zero_copy_only=False)
+    found = np.zeros(len(lists), np.bool_)
+    found[pc.list_parent_indices(lists).to_numpy()[equal]] = True
+    return pa.array(found, mask=lists.is_null().to_numpy(zero_copy_only=False))
+
+
+def _column(events: pa.RecordBatch, operand: str, kind: pa.DataType) -> pa.Array:
+    """A column or the lengths of one of lists, or nulls of a type where the events do not have it."""
+    name = column_in(operand)
+    if name not in events.schema.names:
+        return pa.nulls(events.num_rows, kind)
+    column = events.column(name)
+    if name == operand:
+        return column
+    return pc.list_value_length(column) if pa.types.is_list(column.type) else pa.nulls(len(column), kind)
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:

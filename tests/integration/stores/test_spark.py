@@ -18,6 +18,7 @@ import octavo as oc
 from octavo.clock import from_micros
 from octavo.definitions.features import FeatureView
 from octavo.errors import ConfigurationError, InvalidRequest
+from octavo.features.measures import measure_sql
 from octavo.features.offline.historical import historical_features
 from octavo.features.offline.queries import reach_s
 from octavo.stores.delta import DeltaTables
@@ -72,6 +73,23 @@ def test_features_on_spark_equal_those_of_the_oracle_now_and_around_1970(spark: 
     random = np.random.default_rng(11)
     crowds = [with_gaps(crowd(random, span_us=span_us), random) for _ in range(3)]
     check_against_oracle(spark, view, [*crowds[:2], moved(crowds[2], by_us=-START - span_us)])
+
+
+def test_what_is_asked_of_lists_means_the_same_on_spark(spark: Engine) -> None:
+    tags = pa.array([["a", "it's"], [], None, ["b"]], pa.list_(pa.string()))
+    codes = pa.array([[2**53 + 1, -1], None, [], [0]], pa.list_(pa.int64()))
+    visits = oc.Source(
+        "visits",
+        event_time="at",
+        schema={"at": oc.Timestamp, "tags": oc.List(oc.String), "codes": oc.List(oc.Int64)},
+    )
+    conditions = '"it\'s" in tags', "'a' not in tags", f"{2**53} in codes", "0 in codes or len(tags) > 1"
+    measures = ("len(tags)", "len(codes) if tags is None else None", *conditions)
+    select = ", ".join(f"({measure_sql(text, visits)})::DOUBLE AS m{n}" for n, text in enumerate(measures))
+    relations = {"visits": pa.table({"tags": tags, "codes": codes})}
+    found = spark.select(f"SELECT {select} FROM visits", relations=relations)
+    assert found.to_pydict() == DuckDB().select(f"SELECT {select} FROM visits", relations=relations).to_pydict()
+    assert found.column("m0").to_pylist() == [2.0, 0.0, None, 1.0]
 
 
 def test_features_of_pairs_on_spark_equal_those_of_the_oracle(spark: Engine) -> None:

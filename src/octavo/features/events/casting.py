@@ -78,6 +78,8 @@ def _cast(column: Column, kind: pa.DataType) -> pa.Array:
     cast = whole.cast(kind)
     if pa.types.is_string(kind):
         return cast.cast(pa.binary()).cast(kind)  # only a cast from bytes looks whether they are UTF-8
+    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+        return cast.cast(pa.list_(pa.binary())).cast(kind)
     return cast
 
 
@@ -109,8 +111,6 @@ def _kind(given: pa.DataType) -> str:
         return "booleans"
     if pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given):
         return "text"
-    if pa.types.is_list(given) or pa.types.is_large_list(given) or pa.types.is_fixed_size_list(given):
-        return f"lists of {_kind(given.value_type)}"
     if pa.types.is_list(given) or pa.types.is_large_list(given) or pa.types.is_fixed_size_list(given):
         return f"lists of {_kind(given.value_type)}"
     if pa.types.is_timestamp(given):

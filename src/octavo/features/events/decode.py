@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from octavo.clock import to_micros
 from octavo.definitions.sources import Source
-from octavo.definitions.types import DType, Field
+from octavo.definitions.types import LONGEST_LIST, DType, Field
 from octavo.errors import InvalidRequest
 from octavo.features.events.casting import cast_column, check_columns
 from octavo.features.events.faults import LONGEST_STRING, WANTED, find_faults, wanted
@@ -140,6 +140,9 @@ def _row_type(source: Source) -> Any:
 def _type_of(field: Field) -> Any:
     if field.dtype is DType.VECTOR:
         return Annotated[list[float], Meta(min_length=field.length, max_length=field.length)]
+    if field.item:
+        item: Any = _TYPES[field.item]
+        return Annotated[list[item], Meta(max_length=LONGEST_LIST)]
     return _TYPES[field.dtype]
 
 
@@ -159,8 +162,8 @@ def _column(values: list[Any], field: Field, *, first_row: int) -> pa.Array:
         raise _refusal("{} holds half of a surrogate pair", row=first_row + row, field=field.name, fix=fix) from None
 
 
-def _has_lone_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _has_lone_surrogate(value: str | list[str]) -> bool:
+    return any("\ud800" <= character <= "\udfff" for text in value for character in text)
 
 
 def _explain(message: str, source: Source, *, first_row: int) -> InvalidRequest:
@@ -181,7 +184,7 @@ def _explain(message: str, source: Source, *, first_row: int) -> InvalidRequest:
             fix="send an object with the event's columns",
         )
     what = f"{what[:1].lower()}{what[1:]}".replace("`", "'").replace("{", "").replace("}", "")
-    column, _, _ = name.partition("[")  # behind it stands which number of a vector
+    column, _, _ = name.partition("[")  # behind it stands which value of a vector or list
     return _refusal(f"{{}}: {what}", row=row, field=name, fix=f"send {wanted(column, source)}")
 
 

@@ -14,7 +14,7 @@ from octavo.clock import Clock
 from octavo.definitions.derived import COMPUTED_AT, SQLSource
 from octavo.definitions.project import Project
 from octavo.definitions.sources import Source
-from octavo.definitions.types import DType
+from octavo.definitions.types import DType, Field
 from octavo.errors import InvalidRequest
 from octavo.features.events.decode import decode_table
 from octavo.features.events.ingest import publish_events
@@ -128,8 +128,13 @@ def _known_input(source: Source) -> str:
 
 def _cast(column: str, source: Source) -> str:
     [field] = [field for field in source.schema if field.name == column]
-    kind = f"DOUBLE[{field.length}]" if field.dtype is DType.VECTOR else _SQL_TYPES[field.dtype]
-    return f"CAST({quoted(column)} AS {kind}) AS {quoted(column)}"
+    return f"CAST({quoted(column)} AS {_sql_type(field)}) AS {quoted(column)}"
+
+
+def _sql_type(field: Field) -> str:
+    if field.dtype is DType.VECTOR:
+        return f"DOUBLE[{field.length}]"
+    return f"{_SQL_TYPES[field.item]}[]" if field.item else _SQL_TYPES[field.dtype]
 
 
 def _refuse_twins(rows: pa.Table, source: SQLSource, tables: Tables) -> None:

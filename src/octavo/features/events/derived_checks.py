@@ -9,7 +9,7 @@ import pyarrow as pa
 from octavo.clock import EPOCH
 from octavo.definitions.derived import SQLSource
 from octavo.definitions.project import Project
-from octavo.definitions.types import DType
+from octavo.definitions.types import DType, Field
 from octavo.errors import InvalidDefinition, InvalidRequest
 from octavo.features.events.payloads import column_schema
 from octavo.stores.ports import Tables
@@ -29,7 +29,6 @@ _KINDS = {
     DType.BOOL: "a boolean",
     DType.STRING: "text",
     DType.TIMESTAMP: "a time with a zone",
-    DType.VECTOR: "a list of numbers",
 }
 
 
@@ -93,13 +92,30 @@ def _check_columns(source: SQLSource, tables: Tables) -> None:
             source, f"it yields the columns {', '.join(found.names)}, and declares {', '.join(source.selected)}"
         )
     for name in source.selected:
-        dtype = source.dtype(name)
-        if not _fits(found.field(name).type, dtype):
-            raise _wrong(source, f"column {name!r} is of type {found.field(name).type}, not {_KINDS[dtype]}; cast it")
+        declared, kind = source.field(name), found.field(name).type
+        if not _fits(kind, declared):
+            raise _wrong(source, f"column {name!r} is of type {kind}, not {_kind(declared)}; cast it")
 
 
-def _fits(kind: pa.DataType, dtype: DType) -> bool:
+def _kind(field: Field) -> str:
+    item = _item(field)
+    return f"a list of which each value is {_KINDS[item]}" if item else _KINDS[field.dtype]
+
+
+def _item(field: Field) -> DType | None:
+    """What a vector or a list holds."""
+    return DType.FLOAT64 if field.dtype is DType.VECTOR else field.item
+
+
+def _fits(kind: pa.DataType, field: Field) -> bool:
     """Whether a cast changes no value, or only fails for one that is too large."""
+    if item := _item(field):
+        is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+        return is_list and _fits_one(kind.value_type, item)
+    return _fits_one(kind, field.dtype)
+
+
+def _fits_one(kind: pa.DataType, dtype: DType) -> bool:
     is_whole = pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0)
     fits = {
         DType.FLOAT64: is_whole or pa.types.is_floating(kind) or pa.types.is_decimal(kind),
@@ -107,8 +123,6 @@ def _fits(kind: pa.DataType, dtype: DType) -> bool:
         DType.BOOL: pa.types.is_boolean(kind),
         DType.STRING: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind),
         DType.TIMESTAMP: pa.types.is_timestamp(kind) and kind.tz is not None,
-        DType.VECTOR: (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
-        and _fits(kind.value_type, DType.FLOAT64),
     }
     return bool(fits[dtype])
 

@@ -1,7 +1,7 @@
 """What can be wrong with the values of events, found for all rows at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from octavo.clock import EPOCH, to_micros
 from octavo.definitions.sources import Source
-from octavo.definitions.types import DType, Field
+from octavo.definitions.types import LONGEST_LIST, DType, Field
 from octavo.errors import InvalidRequest
 from octavo.features.events.payloads import micros
 
@@ -82,8 +82,15 @@ def find_faults(columns: pa.RecordBatch, source: Source, *, now_us: int) -> Iter
 def wanted(column: str, source: Source) -> str:
     """What a column takes, in words."""
     field, nullable = source.field(column), column not in (source.event_time, source.available_at)
-    value = f"a list of {field.length} finite numbers" if field.dtype is DType.VECTOR else WANTED[field.dtype]
-    return value + (", or null" if nullable else "")
+    return _wanted(field) + (", or null" if nullable else "")
+
+
+def _wanted(field: Field) -> str:
+    if field.dtype is DType.VECTOR:
+        return f"a list of {field.length} finite numbers"
+    if field.item:
+        return f"a list of at most {LONGEST_LIST:,} values, each {WANTED[field.item]}"
+    return WANTED[field.dtype]
 
 
 def _column_faults(column: pa.Array, field: Field, *, is_required: bool) -> Iterator[tuple[pa.Array, str]]:
@@ -97,10 +104,21 @@ def _column_faults(column: pa.Array, field: Field, *, is_required: bool) -> Iter
         yield pc.invert(pc.is_finite(column)), "is not a finite number"
     elif field.dtype is DType.VECTOR:
         yield _has_no_finite_number(column), "holds something that is no finite number"
+    elif field.item:
+        yield from _list_faults(column, replace(field, dtype=field.item, item=None))
     elif field.dtype is DType.STRING:
         yield pc.greater(pc.utf8_length(column), LONGEST_STRING), "is too long"
         if _may_hold_controls(column):
             yield pc.match_substring_regex(column, _CONTROLS), "holds a control character"
+
+
+def _list_faults(lists: pa.Array, item: Field) -> Iterator[tuple[pa.Array, str]]:
+    yield pc.greater(pc.list_value_length(lists), LONGEST_LIST), f"holds more than {LONGEST_LIST:,} values"
+    values, of = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
+    for wrong, what in [(values.is_null(), "is null"), *_column_faults(values, item, is_required=False)]:
+        rows = np.zeros(len(lists), np.bool_)
+        rows[of[wrong.fill_null(False).to_numpy(zero_copy_only=False)]] = True
+        yield pa.array(rows), f"holds a value that {what}"
 
 
 def _has_no_finite_number(vectors: pa.Array) -> pa.Array:

@@ -41,7 +41,9 @@ def column_schema(source: Source) -> pa.Schema:
 
 def arrow_type(field: Field) -> pa.DataType:
     """The type of a column in Arrow."""
-    return pa.list_(pa.float64(), field.length) if field.dtype is DType.VECTOR else ARROW_TYPES[field.dtype]
+    if field.dtype is DType.VECTOR:
+        return pa.list_(pa.float64(), field.length)
+    return pa.list_(ARROW_TYPES[field.item]) if field.item else ARROW_TYPES[field.dtype]
 
 
 def payload_schema(source: Source) -> pa.Schema:
@@ -121,6 +123,6 @@ def _plain(column: pa.Array) -> Iterable[object]:
     values: list[object] = column.to_pylist()
     if pa.types.is_floating(column.type):
         return [value + 0.0 if isinstance(value, float) else value for value in values]
-    if pa.types.is_fixed_size_list(column.type):
+    if isinstance(column, pa.FixedSizeListArray | pa.ListArray) and pa.types.is_floating(column.type.value_type):
         return [[one + 0.0 for one in value] if isinstance(value, list) else value for value in values]
     return values
