@@ -65,7 +65,8 @@ class RedisServer:
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            if self._process is not None:
+                self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -140,11 +141,13 @@ class Relay:
     ----------
     port : int
         The server's.
+    loses_all : bytes or None
+        The answers to all messages that hold it are lost.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, loses_all: bytes | None = None) -> None:
         self._to = port
-        self._loses: bytes | None = None
+        self._loses = self._loses_all = loses_all
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -172,6 +175,6 @@ class Relay:
                         return
                     (server if ready is client else client).sendall(data)
                     if ready is client and self._loses is not None and self._loses in data:
-                        self._loses = None
+                        self._loses = self._loses_all
                         server.recv(1)  # the server has answered, and so done what it was told
                         return

@@ -9,8 +9,7 @@ import pytest
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.memory import MemoryOnlineStore
 from octavo.stores.ports import OnlineStore
-from octavo.stores.redis import RedisOnlineStore
-from octavo.stores.redis_address import RedisAddress
+from octavo.stores.redis import RedisAddress, RedisOnlineStore
 from tests.servers import RedisServer
 
 

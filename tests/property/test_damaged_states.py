@@ -67,7 +67,7 @@ LOOKUP, STATE = sound_state()
 
 
 def read(data: bytes) -> None:
-    LOOKUP.read([data], np.zeros((1, 1), np.int64), at_us=NOW)
+    LOOKUP.read([data], [0], n_rows=1, at_us=NOW)
 
 
 @settings(max_examples=500, deadline=None)

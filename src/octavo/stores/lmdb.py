@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -27,16 +28,27 @@ class LmdbOnlineStore:
     path : Path
         The folder; a writer makes it.
     readonly : bool
-        Whether this process only reads. Where there is no store its reader finds nothing, and one that is removed or
-        put in another's place is noticed at the next read.
+        Whether this process only reads. Where there is no store its reader finds nothing, and notices within
+        `look_every_s` seconds if one is removed or put in another's place.
     map_bytes : int
         Address space set aside; doubled whenever the values outgrow it.
+    look_every_s : float
+        To look costs as much as to read three values.
     """
 
-    def __init__(self, path: Path, readonly: bool = False, *, map_bytes: int = MAP_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        readonly: bool = False,
+        *,
+        map_bytes: int = MAP_BYTES,
+        look_every_s: float = 0.05,
+    ) -> None:
         self._path = path
         self._readonly = readonly
         self._map_bytes = map_bytes
+        self._look_every_s = look_every_s
+        self._look_at_s = 0.0
         self._lock = threading.RLock()  # the map must not grow while a thread reads
         self._environment: lmdb.Environment | None = None
         self._file: tuple[int, int] | None = None
@@ -90,8 +102,10 @@ class LmdbOnlineStore:
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         with self._lock:
-            if self._readonly and self._environment is not None and self._standing() != self._file:
-                self.close()
+            if self._readonly and (now_s := time.monotonic()) >= self._look_at_s:
+                self._look_at_s = now_s + self._look_every_s
+                if self._environment is not None and self._standing() != self._file:
+                    self.close()
             environment = self._environment or self._open()
             if environment is None:
                 return [None] * len(keys)

@@ -5,10 +5,11 @@ from typing import Protocol
 
 from octavo.config import Config
 from octavo.errors import ConfigurationError
+from octavo.stores.inline import InlineReader
 from octavo.stores.lmdb import LmdbOnlineStore
-from octavo.stores.ports import OnlineStore
-from octavo.stores.redis import RedisOnlineStore
-from octavo.stores.redis_address import SCHEMES, RedisAddress
+from octavo.stores.ports import LoopReader, OnlineStore
+from octavo.stores.redis import SCHEMES, RedisAddress, RedisLoopReader, RedisOnlineStore
+from octavo.stores.reopening import ReopeningStore
 from octavo.stores.urls import local_path
 
 
@@ -33,6 +34,28 @@ def online_adapter(config: Config) -> OpenOnline:
     ConfigurationError
         For a URL that no adapter takes.
     """
+    url = _url(config)
+    if url.startswith("lmdb:"):
+        return partial(LmdbOnlineStore, local_path(config, "online", url, prefix="lmdb:"))
+    return partial(RedisOnlineStore, RedisAddress.parse(url, root=config.root), project=config.project.name)
+
+
+def loop_reader(config: Config) -> LoopReader:
+    """What an event loop reads the online store of a project by. The store need not be there.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that no adapter takes.
+    """
+    url = _url(config)
+    if url.startswith("lmdb:"):
+        return InlineReader(ReopeningStore(partial(online_adapter(config), readonly=True)))
+    address, timeout_s = RedisAddress.parse(url, root=config.root), config.predictor.lookup_timeout_ms / 1000
+    return RedisLoopReader(address, project=config.project.name, timeout_s=timeout_s)
+
+
+def _url(config: Config) -> str:
     url = config.stores.online
     if not url.startswith(("lmdb:", *SCHEMES)):
         raise ConfigurationError(
@@ -40,6 +63,4 @@ def online_adapter(config: Config) -> OpenOnline:
             "write redis://HOST:PORT/0, or write lmdb:PATH",
             setting="stores.online",
         )
-    if url.startswith("lmdb:"):
-        return partial(LmdbOnlineStore, local_path(config, "online", url, prefix="lmdb:"))
-    return partial(RedisOnlineStore, RedisAddress.parse(url, root=config.root), project=config.project.name)
+    return url

@@ -217,6 +217,31 @@ class OnlineStore(Protocol):
         """Release what is held."""
 
 
+class LoopReader(Protocol):
+    """An online store as an event loop reads it: many lookups at a time, each for a bounded time. Read only.
+
+    Attributes
+    ----------
+    retries : int
+        Reads that were sent once more.
+    """
+
+    @property
+    def retries(self) -> int: ...
+
+    async def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """One batched read, of one moment; None for an absent key.
+
+        Raises
+        ------
+        Unavailable
+            If the store cannot be read now, or does not answer in time.
+        """
+
+    def close(self) -> None:
+        """Release what is held; lookups that still wait are refused."""
+
+
 class EventStream(Protocol):
     """Durable, ordered logs of opaque payloads: one per partition of a topic, of which the first has the topic's name.
 

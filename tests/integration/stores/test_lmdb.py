@@ -79,7 +79,7 @@ def test_what_was_written_is_there_when_the_store_is_opened_again(tmp_path: Path
 
 def test_a_reader_notices_that_its_store_is_gone_and_that_another_took_its_place(tmp_path: Path) -> None:
     made(tmp_path / "online", number=1)
-    reader = LmdbOnlineStore(tmp_path / "online", readonly=True)
+    reader = LmdbOnlineStore(tmp_path / "online", readonly=True, look_every_s=0)
     assert reader.read([b"key"]) == [b"1"]
     shutil.rmtree(tmp_path / "online")
     assert (reader.read([b"key"]), reader.mark("applied/view")) == ([None], -1)

@@ -13,8 +13,7 @@ from octavo.config import Config, StoreSettings
 from octavo.errors import ConfigurationError, Conflict, MissingExtra, Unavailable
 from octavo.features.online.materialize import materialize
 from octavo.stores.online import online_adapter
-from octavo.stores.redis import RedisOnlineStore
-from octavo.stores.redis_address import RedisAddress
+from octavo.stores.redis import RedisAddress, RedisOnlineStore
 from tests.plants import Plant, check, memory_stores, project_of, random_events, views
 from tests.servers import RedisServer, Relay, free_port, running_redis, self_signed, wait_for_port
 
@@ -250,7 +249,7 @@ def test_over_tls_the_certificate_must_be_one_that_the_authority_vouches_for(tmp
 
 
 def test_without_the_client_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.setitem(sys.modules, "hiredis", None)
     with pytest.raises(MissingExtra, match=r"pip install 'octavo\[redis\]'"):
         RedisOnlineStore(RedisAddress(), project="trips")
 

@@ -23,7 +23,7 @@ view = oc.FeatureView(
 def value_of(state: bytes, at_us: int) -> float:
     planned = PlannedView(name="machines", entity_keys=("machine",), features=view.features)
     lookup = Lookup([generation_of(view).encode()], [planned])
-    return float(lookup.read([state], np.zeros((1, 1), np.int64), at_us=at_us).values[0, 0])
+    return float(lookup.read([state], [0], n_rows=1, at_us=at_us).values[0, 0])
 
 
 def state_of(times_us: list[int], amounts: list[float], *, step: int) -> bytes:

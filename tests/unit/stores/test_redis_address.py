@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from octavo.errors import ConfigurationError
-from octavo.stores.redis_address import RedisAddress
+from octavo.stores.redis import RedisAddress
 
 ROOT = Path("/project")
 

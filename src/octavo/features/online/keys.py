@@ -110,6 +110,8 @@ def decode_generation(data: bytes) -> Generation:
 
 def entity_key(key: Key) -> bytes:
     """An entity's key as bytes: distinct for text, numbers and what `composite_key` made; a long one by its digest."""
+    if isinstance(key, str) and len(key) < _LONGEST_KEY and key.isascii():
+        return b"s" + key.encode()  # nearly all are, and this runs in every request
     encoded = (
         b"s" + key.encode("utf-8", "surrogatepass")
         if isinstance(key, str)

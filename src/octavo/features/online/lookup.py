@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from octavo.definitions.features import Feature
 from octavo.definitions.plans import PlannedView
 from octavo.features.defaults import Defaults
 from octavo.features.offline.sql import half_life_us
-from octavo.features.online.compiled import Floats, Table, Words
+from octavo.features.online.compiled import Table
 from octavo.features.online.keys import decode_generation
 from octavo.features.online.layout import Layout, TileGroup, decay_of
 from octavo.features.online.reading import (
@@ -31,10 +30,9 @@ from octavo.features.online.reading import (
     SUM,
     VIEW,
     WINDOW,
-    read_states,
 )
+from octavo.features.online.rows import RowsReader, pack_tables
 from octavo.features.online.shapes import GROUP, SHAPE, count_word, kept_vector, seen_word, shape_of, vector_word
-from octavo.features.online.soundness import damaged, joined
 from octavo.features.values import FeatureStatus, OnlineValues
 
 _OPERATIONS = {
@@ -66,9 +64,14 @@ class Lookup:
         The views' generations, encoded; the features of a view without one are missing.
     views : sequence of PlannedView
         What to compute; a feature that the states do not hold is missing. Defaults stand in for what is not known.
+    room : int
+        How many columns, of NaN, follow those of the features.
     """
 
-    def __init__(self, pointers: Sequence[bytes | None], views: Sequence[PlannedView]) -> None:
+    def __init__(self, pointers: Sequence[bytes | None], views: Sequence[PlannedView], *, room: int = 0) -> None:
+        self.pointers = list(pointers)
+        self.is_complete = None not in self.pointers
+        """Whether all views have states, be they of entities that nothing is known about."""
         generations = [None if pointer is None else decode_generation(pointer) for pointer in pointers]
         self.prefixes = [None if generation is None else generation.prefix for generation in generations]
         program, first = _Program(), 0
@@ -79,21 +82,25 @@ class Lookup:
             placed = [(first + n, f) for n, (f, is_held) in enumerate(zip(view.features, held, strict=True)) if is_held]
             program.add(generation.layout if generation else None, placed)
             first += len(view.features)
-        self._views, self._shapes, self._groups = program.views_tables()
-        self._windows, self._features, self._ranks = program.features_tables()
-        self._defaults = Defaults(f.default for view in views for f in view.features)
-        values, status = np.array(unknown, np.float32).reshape(1, -1, 2).transpose(2, 0, 1)
-        self._unknown = values.copy(), status.astype(np.uint8), np.full_like(values, np.nan, order="C")
+        declared = [*(f.default for view in views for f in view.features), *[None] * room]
+        unknown += [(np.nan, FeatureStatus.PRESENT)] * room
+        tables = pack_tables(
+            program.tables(),
+            ranks=np.array(program.ranks, np.float64),
+            unknown=np.array(unknown, np.float64).reshape(-1, 2).T,
+            defaults=Defaults(declared).values.astype(np.float64),
+        )
+        self._reader = RowsReader(tables)
 
-    def read(self, states: Sequence[bytes | None], index: Words, *, at_us: int) -> OnlineValues:
+    def read(self, states: Sequence[bytes | None], places: Sequence[int], *, n_rows: int, at_us: int) -> OnlineValues:
         """The features of some rows.
 
         Parameters
         ----------
         states : sequence of bytes or None
             The states of entities; None for one that has none.
-        index : ndarray, shape (n_rows, n_views), int64
-            Which of the states each row and view is about; -1 for none.
+        places : sequence of int
+            Which of the states each view is about, row by row; -1 for none.
         at_us : int
             Only events known before it count; microseconds since 1970.
 
@@ -102,18 +109,7 @@ class Lookup:
         IntegrityError
             If a state is damaged.
         """
-        words, starts = joined([state or b"" for state in states])
-        values, status, ages_s = (_rows(row, len(index)) for row in self._unknown)
-        tables = self._views, self._shapes, self._groups, self._windows, self._features, self._ranks
-        if not read_states(words, starts, index, at_us, *tables, values, status, ages_s):
-            raise damaged()
-        self._defaults.stand_in(values, status)
-        return OnlineValues(values=values, status=status, ages_s=ages_s)
-
-
-def _rows(row: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """Copies of a row, shape (1, n_features); of a single one it takes a third of the time."""
-    return row.copy() if n == 1 else row.repeat(n, axis=0)
+        return self._reader.read([state or b"" for state in states], places, n_rows=n_rows, at_us=at_us)
 
 
 def _without_events(f: Feature, *, is_held: bool) -> tuple[float, int]:
@@ -151,14 +147,11 @@ class _Program:
         of_newest = newest, len(self.features) - newest
         self.views.append((len(self.shapes) - 1, window, len(self.windows) - window, *of_newest))
 
-    def views_tables(self) -> tuple[Table, Table, Table]:
-        """Views, shapes and groups, as `read_states` takes them."""
-        shapes = np.concatenate([np.empty(0, SHAPE), *self.shapes])
-        return np.array(self.views, VIEW), shapes, np.concatenate([np.empty(0, GROUP), *self.groups])
-
-    def features_tables(self) -> tuple[Table, Table, Floats]:
-        """Windows, features and the ranks of quantiles, as `read_states` takes them."""
-        return np.array(self.windows, WINDOW), np.array(self.features, FEATURE), np.array(self.ranks, np.float64)
+    def tables(self) -> tuple[Table, ...]:
+        """Views, shapes, groups, windows and features, as `read_states` takes them."""
+        shapes, groups = np.concatenate([np.empty(0, SHAPE), *self.shapes]), [np.empty(0, GROUP), *self.groups]
+        of_views = np.array(self.views, VIEW), shapes, np.concatenate(groups)
+        return *of_views, np.array(self.windows, WINDOW), np.array(self.features, FEATURE)
 
     def _add_window(self, layout: Layout, placed: Sequence[tuple[int, Feature]]) -> None:
         placed = [(place, f) for place, f in placed if not f.operation.is_of_newest]

@@ -1,20 +1,115 @@
 """Feature values in the request: one batched read for all rows and views."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from octavo.definitions.plans import PlannedView
 from octavo.features.defaults import Defaults
-from octavo.features.online.compiled import Words
 from octavo.features.online.keys import KEYS, composite_key, entity_key, pointer_key
 from octavo.features.online.lookup import Lookup
 from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.stores.ports import OnlineStore
 
 
+class Wanted(NamedTuple):
+    """What the store is asked for on behalf of some rows.
+
+    Attributes
+    ----------
+    lookup : Lookup
+        Of the generations that the keys are of.
+    keys : list of bytes
+        The views' pointers first, then states, each once.
+    places : list of int
+        The place among the states of that of each view, row by row; -1 for none.
+    n_rows : int
+    """
+
+    lookup: Lookup
+    keys: list[bytes]
+    places: list[int]
+    n_rows: int
+
+
+class ViewsReader:
+    """From rows to keys, and from what stands under these to values; who asks the store is another matter.
+
+    Parameters
+    ----------
+    views : tuple of PlannedView
+        From the model's lookup plan; columns of the answer are their features, in order.
+    room : int
+        How many columns follow these, for others to fill: of NaN, and marked as present.
+
+    Attributes
+    ----------
+    entity_keys : tuple of str
+        The columns of entity keys that rows need.
+    """
+
+    def __init__(self, views: tuple[PlannedView, ...], *, room: int = 0) -> None:
+        self.views = views
+        self._room = room
+        self.entity_keys = tuple(dict.fromkeys(key for view in views for key in view.entity_keys))
+        self._entities = [view.entity_keys[0] if len(view.entity_keys) == 1 else view.entity_keys for view in views]
+        self._pointers = [pointer_key(view.name) for view in views]
+        self._lookup = Lookup([None] * len(views), views, room=room)
+        self._defaults = Defaults(f.default for view in views for f in view.features)
+
+    def wanted(self, keys: Mapping[str, Sequence[object]], *, n_rows: int) -> Wanted:
+        """What to ask the store for.
+
+        Parameters
+        ----------
+        keys : mapping of name to sequence
+            The entity keys of all rows, by column; a row without one is about an entity that no event was about.
+        """
+        lookup = self._lookup
+        columns = [
+            keys[entity]
+            if isinstance(entity, str)
+            else [*map(composite_key, zip(*[keys[key] for key in entity], strict=True))]
+            for entity in self._entities
+        ]
+        views = tuple(zip(columns, lookup.prefixes, strict=True))
+        states: dict[bytes, int] = {}
+        places = []
+        for row in range(n_rows):
+            for column, prefix in views:
+                key = column[row]
+                if prefix is None or not isinstance(key, KEYS):
+                    places.append(-1)
+                else:
+                    places.append(states.setdefault(prefix + entity_key(key), len(states)))
+        return Wanted(lookup, [*self._pointers, *states], places, n_rows)
+
+    def values(self, wanted: Wanted, found: list[bytes | None], *, at_us: int) -> OnlineValues | None:
+        """The values, given what stands under the keys; None where the views have other states now: ask again.
+
+        Raises
+        ------
+        IntegrityError
+            If a state is damaged.
+        """
+        n_views = len(self.views)
+        if found[:n_views] != wanted.lookup.pointers:
+            self._lookup = Lookup(found[:n_views], self.views, room=self._room)
+            return None
+        return wanted.lookup.read(found[n_views:], wanted.places, n_rows=wanted.n_rows, at_us=at_us)
+
+    def unread(self, n_rows: int) -> OnlineValues:
+        """What stands in for the values when the store cannot be read: declared defaults or NaN, marked as unread."""
+        n_features, n_columns = len(self._defaults.values), len(self._defaults.values) + self._room
+        ages_s, status = np.full((n_rows, n_columns), np.nan, np.float32), np.zeros((n_rows, n_columns), np.uint8)
+        values = ages_s.copy()
+        values[:, :n_features], status[:, :n_features] = self._defaults.values, FeatureStatus.UNREAD
+        return OnlineValues(values, status, ages_s)
+
+
 class OnlineReader:
-    """Looks up the features of one model's views.
+    """Looks up the features of one model's views, for who may wait for the store.
 
     Parameters
     ----------
@@ -25,17 +120,9 @@ class OnlineReader:
 
     def __init__(self, store: OnlineStore, views: tuple[PlannedView, ...]) -> None:
         self._store = store
-        self._views = views
-        self._entities = [view.entity_keys[0] if len(view.entity_keys) == 1 else view.entity_keys for view in views]
-        self._pointers = [pointer_key(view.name) for view in views]
-        self._known: list[bytes | None] = [None] * len(views)
-        self._lookup = Lookup(self._known, views)
-        self._defaults = Defaults(f.default for view in views for f in view.features)
-
-    @property
-    def is_complete(self) -> bool:
+        self._views = ViewsReader(views)
+        self.is_complete = not views
         """Whether the last read found the states of all views, be they of entities that nothing is known about."""
-        return None not in self._known
 
     def read(self, rows: Sequence[Mapping[str, object]], *, at_us: int) -> OnlineValues:
         """The values as known at a moment: the present, or a few seconds before at most.
@@ -53,35 +140,15 @@ class OnlineReader:
         Unavailable
             If the store cannot be read.
         """
-        if not self._views:
+        if not self._views.views:
             return self.unread(len(rows))
-        keys, index = self._keys(rows)
-        found = self._store.read(keys)
-        while found[: len(self._views)] != self._known:
-            self._known = found[: len(self._views)]
-            self._lookup = Lookup(self._known, self._views)
-            keys, index = self._keys(rows)
-            found = self._store.read(keys)
-        return self._lookup.read(found[len(self._views) :], index, at_us=at_us)
+        keys, values = {name: [row.get(name) for row in rows] for name in self._views.entity_keys}, None
+        while values is None:
+            wanted = self._views.wanted(keys, n_rows=len(rows))
+            values = self._views.values(wanted, self._store.read(wanted.keys), at_us=at_us)
+        self.is_complete = wanted.lookup.is_complete
+        return values
 
     def unread(self, n_rows: int) -> OnlineValues:
         """What stands in for the values when the store cannot be read: declared defaults or NaN, marked as unread."""
-        shape = (n_rows, len(self._defaults.values))
-        return OnlineValues(
-            values=np.tile(self._defaults.values, (n_rows, 1)),
-            status=np.full(shape, FeatureStatus.UNREAD, np.uint8),
-            ages_s=np.full(shape, np.nan, np.float32),
-        )
-
-    def _keys(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[bytes], Words]:
-        """Keys to read, the views' pointers first, and per row and view the place of its state after those."""
-        states: dict[bytes, int] = {}
-        index = []
-        for row in rows:
-            for entity, prefix in zip(self._entities, self._lookup.prefixes, strict=True):
-                key = row.get(entity) if isinstance(entity, str) else composite_key(map(row.get, entity))
-                if prefix is None or not isinstance(key, KEYS):
-                    index.append(-1)
-                else:
-                    index.append(states.setdefault(prefix + entity_key(key), len(states)))
-        return [*self._pointers, *states], np.array(index, np.int64).reshape(len(rows), len(self._views))
+        return self._views.unread(n_rows)

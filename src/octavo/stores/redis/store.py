@@ -2,16 +2,15 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
-from types import ModuleType
 from typing import Any
-from urllib.parse import quote
 
-from octavo.errors import ConfigurationError, Conflict, MissingExtra, Unavailable
-from octavo.stores.redis_address import RedisAddress
-from octavo.stores.urls import secret
+from octavo.errors import ConfigurationError, Conflict
+from octavo.stores.redis.address import RedisAddress
+from octavo.stores.redis.blocking import BlockingConnection, Refused
+from octavo.stores.redis.session import prefix_of, unavailable
 
 _MEMORY = re.compile(rb"^(maxmemory|maxmemory_policy):(\S+)", re.MULTILINE)
 
@@ -50,13 +49,12 @@ class RedisOnlineStore:
     def __init__(
         self, address: RedisAddress, readonly: bool = False, *, project: str, write_timeout_s: float = 30.0
     ) -> None:
-        prefix = f"octavo:{quote(project, safe='')}:".encode()
+        prefix = prefix_of(project)
         self._values, self._marks, self._counter = prefix + b"v", prefix + b"m", prefix + b"writes"
         self._address = address
         self._readonly = readonly
-        self._redis = _client_library()
-        self._pool = self._redis.ConnectionPool(**self._settings(address.timeout_s if readonly else write_timeout_s))
-        self._idle: list[Any] = []  # connections that the pool gave out and need not look after: it costs a system call
+        self._timeout_s = address.timeout_s if readonly else write_timeout_s
+        self._idle: list[BlockingConnection] = []
         self._lock = threading.Lock()  # one write at a time
         self._known: int | None = None  # writes so far
         try:
@@ -98,7 +96,7 @@ class RedisOnlineStore:
         with self._lock:
             known = self._count() if self._known is None else self._known
             self._known = None  # until it is seen how this ends
-            self._release_idle()  # a write is not sent twice, so its connection is looked at first
+            self._close_those(lambda connection: not connection.is_idle)  # since a write is not sent twice
             self._commit(kept, gone, known=known)
             self._known = known + 1
 
@@ -109,8 +107,7 @@ class RedisOnlineStore:
 
     def close(self) -> None:
         """Close the connections."""
-        self._release_idle()
-        self._pool.disconnect()
+        self._close_those(lambda _: True)
 
     def _read(self, keys: list[bytes]) -> list[bytes | None]:
         if self._known is None:
@@ -127,19 +124,25 @@ class RedisOnlineStore:
     def _mget(self, keys: list[bytes]) -> list[bytes | None]:
         """Values by keys; asked for once more if the connection was lost."""
         command = (b"MGET", *keys)
-        with self._translated():
+        try:
             try:
-                found = self._ask(command)
-            except self._redis.ConnectionError:
-                self._release_idle()
-                self._pool.disconnect(inuse_connections=False)
-                found = self._ask(command)
+                [found] = self._ask(command)
+            except ConnectionError:
+                self._close_those(lambda _: True)
+                [found] = self._ask(command)
+        except (Refused, OSError) as error:
+            raise unavailable(self._address, error) from error
         return found  # type: ignore[no-any-return]  # bytes or None per key, says the protocol
 
-    def _ask(self, command: tuple[bytes, ...]) -> Any:
-        with self._connection() as connection:
-            connection.send_command(*command)
-            return connection.read_response()
+    def _ask(self, *commands: tuple[bytes, ...]) -> list[Any]:
+        connection = self._taken()
+        try:
+            replies = connection.ask(*commands)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return replies
 
     def _commit(self, kept: Mapping[bytes, bytes], gone: Sequence[bytes], *, known: int) -> None:
         changes = [(b"MSET", self._counter, b"%d" % (known + 1), *chain.from_iterable(kept.items()))]
@@ -147,8 +150,8 @@ class RedisOnlineStore:
             changes.append((b"UNLINK", *gone))
         with self._translated(), self._connection() as connection:
             # Only when the server has agreed to begin are changes sent, which it would make one by one otherwise.
-            begin = _answers(connection, (b"WATCH", self._counter), (b"MGET", self._counter), (b"MULTI",))
-            if int(begin[1][0] or 0) != known or _answers(connection, *changes, (b"EXEC",))[-1] is None:
+            begin = connection.ask((b"WATCH", self._counter), (b"MGET", self._counter), (b"MULTI",))
+            if int(begin[1][0] or 0) != known or connection.ask(*changes, (b"EXEC",))[-1] is None:
                 raise Conflict(
                     f"something else has written this project's online features in the Redis at {self._address}; "
                     "see that only one process does, then try again"
@@ -156,8 +159,13 @@ class RedisOnlineStore:
 
     def _check_policy(self) -> None:
         """Refuse a server that makes room by dropping values, since nobody would notice."""
-        with self._translated(), suppress(self._redis.exceptions.NoPermissionError):
-            text = self._ask((b"INFO", b"memory"))
+        with self._translated():
+            try:
+                [text] = self._ask((b"INFO", b"memory"))
+            except Refused as refused:
+                if str(refused).startswith("NOPERM"):
+                    return
+                raise
             found = dict(_MEMORY.findall(text))
             if found.get(b"maxmemory", b"0") != b"0" and found.get(b"maxmemory_policy", b"").startswith(b"allkeys-"):
                 raise ConfigurationError(
@@ -166,61 +174,37 @@ class RedisOnlineStore:
                     setting="stores.online",
                 )
 
-    def _settings(self, timeout_s: float) -> dict[str, Any]:
-        """Arguments of the pool of connections."""
-        at = self._address
-        settings = {
-            "db": at.database,
-            "username": at.user or None,
-            "password": secret(at.password) if at.password else None,
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": timeout_s,
-            "retry": self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0),
-            "protocol": 2,
-        }
-        if at.path:
-            return settings | {"connection_class": self._redis.UnixDomainSocketConnection, "path": at.path}
-        settings |= {"host": at.host, "port": at.port}
-        if at.tls:
-            return settings | {"connection_class": self._redis.SSLConnection, "ssl_ca_certs": at.ca_file or None}
-        return settings
-
     @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        """A connection of the pool; an error closes it, and so ends whatever was begun on it."""
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._pool.get_connection()
+    def _connection(self) -> Iterator[BlockingConnection]:
+        """A connection that nobody else uses; an error closes it, and so ends whatever was begun on it."""
+        connection = self._taken()
         try:
             yield connection
         except BaseException:
-            connection.disconnect()
-            self._pool.release(connection)
+            connection.close()
             raise
         self._idle.append(connection)
 
-    def _release_idle(self) -> None:
-        while self._idle:
-            self._pool.release(self._idle.pop())
+    def _taken(self) -> BlockingConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return BlockingConnection(self._address, timeout_s=self._timeout_s)
+
+    def _close_those(self, which: Callable[[BlockingConnection], bool]) -> None:
+        """Close some of the connections that nobody uses."""
+        kept = []
+        with suppress(IndexError):
+            while connection := self._idle.pop():
+                if which(connection):
+                    connection.close()
+                else:
+                    kept.append(connection)
+        self._idle += kept
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (self._redis.RedisError, OSError) as error:
-            raise Unavailable(f"the Redis at {self._address} cannot be used now: {error}") from error
-
-
-def _client_library() -> ModuleType:
-    try:
-        import redis
-    except ImportError as error:
-        raise MissingExtra("redis", "keeping online features in Redis") from error
-    return redis
-
-
-def _answers(connection: Any, *commands: tuple[bytes, ...]) -> list[Any]:
-    """What the server says to commands that are sent together."""
-    connection.send_packed_command(connection.pack_commands(commands))
-    return [connection.read_response() for _ in commands]
+        except (Refused, OSError) as error:
+            raise unavailable(self._address, error) from error
