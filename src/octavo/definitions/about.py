@@ -52,9 +52,9 @@ class Expectation:
 
     def fits(self, dtype: DType) -> bool:
         """Whether it can be expected of values of a type: a range and numbers of numbers, strings of strings."""
-        if any(isinstance(one, str) != (dtype is DType.STRING) for one in self.categories):
+        if any(isinstance(one, str) != dtype.is_text for one in self.categories):
             return False
-        return dtype.is_numeric or (dtype is DType.STRING and (self.minimum, self.maximum) == (None, None))
+        return dtype.is_numeric or (dtype.is_text and (self.minimum, self.maximum) == (None, None))
 
     @property
     def of_values(self) -> str:
@@ -129,7 +129,7 @@ def check_about(about: About, *, what: str, dtype: DType = DType.FLOAT64) -> Non
     if default is not None and not (isinstance(default, int | float) and math.isfinite(default)):
         raise InvalidDefinition(f"{what}: default {default!r} is no finite number")
     if default is not None and not dtype.is_numeric:
-        raise InvalidDefinition(f"{what} is {dtype}, which no model is given, so nothing can stand in for it")
+        raise InvalidDefinition(f"{what} is {dtype}, and nothing can stand in for what is no number")
     if expected is not None and not expected.fits(dtype):
         raise InvalidDefinition(f"{what} is {dtype}; {expected} cannot be expected of it")
     if "deprecated" in about and not (isinstance(about["deprecated"], str) and about["deprecated"].strip()):

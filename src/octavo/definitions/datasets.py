@@ -1,6 +1,7 @@
 """What a training function is given."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,17 @@ class Dataset:
         The label; 0 or 1 for a binary one.
     times : ndarray, shape (n_rows,), datetime64[us], UTC
         When each decision was made, ascending.
+    categories : mapping of column to tuple of str
+        The words of each column that is a category. With such a column a training function is given `X` as a pandas
+        ``DataFrame``, in which it is a ``Categorical`` of these words; else `X` holds the place of a word among them,
+        -1 for any other word and NaN for none.
     """
 
     columns: tuple[str, ...]
     X: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     times: npt.NDArray[np.datetime64]
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)

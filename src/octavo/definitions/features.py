@@ -245,12 +245,12 @@ class RequestField:
         if not isinstance(self.dtype, DType) or self.dtype in (DType.VECTOR, DType.LIST):
             raise InvalidDefinition(
                 f"request field {self.name!r} has type {self.dtype!r}; "
-                "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Timestamp"
+                "use one of oc.Float64, oc.Int64, oc.Bool, oc.String, oc.Category, oc.Timestamp"
             )
 
 
 def request(name: str, dtype: DType, *, required: bool | None = None, **about: Unpack[About]) -> RequestField:
-    """Declare a request field; a numeric one listed in a model's features is also an input of the model.
+    """Declare a request field; a numeric one or a category listed in a model's features is also an input of the model.
 
     Parameters
     ----------
@@ -271,7 +271,8 @@ class OnDemand:
         By the names of the function's parameters: request fields, other on-demand features of the model, and features
         of its views as ``view__feature``.
     function : callable
-        Takes one array per input, shape (n_rows,): float64, int64, bool, datetime64[us] (UTC) or object (strings);
+        Takes one array per input, shape (n_rows,): float64, int64, bool, datetime64[us] (UTC) or object (strings, also
+        of a category);
         returns an array of shape (n_rows,) that becomes float64. Other features are float64, those of views rounded to
         float32, and NaN where they are not known, whatever stands in for them in the model. Must not look at anything
         else.

@@ -186,14 +186,14 @@ class Model:
     def __post_init__(self) -> None:
         check_name(self.name, what="model")
         if not self.input_names:
-            raise InvalidDefinition(f"model {self.name!r} has no numeric input")
+            raise InvalidDefinition(f"model {self.name!r} has no input: no number and no category")
         if len(set(self.input_names)) < len(self.input_names):
             raise InvalidDefinition(f"model {self.name!r} lists an input twice")
         requested = {f.name for f in self.request_fields}
         looked_up = {input_name(view.name, f.name) for view in self.views for f in view.features}
         check_functions(self.on_demand, known=requested | looked_up, what=f"model {self.name!r}")
-        if self.baseline and self.baseline not in self.input_names:
-            raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is not one of its inputs")
+        if self.baseline and self.baseline not in set(self.input_names) - set(self.category_names):
+            raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is none of its numeric inputs")
         columns = set(self.label.source.columns)
         needed = requested | {key for view in self.views for key in view.entity_keys}
         if lacking := sorted(needed - columns):
@@ -201,6 +201,12 @@ class Model:
                 f"model {self.name!r}: label source {self.label.source.name!r} lacks {', '.join(lacking)}; "
                 "its rows must hold the request fields and entity keys"
             )
+        for name in self.category_names:
+            if self.label.source.dtype(name) is not DType.STRING:
+                raise InvalidDefinition(
+                    f"model {self.name!r}: request field {name!r} is a category, which source "
+                    f"{self.label.source.name!r} must hold as a String, not as {self.label.source.dtype(name)}"
+                )
         if self.label.column in requested:
             raise InvalidDefinition(
                 f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)"
@@ -224,12 +230,17 @@ class Model:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The columns of the model's matrix, in order: views' features, on-demand ones, numeric request fields."""
+        """The columns of the model's matrix, in order: views' features, on-demand ones, the request's inputs."""
         return (
             *(input_name(view.name, f.name) for view in self.views for f in view.features),
             *(function.name for function in self.on_demand),
-            *(f.name for f in self.request_fields if f.dtype.is_numeric),
+            *(f.name for f in self.request_fields if f.dtype.is_input),
         )
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """Those of its inputs that are categories."""
+        return tuple(f.name for f in self.request_fields if f.dtype is DType.CATEGORY)
 
     @property
     def declared(self) -> dict[str, Feature | OnDemand | RequestField]:

@@ -1,5 +1,6 @@
 """What a request needs, worked out ahead: the part of a model's definition that travels with its bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,20 @@ from octavo.definitions.types import DType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedField:
-    """A field of the request."""
+    """A field of the request.
+
+    Attributes
+    ----------
+    categories : tuple of str
+        Of a category, the words that training knew: the model is given the place of a word among them, -1 for any other
+        word and NaN for none. Empty for every other type.
+    """
 
     name: str
     dtype: DType
     required: bool
     default: float | None = None
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +59,7 @@ class LookupPlan:
     Attributes
     ----------
     inputs : tuple of str
-        The matrix's columns, in order: features of `views`, then `functions`, then the numeric ones of `fields`.
+        The matrix's columns, in order: features of `views`, then `functions`, then those of `fields` that are inputs.
     fields : tuple of PlannedField
         All that a request may hold: declared request fields and entity keys.
     """
@@ -72,16 +81,34 @@ class LookupPlan:
         }
         return tuple(declared[name] for name in self.inputs)
 
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """The words of those inputs that are categories."""
+        return {field.name: field.categories for field in self.fields if field.dtype is DType.CATEGORY}
+
 
 def plan_view(view: FeatureView) -> PlannedView:
     """The lookup of one feature view."""
     return PlannedView(name=view.name, entity_keys=view.entity_keys, features=view.features)
 
 
-def plan_lookup(model: Model) -> LookupPlan:
-    """The lookup plan of a model."""
+def plan_lookup(model: Model, *, categories: Mapping[str, tuple[str, ...]] | None = None) -> LookupPlan:
+    """The lookup plan of a model.
+
+    Parameters
+    ----------
+    categories : mapping of input to words
+        What training found for each category.
+    """
+    words = categories or {}
     fields = {
-        f.name: PlannedField(name=f.name, dtype=f.dtype, required=f.required, default=f.default)
+        f.name: PlannedField(
+            name=f.name,
+            dtype=f.dtype,
+            required=f.required,
+            default=f.default,
+            categories=words.get(f.name, ()),
+        )
         for f in model.request_fields
     }
     for view in model.views:

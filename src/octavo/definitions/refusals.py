@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from octavo.definitions.derived import SQLSource
 from octavo.definitions.features import FeatureView
 from octavo.definitions.models import Model
+from octavo.definitions.types import DType
 from octavo.errors import InvalidDefinition
 
 
@@ -85,7 +86,8 @@ def _check_keys(model: Model) -> None:
     """An entity's key that is sent as a request field too is one value of one type."""
     fields = {field.name: field.dtype for field in model.request_fields}
     for entity in (entity for view in model.views for entity in view.entities):
-        if fields.get(entity.key, entity.dtype) is not entity.dtype:
+        sent = fields.get(entity.key, entity.dtype)
+        if (DType.STRING if sent is DType.CATEGORY else sent) is not entity.dtype:
             raise InvalidDefinition(
                 f"model {model.name!r}: request field {entity.key!r} is {fields[entity.key]}, and the key of "
                 f"entity {entity.name!r} is {entity.dtype}; declare both alike, or rename the field"

@@ -19,6 +19,8 @@ class DType(StrEnum):
     INT64 = "int64"
     BOOL = "bool"
     STRING = "string"
+    CATEGORY = "category"
+    """A string of a request that is an input of the model: one of the words that training knew. No type of a column."""
     TIMESTAMP = "timestamp"
     """An instant: microseconds, UTC. On the wire an RFC 3339 string with an offset."""
     VECTOR = "vector"
@@ -31,8 +33,19 @@ class DType(StrEnum):
         """Whether a model takes it as a number."""
         return self in (DType.FLOAT64, DType.INT64, DType.BOOL)
 
+    @property
+    def is_input(self) -> bool:
+        """Whether a request field of it is an input of the model."""
+        return self.is_numeric or self is DType.CATEGORY
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are strings."""
+        return self in (DType.STRING, DType.CATEGORY)
+
 
 Float64, Int64, Bool, String, Timestamp = DType.FLOAT64, DType.INT64, DType.BOOL, DType.STRING, DType.TIMESTAMP
+Category = DType.CATEGORY
 
 
 LONGEST_VECTOR = 4096
@@ -120,6 +133,11 @@ def schema_of(columns: Mapping[str, ColumnType], *, owner: str) -> Schema:
     """
     for name, dtype in columns.items():
         check_name(name, what=f"column of {owner}")
+        if dtype is DType.CATEGORY:
+            raise InvalidDefinition(
+                f"{owner}: column {name!r} is an oc.Category, which only a request field can be; declare the column as "
+                "oc.String, and the field by oc.request(name, oc.Category)"
+            )
         if not isinstance(dtype, ColumnType) or dtype in (DType.VECTOR, DType.LIST):
             raise InvalidDefinition(
                 f"{owner}: column {name!r} has type {dtype!r}; use one of oc.Float64, oc.Int64, oc.Bool, oc.String, "

@@ -65,11 +65,11 @@ def breaches_of_rows(
     matrix, stood_in : ndarray, shape (n_rows, n_inputs)
         The model's inputs, and where a default stands in.
     texts : callable
-        Counts the strings of a request field that is no input.
+        Counts the strings of a request field, also of one that is a category.
     """
     found: list[Breach] = []
     for name, expected in model.expectations.items():
-        if name in model.input_names:
+        if name in model.input_names and name not in model.category_names:
             place = model.input_names.index(name)
             absent = np.isnan(matrix[:, place]) | stood_in[:, place]
             found += breaches(name, expected, matrix[:, place], absent=absent)

@@ -33,6 +33,8 @@ class ModelInputs:
         What stands in for each of `names` where it is not known.
     above : float or None
         See `octavo.definitions.models.Label`.
+    categories : tuple of str
+        Those of `names` that are words.
     """
 
     model: str
@@ -41,6 +43,7 @@ class ModelInputs:
     functions: Mapping[str, str] = field(default_factory=dict)
     defaults: tuple[float | None, ...] = ()
     above: float | None = None
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +53,8 @@ class InputMatrix:
     Attributes
     ----------
     values : ndarray, shape (n_rows, n_inputs), float64
-        Rounded to the float32 that a predictor has; NaN where a value is missing or stale and nothing stands in.
+        Rounded to the float32 that a predictor has; NaN where a value is missing or stale and nothing stands in, and
+        in every column of a category: the places of words are known when all rows are.
     stood_in : ndarray, shape (n_rows, n_inputs), bool
         Where a default stands in.
     """
@@ -68,6 +72,7 @@ def inputs_of(model: Model) -> ModelInputs:
         functions={function.name: _digest(function) for function in model.on_demand},
         defaults=model.input_defaults,
         above=model.label.above,
+        categories=model.category_names,
     )
 
 
@@ -109,19 +114,24 @@ def matrix_of(known: pa.Table, inputs: ModelInputs, functions: tuple[OnDemand, .
     looked_up = {name: as_taken(array_of(known.column(name))) for name in taken}
     made = compute(in_order(functions), {**fields, **looked_up}, known.num_rows)
     computed: Mapping[str, npt.NDArray[Any]] = {**fields, **made}
-    values = np.empty((known.num_rows, len(inputs.names)), np.float64)
+    values = np.full((known.num_rows, len(inputs.names)), np.nan)
     for place, name in enumerate(inputs.names):
+        if name in inputs.categories:
+            continue
         values[:, place] = computed[name] if name in computed else array_of(known.column(name))
     stood_in = Defaults(inputs.defaults).fill(values)
     return InputMatrix(values=float32(values).astype(np.float64), stood_in=stood_in)
 
 
 def with_inputs(known: pa.Table, inputs: ModelInputs, matrix: InputMatrix, *, label: str) -> pa.Table:
-    """The rows with the label as it is learned, and a float64 column for each input behind what is none."""
+    """The rows with the label as it is learned, and behind what is no input a column for each: float64, or words."""
     columns = {name: known.column(name) for name in known.column_names if name not in inputs.names}
     truth = array_of(known.column(label))
     learned = truth if inputs.above is None else (truth > inputs.above).astype(np.float64)
-    named = {name: matrix.values[:, place] for place, name in enumerate(inputs.names)}
+    named = {
+        name: known.column(name) if name in inputs.categories else matrix.values[:, place]
+        for place, name in enumerate(inputs.names)
+    }
     return pa.table(columns | {label: learned} | named)
 
 

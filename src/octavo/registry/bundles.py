@@ -27,6 +27,7 @@ from octavo.training.reports import Report, decode_report
 
 MANIFEST = "bundle.json"
 ONNX, PLAN, GOLDEN, REPORT = "model/model.onnx", "plan.json", "golden.json", "report.json"
+FORMS = "serving.json"
 PROVENANCE, CARD, ENVIRONMENT = "provenance.json", "card.md", "environment.txt"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -71,11 +72,19 @@ class Golden:
         What the native model answered.
     tolerance : float
         Largest allowed difference; relative for expected values above 1 in size.
+    n_real : int
+        How many of the rows, the first ones, are real: held out from training, and spread over it.
     """
 
     rows: npt.NDArray[np.float32]
     expected: npt.NDArray[np.float64]
     tolerance: float
+    n_real: int = 16
+
+    @property
+    def reference(self) -> npt.NDArray[np.float32]:
+        """The real rows, shape (n_real, n_inputs)."""
+        return self.rows[: self.n_real]
 
     def check(self, outputs: npt.ArrayLike, *, model: str) -> None:
         """Compare outputs for `rows` with what is expected.
@@ -118,8 +127,12 @@ class Bundle:
 
     @property
     def onnx(self) -> Path:
-        """The compiled model: one float32 input, shape (n_rows, n_inputs); its first output has one float per row."""
+        """The compiled model, if there is one: one float32 input, shape (n_rows, n_inputs), one float per row."""
         return self.path / ONNX
+
+    def read(self, name: str) -> bytes:
+        """A file, by its name in the manifest."""
+        return _read(self.path, name)
 
     @property
     def code(self) -> Mapping[str, Path]:
@@ -140,6 +153,7 @@ class _GoldenDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     rows: list[list[float | str | None]]
     expected: list[float]
     tolerance: float
+    n_real: int = 16
 
 
 def fetch_bundle(artifacts: Artifacts, digest: str, *, into: Path) -> Bundle:
@@ -212,8 +226,8 @@ def decode_manifest(data: bytes, *, digest: str) -> BundleManifest:
     for name, entry in manifest.files.items():
         if not is_safe_name(name) or not _DIGEST.match(entry.digest):
             raise IntegrityError(f"bundle {digest} lists a file {name!r} with digest {entry.digest!r}: not acceptable")
-    missing = {ONNX, PLAN, GOLDEN, REPORT, PROVENANCE, CARD, ENVIRONMENT} - set(manifest.files)
-    if missing:
+    needed = {PLAN, GOLDEN, REPORT, PROVENANCE, CARD, ENVIRONMENT, *([] if FORMS in manifest.files else [ONNX])}
+    if missing := needed - set(manifest.files):
         raise IntegrityError(f"bundle {digest} lacks {sorted(missing)[0]}; pack it again")
     return manifest
 
@@ -231,7 +245,8 @@ def decode_golden(data: bytes) -> Golden:
         rows = np.array([[np.nan if v is None else float(v) for v in row] for row in document.rows], dtype=np.float32)
     except ValueError as error:
         raise IntegrityError(f"{GOLDEN}: rows differ in length or hold what is no number: {error}") from error
-    return Golden(rows=rows, expected=np.array(document.expected, dtype=np.float64), tolerance=document.tolerance)
+    expected = np.array(document.expected, dtype=np.float64)
+    return Golden(rows=rows, expected=expected, tolerance=document.tolerance, n_real=document.n_real)
 
 
 def is_safe_name(name: str) -> bool:

@@ -10,8 +10,9 @@ from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError, NotFound
-from octavo.registry.bundles import ONNX, PLAN, decode_manifest
-from octavo.registry.compiled import CompiledModel
+from octavo.features.categories import translated
+from octavo.registry.bundles import PLAN, decode_manifest
+from octavo.registry.served import open_judged
 from octavo.registry.versions import ModelVersion
 from octavo.stores.ports import Artifacts
 
@@ -52,7 +53,8 @@ def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task
         if reason := _reason(plan, rows, task=task):
             return Champion(version=version, predictions=None, why=f"version {version.version} {reason}")
         places = [rows.columns.index(name) for name in plan.inputs]
-        predictions = CompiledModel(artifacts.get(manifest.files[ONNX].digest)).predict(rows.X[:, places])
+        outputs = open_judged(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest))
+        predictions = outputs(_given(rows, places, plan))
     except (IntegrityError, NotFound, msgspec.MsgspecError) as error:
         return Champion(version=version, predictions=None, why=f"version {version.version} cannot be read ({error})")
     if not np.isfinite(predictions).all():
@@ -64,9 +66,22 @@ def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task
     return Champion(version=version, predictions=predictions, learned=int((rows.times < until).sum()))
 
 
+def _given(rows: Dataset, places: list[int], plan: LookupPlan) -> npt.NDArray[np.float32]:
+    """The rows as the version takes them, with the places of words in its own vocabularies."""
+    matrix = rows.X[:, places]
+    for column, name in enumerate(plan.inputs):
+        if name in plan.categories:
+            matrix[:, column] = translated(matrix[:, column], rows.categories[name], into=plan.categories[name])
+    with np.errstate(over="ignore"):
+        return matrix.astype(np.float32)
+
+
 def _reason(plan: LookupPlan, rows: Dataset, *, task: Task) -> str:
     """Why a plan does not fit rows; empty if it does."""
     if plan.task is not task:
         return f"is a {plan.task} model"
     lacking = [name for name in plan.inputs if name not in rows.columns]
+    others = [name for name in plan.inputs if (name in plan.categories) != (name in rows.categories)]
+    if others and not lacking:
+        return f"takes {', '.join(others)} as a {'category' if others[0] in plan.categories else 'number'}"
     return f"takes {', '.join(lacking)}, which these rows lack" if lacking else ""

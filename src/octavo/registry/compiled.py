@@ -17,15 +17,23 @@ class CompiledModel:
     ----------
     onnx : bytes
 
+    Attributes
+    ----------
+    width : int or None
+        How many columns it takes; None for any number.
+
     Raises
     ------
     IntegrityError
-        If the runtime cannot load it.
+        If the runtime cannot load it, or it takes several inputs.
     """
 
     def __init__(self, onnx: bytes) -> None:
-        self._session = open_session(onnx)
-        self._input = self._session.get_inputs()[0].name
+        self._session = open_session(onnx, what="its model")
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise IntegrityError(f"the compiled model takes {len(inputs)} inputs instead of one matrix")
+        self._input, self.width = inputs[0].name, inputs[0].shape[-1]
         self._output = self._session.get_outputs()[0].name
 
     def predict(self, matrix: npt.ArrayLike) -> Floats:
@@ -44,6 +52,8 @@ class CompiledModel:
         IntegrityError
             If the runtime fails, as for a matrix of another width.
         """
+        if isinstance(matrix, np.ndarray) and matrix.dtype == np.float32 and 0 < len(matrix) <= _BATCH_ROWS:
+            return self._run(matrix)
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(matrix, dtype=np.float32)
         parts = [self._run(rows[start : start + _BATCH_ROWS]) for start in range(0, len(rows), _BATCH_ROWS)]
@@ -54,5 +64,7 @@ class CompiledModel:
             (output,) = self._session.run([self._output], {self._input: rows})
         except Exception as error:  # the runtime's own exceptions share no base below it
             raise IntegrityError(f"the compiled model does not answer: {error}") from error
-        values: Floats = np.asarray(output, dtype=np.float64).reshape(-1)
+        if output.size != len(rows):
+            raise IntegrityError(f"the compiled model answers {output.shape} values for {len(rows)} rows")
+        values: Floats = output.reshape(-1).astype(np.float64)
         return values

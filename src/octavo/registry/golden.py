@@ -26,7 +26,12 @@ def choose_rows(trials: Sequence[Trial]) -> Floats:
 def encode_golden(golden: Golden) -> bytes:
     """The document that `octavo.registry.bundles.decode_golden` reads."""
     rows = [[_plain(value) for value in row] for row in golden.rows.tolist()]
-    document = {"rows": rows, "expected": golden.expected.tolist(), "tolerance": golden.tolerance}
+    document = {
+        "rows": rows,
+        "expected": golden.expected.tolist(),
+        "tolerance": golden.tolerance,
+        "n_real": golden.n_real,
+    }
     return msgspec.json.encode(document)
 
 

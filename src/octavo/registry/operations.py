@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from octavo.definitions.models import Model, Task
 from octavo.errors import NotFound
 from octavo.operations import Context, Operations
-from octavo.registry.bundles import CARD, ENVIRONMENT, PROVENANCE, decode_manifest
+from octavo.registry.bundles import CARD, ENVIRONMENT, FORMS, PROVENANCE, decode_manifest
+from octavo.registry.forms import Forms, decode_forms
 from octavo.registry.provenance import Provenance, decode_provenance
 from octavo.registry.versions import ModelVersion
 from octavo.training.reports import Report, decode_report
@@ -77,6 +78,8 @@ class VersionDetails:
     ----------
     format : str
         Of the native model.
+    forms : Forms
+        Which forms serve, and how long each took.
     size_bytes : int
         Of the whole bundle.
     files : dict of name to size in bytes
@@ -92,6 +95,7 @@ class VersionDetails:
     card: str
     environment: str
     format: str
+    forms: Forms
     size_bytes: int
     files: dict[str, int]
 
@@ -140,6 +144,7 @@ def show_version(request: ShowVersion, context: Context) -> VersionDetails:
         card=text(CARD),
         environment=text(ENVIRONMENT),
         format=manifest.format,
+        forms=decode_forms(artifacts.get(manifest.files[FORMS].digest) if FORMS in manifest.files else None),
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
         files={name: entry.size_bytes for name, entry in sorted(manifest.files.items())},
     )

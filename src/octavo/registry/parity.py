@@ -1,7 +1,7 @@
 """Whether a compiled model answers as the native one does: on real rows, and on rows made to tell them apart."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ TOLERANCE = 1e-4
 """Largest allowed difference; relative for answers above 1 in size."""
 
 _THRESHOLDS, _SEED = 2_000, 0
+_ROWS, _WORDS = 16, 500
+_UNSEEN = -1.0
 _BEYOND = 10.0
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -56,7 +58,9 @@ class Parity:
     refused: tuple[str, ...]
 
 
-def hard_trials(real: Floats, *, thresholds: Iterable[tuple[int, float]]) -> tuple[Trial, ...]:
+def hard_trials(
+    real: Floats, *, thresholds: Iterable[tuple[int, float]], categories: Mapping[int, int] | None = None
+) -> tuple[Trial, ...]:
     """Rows at which a careless compilation would go wrong.
 
     Parameters
@@ -64,20 +68,34 @@ def hard_trials(real: Floats, *, thresholds: Iterable[tuple[int, float]]) -> tup
     real : ndarray, shape (n_rows, n_inputs), at least one row
     thresholds : iterable of (column, value)
         At most 2,000 of them are tried, chosen at random but always the same.
+    categories : mapping of column to int
+        How many words each category has.
     """
+    words = categories or {}
+    numbers = [column for column in range(real.shape[1]) if column not in words]
     width, usual = real.shape[1], real[len(real) // 2]
     known = np.where(np.isfinite(real), real, 0.0)
     least, greatest = known.min(axis=0), known.max(axis=0)
     span = greatest - least
     beyond = [least, greatest, least - _BEYOND * span - 1, greatest + _BEYOND * span + 1]
-    return (
+    largest = [np.full(width, _LARGEST), np.full(width, -_LARGEST)]
+    trials = (
         _trial("every input missing", [np.full(width, np.nan)]),
-        _trial("one input missing", [_with(usual, column, np.nan) for column in range(width)]),
+        _trial("one input missing", [_with(usual, column, np.nan) for column in numbers]),
         _trial("one or all inputs zero", [np.zeros(width), *(_with(usual, column, 0.0) for column in range(width))]),
         _trial("inputs at and beyond the ends of what was held out", beyond),
-        _trial("the largest numbers", [np.full(width, _LARGEST), np.full(width, -_LARGEST)], may_overflow=True),
+        _trial("the largest numbers", largest, may_overflow=True),
         _trial("inputs on and beside thresholds", _beside_thresholds(real, thresholds)),
     )
+    if not words:
+        return trials
+    of_words = (
+        _trial("a category never seen", [_with(row, column, _UNSEEN) for column in words for row in real[:_ROWS]]),
+        _trial("a category missing", [_with(row, column, np.nan) for column in words for row in real[:_ROWS]]),
+        _trial("any word", _with_each_word(real, words)),
+    )
+    kept = (replace(trial, rows=_among_words(trial.rows, usual, words)) for trial in trials if len(trial.rows))
+    return (*kept, *of_words)
 
 
 def prove_parity(
@@ -124,6 +142,26 @@ def _largest_difference(trial: Trial, expected: Floats, answered: Floats) -> flo
             "estimator, such as LightGBM's, or one without the step that its compilation gets wrong"
         )
     return float(shares[row])
+
+
+def _with_each_word(real: Floats, words: Mapping[int, int]) -> list[Floats]:
+    """Real rows with another word; of many words some, spread over all."""
+    random = np.random.default_rng(_SEED)
+    return [
+        _with(real[random.integers(len(real))], column, float(place))
+        for column, n_words in words.items()
+        for place in np.unique(np.linspace(0, n_words - 1, min(_WORDS, n_words)).astype(np.intp))
+    ]
+
+
+def _among_words(rows: Floats, usual: Floats, words: Mapping[int, int]) -> Floats:
+    """The rows with the usual word where there is no place of one."""
+    settled = rows.copy()
+    for column, n_words in words.items():
+        places = settled[:, column]
+        is_place = np.isnan(places) | ((places >= _UNSEEN) & (places < n_words) & (places == np.floor(places)))
+        settled[:, column] = np.where(is_place, places, usual[column])
+    return settled
 
 
 def _trial(kind: str, rows: Sequence[Floats], *, may_overflow: bool = False) -> Trial:

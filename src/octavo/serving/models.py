@@ -1,17 +1,16 @@
-"""A bundle made ready to answer: its ONNX model in memory, its own code loaded, its golden rows replayed."""
+"""A bundle made ready to answer: its model in memory, its own code loaded, its golden rows replayed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from octavo.definitions.features import OnDemand
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.registry.bundles import Bundle
+from octavo.registry.served import ServedModel, open_served
 from octavo.serving.code import load_functions
-from octavo.training.onnx import open_session
 
 _WARM_ROWS = (1, 256)
 
@@ -26,15 +25,18 @@ class LoadedModel:
         In the order of the plan, from the code that travels in the bundle.
     recipe : tuple
         Equal for bundles that turn a request into the same row.
+    served : ServedModel
+        The model itself, in each form that the bundle says.
+    reference : ndarray, shape (n_rows, n_inputs), float32
+        Real rows, held out from training: what is ordinary.
     """
 
     digest: str
     plan: LookupPlan
     functions: tuple[OnDemand, ...]
     recipe: tuple[object, ...]
-    session: onnxruntime.InferenceSession
-    input: str
-    output: str
+    served: ServedModel
+    reference: npt.NDArray[np.float32]
 
     def run(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Predict.
@@ -53,13 +55,9 @@ class LoadedModel:
             If the runtime fails or answers in another shape.
         """
         try:
-            (output,) = self.session.run([self.output], {self.input: matrix})
-        except Exception as error:  # the runtime's own exceptions share no base below it
+            return self.served.predict(matrix)
+        except Exception as error:  # runtimes fail in any way; their exceptions share no base below it
             raise PredictionFailed(f"model {self.plan.model!r} ({self.digest[:19]}) failed: {error}") from error
-        if output.size != len(matrix):
-            raise PredictionFailed(f"model {self.plan.model!r} ({self.digest[:19]}) answered {output.shape} values")
-        values: npt.NDArray[np.float64] = output.reshape(-1).astype(np.float64)
-        return values
 
 
 def load_model(bundle: Bundle) -> LoadedModel:
@@ -69,25 +67,32 @@ def load_model(bundle: Bundle) -> LoadedModel:
     ------
     IntegrityError
         If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when
-        it was packed.
+        it was packed, in any form that serves.
     """
-    session = open_session(bundle.onnx.read_bytes(), what=f"bundle {bundle.digest}: its model")
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or inputs[0].shape[-1] not in (len(bundle.plan.inputs), None):
-        raise IntegrityError(
-            f"bundle {bundle.digest}: its model takes no single matrix of the {len(bundle.plan.inputs)} planned inputs"
-        )
+    served = _served(bundle)
     functions, code = load_functions(bundle)
     model = LoadedModel(
         digest=bundle.digest,
         plan=bundle.plan,
         functions=functions,
         recipe=(bundle.plan.inputs, bundle.plan.fields, bundle.plan.views, bundle.plan.functions, code),
-        session=session,
-        input=inputs[0].name,
-        output=outputs[0].name,
+        served=served,
+        reference=bundle.golden.reference,
     )
-    bundle.golden.check(model.run(bundle.golden.rows), model=f"{bundle.plan.model} ({bundle.digest[:19]})")
+    for form, outputs in served.by_form.items():
+        bundle.golden.check(outputs(bundle.golden.rows), model=f"{bundle.plan.model} ({bundle.digest[:19]}) as {form}")
     for rows in _WARM_ROWS:
         model.run(np.zeros((rows, len(bundle.plan.inputs)), dtype=np.float32))
     return model
+
+
+def _served(bundle: Bundle) -> ServedModel:
+    try:
+        served = open_served(bundle.manifest, bundle.plan, read=bundle.read)
+    except IntegrityError as error:
+        raise IntegrityError(f"bundle {bundle.digest}: {error.message}") from error
+    if served.width not in (len(bundle.plan.inputs), None):
+        raise IntegrityError(
+            f"bundle {bundle.digest}: its model takes no single matrix of the {len(bundle.plan.inputs)} planned inputs"
+        )
+    return served

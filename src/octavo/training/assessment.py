@@ -16,8 +16,9 @@ from octavo.features.datasets.training_sets import TrainingSet
 from octavo.training.baselines import evaluate_baselines
 from octavo.training.estimators import predict
 from octavo.training.evaluation import evaluate, metric
+from octavo.training.frames import words_of
 from octavo.training.importance import permutation_importance
-from octavo.training.profiling import calibration, profile
+from octavo.training.profiling import calibration, profile, profile_of_category
 from octavo.training.reports import DataWindow, Interval, Profile, Report
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +53,8 @@ def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[st
     TrainingFailed
         If the estimator cannot predict, or a metric is undefined for the held-out rows.
     """
-    outputs = partial(predict, estimator, task=model.task)
+    words = words_of(data.train.columns, data.train.categories)
+    outputs = partial(predict, estimator, task=model.task, words=words)
     predictions = outputs(data.holdout.X)
     judged, baselines = _judge(model, data, metrics=metrics, predictions=predictions)
     importance = permutation_importance(
@@ -82,7 +84,8 @@ def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[st
 
 def _profile(data: TrainingSet, name: str, place: int) -> Profile:
     stood_in = data.stood_in.get(name)
-    described = profile(data.train.X[:, place])
+    column, words = data.train.X[:, place], data.train.categories.get(name)
+    described = profile(column) if words is None else profile_of_category(column, words)
     return described if stood_in is None else replace(described, defaulted=float(stood_in.mean()))
 
 

@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 from octavo.definitions.models import Task
 from octavo.errors import OctavoError, TrainingFailed
+from octavo.training.frames import NO_CATEGORY, Words
 
 Floats = npt.NDArray[np.float64]
 
 
-def predict(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
+def predict(estimator: Any, matrix: Floats, *, task: Task, words: Words | None = None) -> Floats:
     """Predictions of a fitted estimator.
 
     Parameters
@@ -20,6 +21,8 @@ def predict(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
         With ``predict``; for a binary model with ``predict_proba`` of two classes, or with a ``predict`` that answers
         probabilities (a LightGBM ``Booster``).
     matrix : ndarray, shape (n_rows, n_inputs), float64
+    words : Words or None
+        Which columns are categories; with any, the estimator is given a frame.
 
     Returns
     -------
@@ -32,7 +35,8 @@ def predict(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
         If the estimator cannot answer so, or raises.
     """
     try:
-        values = _answers(estimator, matrix, task=task)
+        rows = matrix if words is None else _frame(estimator, matrix, words)
+        values = _answers(estimator, rows, task=task)
     except OctavoError:
         raise
     except Exception as error:  # a user's estimator may fail in any way; this is a process boundary
@@ -86,7 +90,17 @@ def _are_zero_and_one(classes: Any) -> bool:
         return False
 
 
-def _answers(estimator: Any, matrix: Floats, *, task: Task) -> Floats:
+def _frame(estimator: Any, matrix: Floats, words: Words) -> Any:
+    """A frame as its library takes it: to some a word that training did not have is a missing value."""
+    library = type(estimator).__module__.partition(".")[0]
+    return words.frame(
+        matrix,
+        unseen_is_missing=library in ("lightgbm", "xgboost"),
+        missing=NO_CATEGORY if library == "catboost" else None,
+    )
+
+
+def _answers(estimator: Any, rows: Any, *, task: Task) -> Floats:
     if task is Task.BINARY and hasattr(estimator, "predict_proba"):
-        return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)[:, -1]
-    return np.asarray(estimator.predict(matrix), dtype=np.float64)
+        return np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, -1]
+    return np.asarray(estimator.predict(rows), dtype=np.float64)

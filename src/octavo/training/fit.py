@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.definitions.datasets import Dataset
-from octavo.definitions.models import Model
+from octavo.definitions.models import Model, Task
 from octavo.errors import NotFound, OctavoError, TrainingFailed
 from octavo.features.datasets.snapshots import record_dataset
 from octavo.features.datasets.training_sets import TrainingSet, build_training_set
@@ -20,9 +20,12 @@ from octavo.identifiers import new_id
 from octavo.operations import Context
 from octavo.training.assessment import assess, metrics_of
 from octavo.training.estimators import check
+from octavo.training.frames import words_of
 from octavo.training.onnx import as_estimator
+from octavo.training.origins import ImportedModel, Origin
 from octavo.training.reports import Report
 from octavo.training.runs import Run, RunStatus
+from octavo.training.torch import TorchEstimator, is_module
 
 Floats = npt.NDArray[np.float64]
 TRAINED = 0.7
@@ -43,6 +46,8 @@ class TrainedModel:
         As the user's function returned it.
     predictions : ndarray, shape (n_holdout,), float64
         For the held-out rows.
+    origin : Origin or None
+        Where it was fitted, if it was not here.
     """
 
     run: Run
@@ -51,10 +56,31 @@ class TrainedModel:
     training_set: TrainingSet
     predictions: Floats
     report: Report
+    origin: Origin | None = None
+
+    @property
+    def learned_until(self) -> datetime:
+        """All that it learned from was known before this moment, or before it was made, if that was elsewhere."""
+        data = self.training_set
+        if self.origin is None:
+            return data.holdout_from
+        return max(data.holdout_from, min(self.origin.made_at or data.as_of, data.as_of))
+
+    @property
+    def seen(self) -> int:
+        """How many held-out rows it may have learned from, as they are older than the model."""
+        until = np.datetime64(self.learned_until.replace(tzinfo=None), "us")
+        return int((self.training_set.holdout.times < until).sum())
 
 
 def train(
-    context: Context, model: Model, *, as_of: datetime, trigger: str = "user", run: Run | None = None
+    context: Context,
+    model: Model,
+    *,
+    as_of: datetime,
+    trigger: str = "user",
+    run: Run | None = None,
+    imported: ImportedModel | None = None,
 ) -> TrainedModel:
     """Train a model on what was known before a moment.
 
@@ -66,6 +92,8 @@ def train(
         What started it, for the record.
     run : Run or None
         A run that is recorded already, as requested or as interrupted, and is done now.
+    imported : ImportedModel or None
+        What was fitted elsewhere, to be judged as if the model's function had returned it.
 
     Raises
     ------
@@ -77,7 +105,7 @@ def train(
     begun = _begin(context, model, as_of=as_of, trigger=trigger, run=run)
     started = time.perf_counter()
     try:
-        trained = _train(context, model, run=begun)
+        trained = _train(context, model, run=begun, imported=imported)
     except BaseException as error:  # also an interruption: a run never stays open because its process was told to stop
         _record(context, _ended(context, begun, RunStatus.FAILED, started=started, error=_message(error)))
         raise
@@ -102,18 +130,25 @@ def _begin(context: Context, model: Model, *, as_of: datetime, trigger: str, run
     return begun
 
 
-def _train(context: Context, model: Model, *, run: Run) -> TrainedModel:
+def _train(context: Context, model: Model, *, run: Run, imported: ImportedModel | None) -> TrainedModel:
     metrics = metrics_of(model)
     context.progress(0.0, "building the training set")
     data = _training_set(context, model, run=run)
-    context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
-    estimator = _fit(model, data.train)
+    if imported is None:
+        context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
+    estimator = _fit(model, data.train) if imported is None else _taken_over(imported, task=model.task)
     context.progress(0.6, f"evaluating on {len(data.holdout):,} held-out rows")
     report, predictions = assess(model, data, estimator=estimator, metrics=metrics)
     run = replace(run, rows=len(data.train) + len(data.holdout), dataset=data.digest)
     context.progress(TRAINED, f"{model.name} trained")
     return TrainedModel(
-        run=run, model=model, estimator=estimator, training_set=data, predictions=predictions, report=report
+        run=run,
+        model=model,
+        estimator=estimator,
+        training_set=data,
+        predictions=predictions,
+        report=report,
+        origin=None if imported is None else imported.origin,
     )
 
 
@@ -141,9 +176,11 @@ def _check_rows(model: Model, data: TrainingSet) -> None:
 
 
 def _fit(model: Model, data: Dataset) -> Any:
-    given = replace(data, X=data.X.copy(), y=data.y.copy(), times=data.times.copy())  # it may change what it is given
+    words, rows = words_of(data.columns, data.categories), data.X.copy()  # it may change what it is given
+    frame = rows if words is None else words.frame(rows, unseen_is_missing=False)
+    given = replace(data, X=frame, y=data.y.copy(), times=data.times.copy())
     try:
-        estimator = as_estimator(model.train(given))
+        estimator = _as_estimator(model.train(given), n_inputs=data.X.shape[1])
     except OctavoError:
         raise
     except Exception as error:  # a user's function may fail in any way; this is a process boundary
@@ -152,6 +189,16 @@ def _fit(model: Model, data: Dataset) -> Any:
         ) from error
     check(estimator, task=model.task)
     return estimator
+
+
+def _taken_over(imported: ImportedModel, *, task: Task) -> Any:
+    check(imported.estimator, task=task)
+    return imported.estimator
+
+
+def _as_estimator(returned: Any, *, n_inputs: int) -> Any:
+    """What a training function returned, as an estimator."""
+    return TorchEstimator.of_module(returned, n_inputs=n_inputs) if is_module(returned) else as_estimator(returned)
 
 
 def _last_lines(error: Exception) -> str:

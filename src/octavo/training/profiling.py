@@ -1,5 +1,8 @@
 """Profiles of columns, and the calibration curve of predictions."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,6 +10,7 @@ from octavo.training.reports import CurvePoint, Interval, Profile
 
 Floats = npt.NDArray[np.float64]
 _BINS, _MOST_COMMON = 10, 4
+_WORDS = 20
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -35,6 +39,37 @@ def profile(values: npt.ArrayLike) -> Profile:
         low=float(present.min()),
         high=float(present.max()),
     )
+
+
+def profile_of_category(places: npt.ArrayLike, vocabulary: Sequence[str]) -> Profile:
+    """The distribution of a category: a bin for what training did not know, and one for each word.
+
+    Of more than forty words the twenty most common have a bin each, and those between two of them share one.
+
+    Parameters
+    ----------
+    places : array-like, shape (n_rows,); of words in the vocabulary, -1 for any other word, NaN for none
+    """
+    column = np.asarray(places, dtype=np.float64)
+    present = column[~np.isnan(column)]
+    counts = np.bincount(present[present >= 0].astype(np.intp), minlength=len(vocabulary))
+    starts = list(range(len(vocabulary))) if len(vocabulary) <= 2 * _WORDS else _starts(counts)
+    within = np.bincount(np.searchsorted(starts, present, side="right"), minlength=len(starts) + 1)
+    bins = [vocabulary[start:end] for start, end in pairwise([*starts, len(vocabulary)])]
+    return Profile(
+        edges=tuple(map(float, starts)),
+        shares=tuple((within / max(len(present), 1)).tolist()),
+        missing=1 - len(present) / len(column) if len(column) else 1.0,
+        mean=None,
+        std=None,
+        words=("any other", *(words[0] if len(words) == 1 else f"{words[0]} to {words[-1]}" for words in bins)),
+    )
+
+
+def _starts(counts: npt.NDArray[np.intp]) -> list[int]:
+    """Where bins begin if the most common words have one each."""
+    common = np.argsort(-counts, kind="stable")[:_WORDS].tolist()
+    return sorted({0, *common, *(place + 1 for place in common if place + 1 < len(counts))})
 
 
 def _edges(present: Floats) -> Floats:

@@ -32,8 +32,9 @@ class Profile:
     Attributes
     ----------
     edges : tuple of float
-        Inner edges of the bins, ascending, at most nine. Bin 0 lies below the first; bin i is [edges[i-1], edges[i]);
-        the last one starts at the last edge. Each is a float32, so that an input falls into the same bin everywhere.
+        Inner edges of the bins, ascending; at most nine of numbers. Bin 0 lies below the first; bin i is
+        [edges[i-1], edges[i]); the last one starts at the last edge. Each is a float32, so that an input falls into the
+        same bin everywhere.
     shares : tuple of float
         Share of each bin among the values that are present: one more than edges, summing to 1; 0 if none is present.
     missing : float
@@ -41,7 +42,9 @@ class Profile:
     defaulted : float
         Share of all rows in which a default stands in; it is binned as the value that the model is given.
     mean, std, low, high : float or None
-        Of the values that are present; None if none is.
+        Of the values that are present; None if none is, and of a category.
+    words : tuple of str
+        Of a category, what is in each bin; the first holds every word that training did not know. Empty for numbers.
     """
 
     edges: tuple[float, ...]
@@ -52,6 +55,7 @@ class Profile:
     low: float | None = None
     high: float | None = None
     defaulted: float = 0.0
+    words: tuple[str, ...] = ()
 
     @property
     def absent(self) -> float:
@@ -67,7 +71,8 @@ class Profile:
         missing : int
             How many are NaN.
         """
-        array = np.asarray(values, dtype=np.float64)
+        largest = np.finfo(np.float32).max  # an infinity counts as this, also when a profile is made
+        array = np.clip(np.asarray(values, dtype=np.float64), -largest, largest)
         present = array[~np.isnan(array)]
         bins = np.searchsorted(self.edges, present, side="right")
         return np.bincount(bins, minlength=len(self.shares)).astype(np.int64), len(array) - len(present)

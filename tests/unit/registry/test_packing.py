@@ -1,6 +1,8 @@
 """What a trained model becomes: files under one digest that say everything about it."""
 
 from dataclasses import replace
+from functools import partial
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import octavo as oc
 from octavo.definitions.plans import plan_lookup
 from octavo.errors import TrainingFailed
 from octavo.registry.bundles import Bundle, decode_manifest, fetch_bundle
+from octavo.registry.forms import Form, decode_forms
 from octavo.registry.packing import Packed, pack
 from octavo.registry.provenance import Provenance, decode_provenance
 from octavo.training.fit import TrainedModel, train
@@ -84,11 +87,15 @@ def test_the_report_is_kept_under_its_own_digest_too(workshop: Workshop) -> None
 
 def test_packing_the_same_again_gives_the_same_digest(workshop: Workshop) -> None:
     trained = trained_in(workshop)
-    assert pack(workshop.context, trained).digest == pack(workshop.context, trained).digest
+    first, again = (pack(workshop.context, trained, timer=partial(next, count())) for _ in range(2))
+    assert first.digest == again.digest
 
 
 def test_training_again_on_the_same_data_changes_only_what_names_the_run(workshop: Workshop) -> None:
-    first, again = (opened(workshop, pack(workshop.context, trained_in(workshop))).manifest.files for _ in range(2))
+    first, again = (
+        opened(workshop, pack(workshop.context, trained_in(workshop), timer=partial(next, count()))).manifest.files
+        for _ in range(2)
+    )
     assert {name for name in first if first[name] != again[name]} == {"provenance.json", "card.md"}
 
 
@@ -129,10 +136,25 @@ def test_an_estimator_that_takes_no_missing_value_is_packed_and_the_card_says_so
     assert not np.isnan(bundle.golden.rows).any()
 
 
-def test_a_model_that_is_compiled_wrongly_is_not_packed(tmp_path: Path) -> None:
+def test_a_model_that_is_compiled_wrongly_is_served_by_its_own_library(tmp_path: Path) -> None:
     workshop = open_workshop(tmp_path, declare(imputed))
-    with pytest.raises(TrainingFailed, match="is not the model that was trained"):
-        pack(workshop.context, trained_in(workshop))
+    trained = trained_in(workshop)
+    packed = pack(workshop.context, trained)
+    bundle = opened(workshop, packed)
+    forms = decode_forms(bundle.read("serving.json"))
+    assert "model/model.onnx" not in bundle.manifest.files
+    assert forms.used == (Form.NATIVE,)
+    assert "is not the model that was trained" in forms.uncompiled
+    assert packed.predictions == pytest.approx(trained.predictions)
+
+
+@pytest.mark.parametrize(("native_s", "used"), [(2, (Form.COMPILED,)), (0.5, (Form.NATIVE,))])
+def test_the_form_that_measured_faster_serves(workshop: Workshop, native_s: float, used: tuple[Form, ...]) -> None:
+    batches, calls = 4, 3
+    ticks = [1.0] * batches * calls + [native_s] * batches * calls
+    times = accumulate(step for took in ticks for step in (0.0, took))
+    packed = pack(workshop.context, trained_in(workshop), timer=partial(next, times))
+    assert decode_forms(opened(workshop, packed).read("serving.json")).used == used
 
 
 def test_a_model_that_answers_a_row_by_its_neighbours_is_not_packed(tmp_path: Path) -> None:

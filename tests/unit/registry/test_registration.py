@@ -84,10 +84,10 @@ def test_runs_that_are_registered_at_once_get_numbers_of_their_own(workshop: Wor
 
 def test_a_run_that_was_packed_before_a_crash_makes_one_version_after_it(workshop: Workshop) -> None:
     trained = train(workshop.context, workshop.model, as_of=workshop.now)
-    before = pack(workshop.context, trained)
+    pack(workshop.context, trained)
     version = register(workshop.context, trained, champion=None)
     assert version.version == 1
-    assert version.digest == before.digest
+    assert verify_version(workshop.context, version) == ""
 
 
 def test_progress_of_a_training_and_its_registration_only_rises(workshop: Workshop) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.libraries import needed
 from tests.serving.predictors import PATH, Bench, make_bench
 from tests.workshop import declare, open_workshop
 
@@ -51,6 +52,18 @@ def onnx(train: oc.Dataset) -> Any:
     from skl2onnx import to_onnx
 
     return to_onnx(sklearn(train), train.X[:1].astype(np.float32), target_opset=18)
+
+
+def pytorch(train: oc.Dataset) -> Any:
+    torch = needed("torch")
+
+    class Filled(torch.nn.Module):
+        def forward(self, rows: Any) -> Any:
+            return torch.nan_to_num(rows)
+
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(train.X.shape[1], 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)]
+    return torch.nn.Sequential(Filled(), *layers)
 
 
 def boosted_chances(train: oc.Dataset) -> Any:
@@ -100,7 +113,7 @@ def served(model: Model, folder: Path) -> tuple[TrainedModel, Bench]:
     return trained, bench
 
 
-@pytest.mark.parametrize("function", [lightgbm, xgboost, catboost, sklearn, onnx])
+@pytest.mark.parametrize("function", [lightgbm, xgboost, catboost, sklearn, onnx, pytorch])
 def test_a_model_of_each_format_is_trained_packed_and_served(
     function: Callable[[oc.Dataset], Any], tmp_path: Path
 ) -> None:

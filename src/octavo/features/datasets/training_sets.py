@@ -1,7 +1,7 @@
 """Labelled rows with their features as they were known at each decision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from octavo.clock import to_micros
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model
+from octavo.features.categories import places_of, vocabulary_of
 from octavo.features.datasets.making import DatasetSlice, MadeDataset, make_dataset, pin_tables
 from octavo.features.datasets.recipes import DECIDED, KNOWN, LABEL, recipe_of_labels
 from octavo.features.expectations import Breach, breaches_of_rows
@@ -86,11 +87,12 @@ def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> Trai
     matrices = [piece.matrix for piece in slices if piece.matrix is not None]
     times, known, labels = (array_of(rows.column(name)) for name in (DECIDED, KNOWN, LABEL))
     matrix = np.concatenate([matrix.values for matrix in matrices])
-    whole = Dataset(columns=model.input_names, X=matrix, y=labels, times=times)
     holdout_from = as_of - timedelta(seconds=model.holdout_s)
     border = np.datetime64(to_micros(holdout_from), "us")
     trained, held_out = (times < border) & (known < border), times >= border
     stood_in = np.concatenate([matrix.stood_in for matrix in matrices])[trained]
+    categories = _put_categories(model, rows, into=matrix, trained=trained)
+    whole = Dataset(columns=model.input_names, X=matrix, y=labels, times=times, categories=categories)
     train = _where(whole, trained)
     return TrainingSet(
         train=train,
@@ -106,9 +108,21 @@ def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> Trai
     )
 
 
+def _put_categories(
+    model: Model, rows: pa.Table, *, into: npt.NDArray[np.float64], trained: npt.NDArray[np.bool_]
+) -> dict[str, tuple[str, ...]]:
+    """Put the places of words into the matrix; returns the vocabulary of each category."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in model.category_names:
+        words = rows.column(name)
+        found[name] = vocabulary_of(words.filter(pa.array(trained)), name=name, expected=model.expectations.get(name))
+        into[:, model.input_names.index(name)] = places_of(words, found[name])
+    return found
+
+
 def _counts(texts: pa.ChunkedArray) -> dict[str | None, int]:
     return {each["values"]: each["counts"] for each in pc.value_counts(texts).to_pylist()}
 
 
 def _where(dataset: Dataset, chosen: npt.NDArray[np.bool_]) -> Dataset:
-    return Dataset(columns=dataset.columns, X=dataset.X[chosen], y=dataset.y[chosen], times=dataset.times[chosen])
+    return replace(dataset, X=dataset.X[chosen], y=dataset.y[chosen], times=dataset.times[chosen])

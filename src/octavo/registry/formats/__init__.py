@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.definitions.models import Task
+from octavo.training.frames import Words
 
 Floats = npt.NDArray[np.float64]
-Outputs = Callable[[Floats], Floats]
+Outputs = Callable[[npt.NDArray[Any]], Floats]
 
 
 class Format(Protocol):
@@ -18,6 +19,10 @@ class Format(Protocol):
     @property
     def name(self) -> str:
         """As it stands in bundles."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether a predictor may answer by the library itself, from the files that `save` kept."""
 
     def matches(self, estimator: Any) -> bool:
         """Whether an estimator is of this library."""
@@ -31,16 +36,25 @@ class Format(Protocol):
             If part of the model is code.
         """
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs:
-        """The model that `save` kept, ready to predict as its estimator does.
+    def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
+        """The model that `save` kept, ready to predict as its estimator does, on one thread.
+
+        It takes a matrix of float32 or float64, shape (n_rows, n_inputs).
+
+        Parameters
+        ----------
+        words : Words or None
+            Which columns are categories.
 
         Raises
         ------
         IntegrityError
             If the files cannot be read, or hold what is not trusted.
+        MissingExtra
+            If the library is not installed.
         """
 
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task, words: Words | None = None) -> bytes:
         """Compile: one input, float32, shape (n_rows, n_inputs); one output, float32, with one number per row.
 
         Raises

@@ -12,8 +12,10 @@ import numpy as np
 
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
-from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats import Outputs
+from octavo.registry.formats.lightgbm_direct import DirectBooster
 from octavo.registry.formats.trees import TreeEnsemble, compile_trees, float32_below
+from octavo.training.frames import Words
 
 _FILE = "model.txt"
 _ZERO = float(np.float32(1e-35))
@@ -28,6 +30,7 @@ class LightGBM:
     """``LGBMRegressor``, ``LGBMClassifier`` of two classes, and ``Booster``."""
 
     name = "lightgbm"
+    serves = True
 
     def matches(self, estimator: Any) -> bool:
         return any(kind.__module__.partition(".")[0] == "lightgbm" for kind in type(estimator).__mro__)
@@ -35,19 +38,17 @@ class LightGBM:
     def save(self, estimator: Any) -> dict[str, bytes]:
         return {_FILE: str(_booster(estimator).model_to_string()).encode()}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs:
+    def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
         try:
             from lightgbm import Booster
         except ImportError as error:
             raise MissingExtra("lightgbm", "reading a LightGBM model") from error
         booster = Booster(model_str=files[_FILE].decode())
+        _check_words(booster, words)
+        return DirectBooster(booster).predict
 
-        def outputs(rows: Floats) -> Floats:
-            return np.asarray(booster.predict(rows), dtype=np.float64)
-
-        return outputs
-
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task, words: Words | None = None) -> bytes:
+        _check_words(_booster(estimator), words)
         model = _booster(estimator).dump_model()
         if model["num_tree_per_iteration"] != 1:
             raise TrainingFailed("a LightGBM model of several classes cannot be compiled; the label has two")
@@ -57,6 +58,7 @@ class LightGBM:
         for tree in trees:
             ensemble.begin_tree()
             _add(ensemble, tree["tree_structure"], share=share)
+        ensemble.truncated -= set(words.by_place if words else ())  # a place has no fraction
         transform, scale = _transform(str(model.get("objective", "")))
         return compile_trees(ensemble, n_inputs=n_inputs, transform=transform, extra="lightgbm", scale=scale)
 
@@ -68,6 +70,20 @@ class LightGBM:
                     yield from ((column, category) for category in _categories(node))
                 else:
                     yield column, _threshold(node)
+
+
+def _check_words(booster: Any, words: Words | None) -> None:
+    """Refuse a model that gives other numbers to words than `words` does."""
+    if words is None:
+        return
+    learned = booster.pandas_categorical or []
+    if [tuple(one) for one in learned] != [
+        words.categories[name] for name in words.columns if name in words.categories
+    ]:
+        raise TrainingFailed(
+            "LightGBM was given other categories than those of X; hand on each category of X, as it is, or none: "
+            "fit(train.X, train.y)"
+        )
 
 
 def _booster(estimator: Any) -> Any:
@@ -120,11 +136,10 @@ def _categories(node: dict[str, Any]) -> list[float]:
 def _add_categories(ensemble: TreeEnsemble, node: dict[str, Any], *, column: int, share: float) -> int:
     """A set of categories becomes a chain of equalities whose true branches meet in one node."""
     ensemble.truncated.add(column)
-    chain = [ensemble.equals(column, category) for category in _categories(node)]
+    chain = ensemble.one_of(column, _categories(node))
     true = _add(ensemble, node["left_child"], share=share)
     false = _add(ensemble, node["right_child"], share=share)
-    for place, following in zip(chain, [*chain[1:], false], strict=True):
-        ensemble.branch(place, true=true, false=following)
+    ensemble.branch_all(chain, true=true, false=false)
     return chain[0]
 
 

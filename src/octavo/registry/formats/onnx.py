@@ -6,6 +6,7 @@ from typing import Any
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError, TrainingFailed
 from octavo.registry.formats import Outputs
+from octavo.training.frames import Words
 from octavo.training.onnx import OnnxEstimator
 
 _FILE, _ANSWER = "given.onnx", "octavo_answer"
@@ -16,6 +17,7 @@ class Onnx:
     """Any ``onnx.ModelProto`` that the runtime knows all operators of."""
 
     name = "onnx"
+    serves = False
 
     def matches(self, estimator: Any) -> bool:
         return isinstance(estimator, OnnxEstimator)
@@ -24,13 +26,17 @@ class Onnx:
         _parsed(estimator)
         return {_FILE: estimator.onnx}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs:
+    def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
         try:
             return OnnxEstimator(files[_FILE]).predict
         except TrainingFailed as error:
             raise IntegrityError(error.message) from error
 
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task, words: Words | None = None) -> bytes:
+        if words is not None:
+            raise TrainingFailed(
+                "a model given as ONNX takes numbers alone; make numbers of its categories in on-demand features"
+            )
         model = _parsed(estimator)
         _check_width(model, n_inputs=n_inputs)
         _leave_one_column(model)
@@ -48,7 +54,7 @@ def check_self_contained(model: Any) -> None:
     TrainingFailed
         If it does.
     """
-    if any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(model.graph)):
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in tensors(model.graph)):
         raise TrainingFailed(
             "the ONNX model keeps its weights in other files; save it with save_as_external_data=False"
         )
@@ -62,14 +68,14 @@ def _parsed(estimator: Any) -> Any:
     return model
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
+def tensors(graph: Any) -> Iterator[Any]:
     """All constants of a graph and of those within its nodes."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
+                yield from tensors(inner)
 
 
 def _check_width(model: Any, *, n_inputs: int) -> None:

@@ -4,13 +4,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.sklearn_columns import preparation_of
 from octavo.registry.formats.sklearn_files import dump, load
-from octavo.registry.formats.sklearn_trees import compile_sklearn_trees, is_of_trees, split_thresholds
+from octavo.registry.formats.sklearn_prepared import compile_behind, compile_linear, is_linear
+from octavo.registry.formats.sklearn_trees import (
+    compile_prepared_trees,
+    compile_sklearn_trees,
+    is_of_trees,
+    split_thresholds,
+)
 from octavo.registry.formats.trees import INPUT, OUTPUT
+from octavo.training.frames import Words
 
 _FILE = "model.skops"
 _REASON = 300
@@ -21,6 +30,7 @@ class ScikitLearn:
     """Regressors, and classifiers of two classes; pipelines too."""
 
     name = "sklearn"
+    serves = True
 
     def matches(self, estimator: Any) -> bool:
         return type(estimator).__module__.partition(".")[0] == "sklearn"
@@ -28,41 +38,68 @@ class ScikitLearn:
     def save(self, estimator: Any) -> dict[str, bytes]:
         return {_FILE: dump(estimator)}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs:
+    def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
         estimator = load(files[_FILE])
 
-        def outputs(rows: Floats) -> Floats:
+        def outputs(matrix: npt.NDArray[Any]) -> Floats:
+            exact = matrix.astype(np.float64)
+            rows = exact if words is None else words.frame(exact, unseen_is_missing=False)
             if hasattr(estimator, "predict_proba"):
                 return np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, 1]
             return np.asarray(estimator.predict(rows), dtype=np.float64).reshape(-1)
 
         return outputs
 
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task, words: Words | None = None) -> bytes:
+        if words is not None:
+            return _compile_words(estimator, words, n_inputs=n_inputs, task=task)
         if is_of_trees(estimator):
             return compile_sklearn_trees(estimator, n_inputs=n_inputs, task=task)
-        try:
-            from skl2onnx import convert_sklearn
-            from skl2onnx.common.data_types import FloatTensorType
-        except ImportError as error:
-            raise MissingExtra("sklearn", "compiling scikit-learn models to ONNX") from error
-        options = {id(estimator): {"zipmap": False}} if task is Task.BINARY else None
-        try:
-            model = convert_sklearn(
-                estimator,
-                name="model",
-                initial_types=[(INPUT, FloatTensorType([None, n_inputs]))],
-                options=options,
-                target_opset=_OPSETS,
-            )
-        except Exception as error:  # converters fail in any way, also by assertions
-            kind, reason = type(estimator).__name__, str(error).partition("\n")[0][:_REASON]
-            raise TrainingFailed(f"{kind} cannot be compiled to ONNX: {reason}; use another estimator") from error
-        _keep_one_output(model, task=task)
-        return bytes(model.SerializeToString(deterministic=True))
+        return bytes(_converted(estimator, n_inputs=n_inputs, task=task).SerializeToString(deterministic=True))
 
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         return split_thresholds(estimator)
+
+
+def _compile_words(estimator: Any, words: Words, *, n_inputs: int, task: Task) -> bytes:
+    """A pipeline that takes words."""
+    found = preparation_of(estimator, words)
+    if found is None:
+        raise TrainingFailed(
+            f"{type(estimator).__name__} cannot be compiled to ONNX: its steps do not treat each column by itself; "
+            "prepare categories by OneHotEncoder, OrdinalEncoder or TargetEncoder, and numbers by imputing and scaling"
+        )
+    preparation, last = found
+    if is_of_trees(last):
+        return compile_prepared_trees(preparation, last, n_inputs=n_inputs, task=task)
+    if is_linear(last):
+        return compile_linear(preparation, last, n_inputs=n_inputs, task=task)
+    return compile_behind(
+        preparation, _converted(last, n_inputs=len(preparation.columns), task=task), n_inputs=n_inputs
+    )
+
+
+def _converted(estimator: Any, *, n_inputs: int, task: Task) -> Any:
+    """What skl2onnx makes of an estimator of numbers."""
+    try:
+        from skl2onnx import convert_sklearn
+        from skl2onnx.common.data_types import FloatTensorType
+    except ImportError as error:
+        raise MissingExtra("sklearn", "compiling scikit-learn models to ONNX") from error
+    options = {id(estimator): {"zipmap": False}} if task is Task.BINARY else None
+    try:
+        model = convert_sklearn(
+            estimator,
+            name="model",
+            initial_types=[(INPUT, FloatTensorType([None, n_inputs]))],
+            options=options,
+            target_opset=_OPSETS,
+        )
+    except Exception as error:  # converters fail in any way, also by assertions
+        kind, reason = type(estimator).__name__, str(error).partition("\n")[0][:_REASON]
+        raise TrainingFailed(f"{kind} cannot be compiled to ONNX: {reason}; use another estimator") from error
+    _keep_one_output(model, task=task)
+    return model
 
 
 def _keep_one_output(model: Any, *, task: Task) -> None:

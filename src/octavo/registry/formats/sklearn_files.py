@@ -7,24 +7,29 @@ its members and names them by places in memory, and the same estimator must alwa
 import io
 import json
 import zipfile
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from octavo.errors import IntegrityError, MissingExtra, TrainingFailed
 
 TRUSTED = frozenset(
     {
+        "functools.partial",
         "numpy.dtype",
+        "scipy.sparse._csr.csr_matrix",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
+        "sklearn.compose._column_transformer.make_column_selector",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.tree._tree.Tree",
         "sklearn.utils._bunch.Bunch",
+        "sklearn.utils.validation.check_array",
     }
 )
-"""Types that skops asks about and that are trusted here. A made-up tree can crash the process that predicts by it, so
-files are only read while their model is packed; what a predictor loads is the compiled form."""
+"""Types that skops asks about and that are trusted here. A made-up tree can crash the process that predicts by it; what
+a predictor loads is in a bundle whose digest the project's key has signed."""
 
 _SCHEMA = "schema.json"
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -50,8 +55,13 @@ def dump(estimator: Any) -> bytes:
     return _settled(data)
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes, *, trusted: AbstractSet[str] = TRUSTED) -> Any:
     """The estimator in an archive.
+
+    Parameters
+    ----------
+    trusted : set of str
+        Types that may be in it beside those that skops itself trusts.
 
     Raises
     ------
@@ -60,7 +70,7 @@ def load(data: bytes) -> Any:
     """
     sio = _skops()
     try:
-        return sio.loads(data, trusted=sorted(TRUSTED))
+        return sio.loads(data, trusted=sorted(trusted))
     except Exception as error:  # the bytes may be anything
         raise IntegrityError(f"the file of a scikit-learn model cannot be loaded: {error}; train it again") from error
 

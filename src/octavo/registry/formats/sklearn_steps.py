@@ -47,8 +47,40 @@ def fold(
     ndarray of float32 as float64, ndarray of bool, shape (n_questions,)
         The largest given value that is answered with yes, -inf if none is; and the answer for NaN.
     """
+
+    def transform(matrix: Floats) -> Floats:
+        for step in steps:
+            matrix = step.transform(matrix)
+        return matrix
+
+    return fold_numbers(transform, columns, thresholds, missing, given=columns, base=np.zeros(width), single=single)
+
+
+def fold_numbers(
+    transform: Callable[[Floats], Floats],
+    columns: Whole,
+    thresholds: Floats,
+    missing: Truths,
+    *,
+    given: Whole,
+    base: Floats,
+    single: bool,
+) -> tuple[Floats, Truths]:
+    """As `fold`, of steps that may put columns elsewhere.
+
+    Parameters
+    ----------
+    columns, given : ndarray, shape (n_questions,)
+        The prepared columns that are asked about, and the given ones that they are made of.
+    base : ndarray, shape (n_inputs,)
+        What stands in all other given columns.
+    """
     parts = [
-        _fold(_preparing(steps, columns[rows], width=width, single=single), thresholds[rows], missing[rows])
+        _fold(
+            _preparing(transform, columns[rows], given[rows], base=base, single=single),
+            thresholds[rows],
+            missing[rows],
+        )
         for rows in _slices(len(columns))
     ]
     bounds, answers = zip(*parts, strict=True) if parts else ((), ())
@@ -67,17 +99,18 @@ def _slices(rows: int) -> Iterator[slice]:
     return (slice(start, start + _ROWS) for start in range(0, rows, _ROWS))
 
 
-def _preparing(steps: Sequence[Any], columns: Whole, *, width: int, single: bool) -> Callable[[Floats], Floats]:
+def _preparing(
+    transform: Callable[[Floats], Floats], columns: Whole, given: Whole, *, base: Floats, single: bool
+) -> Callable[[Floats], Floats]:
     """What the steps make of one value in each of the columns."""
     places = np.arange(len(columns))
 
     def prepared(values: Floats) -> Floats:
-        matrix = np.zeros((len(columns), width))
-        matrix[places, columns] = values
-        for step in steps:
-            matrix = step.transform(matrix)
+        matrix = np.tile(base, (len(columns), 1))
+        matrix[places, given] = values
+        prepared = transform(matrix)
         with np.errstate(over="ignore"):
-            found = matrix[places, columns].astype(np.float32 if single else np.float64)
+            found = prepared[places, columns].astype(np.float32 if single else np.float64)
         return found.astype(np.float64)
 
     return prepared

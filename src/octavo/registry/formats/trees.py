@@ -1,5 +1,6 @@
 """Sums of decision trees as ONNX (operator TreeEnsembleRegressor of ai.onnx.ml, version 3)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ from octavo.errors import MissingExtra
 INPUT, OUTPUT = "inputs", "output"
 _OPSET, _ML_OPSET, _IR_VERSION = 18, 3, 10
 _WHOLE = "whole"
+_NO_PLACE = -9.0
+"""What no category is."""
 
 
 @dataclass(slots=True)
@@ -56,14 +59,20 @@ class TreeEnsemble:
         """A node that is true where the column is at most `value`; `branch` must follow."""
         return self._node("BRANCH_LEQ", column=column, value=value, missing_is_true=missing_is_true)
 
-    def equals(self, column: int, value: float) -> int:
-        """A node that is true where the column equals `value`, false where it is missing; `branch` must follow."""
-        return self._node("BRANCH_EQ", column=column, value=value, missing_is_true=False)
+    def one_of(self, column: int, values: Sequence[float], *, missing_is_true: bool = False) -> list[int]:
+        """Nodes that ask together whether the column is one of `values`; `branch_all` must follow."""
+        asked = values or [_NO_PLACE]
+        return [self._node("BRANCH_EQ", column=column, value=value, missing_is_true=missing_is_true) for value in asked]
 
     def branch(self, place: int, *, true: int, false: int) -> None:
         """Say where a node leads."""
         self.attributes["nodes_truenodeids"][self._start + place] = true
         self.attributes["nodes_falsenodeids"][self._start + place] = false
+
+    def branch_all(self, places: Sequence[int], *, true: int, false: int) -> None:
+        """Say where the nodes of `one_of` lead: each but the last asks the next one before it is false."""
+        for place, following in zip(places, [*places[1:], false], strict=True):
+            self.branch(place, true=true, false=following)
 
     def _node(self, mode: str, *, column: int, value: float, missing_is_true: bool) -> int:
         place = len(self.attributes["nodes_nodeids"]) - self._start

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError, MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
 from octavo.registry.formats.trees import TreeEnsemble, compile_trees
+from octavo.training.frames import Words
 
 _FILE = "model.json"
 _IDENTITY = frozenset(
@@ -22,13 +24,15 @@ _IDENTITY = frozenset(
 )
 _LOGISTIC = frozenset({"binary:logistic", "reg:logistic"})
 _EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie"})
-_LEAF = -1
+_LEAF, _CATEGORICAL = -1, 1
+_UNSEEN = -1.0
 
 
 class XGBoost:
     """``XGBRegressor`` and ``XGBClassifier`` of two classes, with or without dropout, and their random forests."""
 
     name = "xgboost"
+    serves = True
 
     def matches(self, estimator: Any) -> bool:
         kinds = {kind.__module__.partition(".")[0] for kind in type(estimator).__mro__}
@@ -37,7 +41,7 @@ class XGBoost:
     def save(self, estimator: Any) -> dict[str, bytes]:
         return {_FILE: _raw(estimator)}
 
-    def load(self, files: Mapping[str, bytes]) -> Outputs:
+    def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
         try:
             from xgboost import Booster
         except ImportError as error:
@@ -48,12 +52,17 @@ class XGBoost:
         except ValueError as error:  # the library's own error is one
             raise IntegrityError(f"the file of an XGBoost model cannot be loaded: {error}; train it again") from error
 
-        def outputs(rows: Floats) -> Floats:
-            return np.asarray(booster.inplace_predict(rows), dtype=np.float64)
+        categories = list(words.by_place if words else ())
+
+        def outputs(rows: npt.NDArray[Any]) -> Floats:
+            if categories:
+                rows = rows.copy()
+                rows[:, categories] = np.where(rows[:, categories] < 0, np.nan, rows[:, categories])
+            return np.asarray(booster.inplace_predict(rows, validate_features=False), dtype=np.float64)
 
         return outputs
 
-    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task) -> bytes:
+    def to_onnx(self, estimator: Any, *, n_inputs: int, task: Task, words: Words | None = None) -> bytes:
         learner = _learner(estimator)
         ensemble = TreeEnsemble()
         for tree, weight in _weighted_trees(learner):
@@ -66,7 +75,12 @@ class XGBoost:
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         for tree, _ in _weighted_trees(_learner(estimator)):
             nodes = zip(tree["left_children"], tree["split_indices"], tree["split_conditions"], strict=True)
-            yield from ((column, threshold) for left, column, threshold in nodes if left != _LEAF)
+            kinds = tree["split_type"]
+            yield from (
+                (column, threshold)
+                for (left, column, threshold), kind in zip(nodes, kinds, strict=True)
+                if left != _LEAF and kind != _CATEGORICAL
+            )
 
 
 def _raw(estimator: Any) -> bytes:
@@ -81,7 +95,7 @@ def _learner(estimator: Any) -> dict[str, Any]:
     Raises
     ------
     TrainingFailed
-        If it is no sum of trees of numbers, or reads some number as a missing value.
+        If it is no sum of trees, or reads some number as a missing value.
     """
     learner: dict[str, Any] = json.loads(_raw(estimator))["learner"]
     missing = getattr(estimator, "missing", math.nan)
@@ -91,8 +105,6 @@ def _learner(estimator: Any) -> dict[str, Any]:
         raise TrainingFailed("XGBoost's linear booster cannot be compiled; use scikit-learn's linear models")
     if int(learner["learner_model_param"]["num_class"]) > 1 or int(learner["learner_model_param"]["num_target"]) > 1:
         raise TrainingFailed("XGBoost of several outputs cannot be compiled; the label is one number or two classes")
-    if any(1 in tree["split_type"] for tree, _ in _weighted_trees(learner)):
-        raise TrainingFailed("XGBoost that takes columns as categories cannot be compiled; train without feature_types")
     return learner
 
 
@@ -117,16 +129,29 @@ def _transform(learner: dict[str, Any]) -> tuple[str, float]:
 
 
 def _add(ensemble: TreeEnsemble, tree: dict[str, Any], *, weight: float) -> None:
-    """Add a tree, whose nodes keep their numbers; a leaf's value stands where others have their threshold."""
+    """Add a tree; a leaf's value stands where others have their threshold."""
     ensemble.begin_tree()
     children = list(zip(tree["left_children"], tree["right_children"], strict=True))
     nodes = zip(children, tree["split_indices"], tree["split_conditions"], tree["default_left"], strict=True)
-    for (left, _), column, value, missing_is_left in nodes:
+    sets = _sets(tree)
+    added: list[list[int]] = []
+    for number, ((left, _), column, value, missing_is_left) in enumerate(nodes):
         if left == _LEAF:
-            ensemble.leaf(value * weight)
+            added.append([ensemble.leaf(value * weight)])
+        elif number in sets:
+            right = [*([] if missing_is_left else [_UNSEEN]), *sets[number]]
+            added.append(ensemble.one_of(column, right, missing_is_true=not missing_is_left))
         else:
             below = float(np.nextafter(np.float32(value), np.float32(-np.inf)))
-            ensemble.at_most(column, below, missing_is_true=bool(missing_is_left))
-    for place, (left, right) in enumerate(children):
-        if left != _LEAF:
-            ensemble.branch(place, true=left, false=right)
+            added.append([ensemble.at_most(column, below, missing_is_true=bool(missing_is_left))])
+    for number, (left, right) in enumerate(children):
+        if left == _LEAF:
+            continue
+        true, false = (right, left) if number in sets else (left, right)
+        ensemble.branch_all(added[number], true=added[true][0], false=added[false][0])
+
+
+def _sets(tree: dict[str, Any]) -> dict[int, list[float]]:
+    """The categories that go to the right, by the number of the node that asks for them."""
+    starts = zip(tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True)
+    return {node: [float(one) for one in tree["categories"][start : start + size]] for node, start, size in starts}
