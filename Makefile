@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := .tools/bin/uv
+TORCH  := 'torch==2.13.0' 'onnxscript>=0.5,<1'
 ARGS   ?=
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench torch clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -31,6 +32,9 @@ check: $(VENV)/.synced-all ## format, lint, strict types, import contracts
 bench: $(VENV)/.synced-all ## measurements, each a ratio in one run
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
+torch: $(VENV)/.synced-all ## PyTorch for the tests of its models, which are passed over without it (large)
+	@.tools/bin/python -m pip --python $(BIN)/python install --quiet --disable-pip-version-check $(TORCH)
+
 clean: ## remove what make installed
 	rm -rf $(VENV) .tools .coverage .coverage.* htmlcov
 
@@ -41,7 +45,7 @@ $(VENV)/.synced: pyproject.toml uv.lock $(UV)
 
 $(VENV)/.synced-all: pyproject.toml uv.lock $(UV)
 	@echo "Installing the locked dependencies of all adapters into $(VENV) ..." >&2
-	@$(UV) sync --locked --all-extras --python $(PYTHON) >&2
+	@$(UV) sync --locked --all-extras --no-extra torch --python $(PYTHON) >&2
 	@touch $@ $(VENV)/.synced
 
 $(UV):

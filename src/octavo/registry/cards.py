@@ -21,8 +21,7 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         ),
         "## Data",
         _bullets(
-            f"Learned from {_window(report.training)}",
-            f"Judged on {_window(report.holdout)}, which it did not see",
+            *_learning(report, provenance),
             f"Training set {provenance.dataset}",
         ),
         "## How well it does",
@@ -41,6 +40,19 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         ),
     )
     return "\n\n".join(sections) + "\n"
+
+
+def _learning(report: Report, provenance: Provenance) -> tuple[str, ...]:
+    """What it learned from and was judged on; of a model that was made elsewhere only the latter is known."""
+    training, holdout, origin = _window(report.training), _window(report.holdout), provenance.origin
+    if origin is None:
+        return f"Learned from {training}", f"Judged on {holdout}, which it did not see"
+    made = "" if origin.made_at is None else f", made {origin.made_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"Fitted elsewhere: {origin.made_by}{made}, files {origin.digest}; what it learned from is not known here",
+        f"Judged on {holdout}, of which it may have learned from {provenance.seen:,}",
+        f"Its inputs are watched against {training}",
+    )
 
 
 def _target(model: Model) -> str:

@@ -13,8 +13,11 @@ from pathlib import Path
 import msgspec
 
 from octavo.errors import IntegrityError
+from octavo.registry.bundles import PROVENANCE, decode_manifest
 from octavo.registry.parity import Parity
+from octavo.stores.ports import Artifacts
 from octavo.training.fit import TrainedModel
+from octavo.training.origins import Origin
 
 _LIBRARIES = (
     "catboost",
@@ -55,6 +58,10 @@ class Provenance:
         Largest difference between the compiled and the native model, as a share of what is allowed.
     refused : tuple of str
         Kinds of rows that the native model refuses.
+    origin : Origin or None
+        Where it was fitted, if it was not here; dataset and tables are then what it was judged on.
+    seen : int
+        Held-out rows that it may have learned from, as they are older than what was made elsewhere.
     libraries : mapping of distribution to version
         Those that made the model, of all that are in the environment.
     """
@@ -74,6 +81,8 @@ class Provenance:
     machine: str
     parity: float
     refused: tuple[str, ...] = ()
+    origin: Origin | None = None
+    seen: int = 0
     libraries: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,6 +106,8 @@ def provenance_of(trained: TrainedModel, *, folder: Path, environment: Mapping[s
         machine=f"{platform.system()} {platform.machine()}",
         parity=parity.worst,
         refused=parity.refused,
+        origin=trained.origin,
+        seen=trained.seen,
         libraries={name: environment[name] for name in _LIBRARIES if name in environment},
     )
 
@@ -118,6 +129,18 @@ def decode_provenance(data: bytes) -> Provenance:
         return msgspec.json.decode(data, type=Provenance)
     except msgspec.MsgspecError as error:
         raise IntegrityError(f"these bytes are no provenance of a model: {error}; train the model again") from error
+
+
+def provenance_in(artifacts: Artifacts, digest: str) -> Provenance:
+    """The provenance in a bundle.
+
+    Raises
+    ------
+    IntegrityError
+        If the bundle holds none that can be read.
+    """
+    manifest = decode_manifest(artifacts.get(digest), digest=digest)
+    return decode_provenance(artifacts.get(manifest.files[PROVENANCE].digest))
 
 
 def installed_distributions() -> dict[str, str]:

@@ -92,7 +92,7 @@ def _record(
         run=trained.run.id,
         report=packed.report,
         created_at=context.clock.now(),
-        trained_until=trained.training_set.holdout_from,
+        trained_until=trained.learned_until,
         metrics={name: found.value for name, found in trained.report.metrics.items()},
         gates=results,
         trigger=trained.run.trigger,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octavo.training.profiling import calibration, profile
+from octavo.training.profiling import calibration, profile, profile_of_category
 
 values = st.lists(st.one_of(st.floats(width=32), st.sampled_from([0.0, 1.0, 2.0, math.nan])), max_size=200)
 
@@ -88,3 +88,19 @@ def test_calibration_sets_what_came_beside_what_was_predicted() -> None:
 def test_fewer_rows_than_ten_are_points_of_their_own() -> None:
     points = calibration(np.array([1.0, 0.0]), np.array([0.9, 0.2]))
     assert [(p.predicted, p.observed.value, p.rows) for p in points] == [(0.2, 0.0, 1), (0.9, 1.0, 1)]
+
+
+def test_a_category_has_a_bin_for_each_word_and_one_for_all_others() -> None:
+    found = profile_of_category([0, 0, 1, -1, math.nan], ("JFK", "LGA"))
+    assert (found.words, found.shares) == (("any other", "JFK", "LGA"), (0.25, 0.5, 0.25))
+    assert found.missing == pytest.approx(0.2)
+    assert (found.mean, found.low) == (None, None)
+    assert found.counts(np.array([-1.0, 0.0, 1.0, 1.0]))[0].tolist() == [1, 1, 2]
+
+
+def test_of_many_words_only_the_common_ones_have_a_bin_of_their_own() -> None:
+    words = tuple(f"word {n:03d}" for n in range(100))
+    found = profile_of_category(np.repeat([7, 50, *range(100)], [500, 300, *[1] * 100]), words)
+    assert len(found.shares) == len(found.words) == len(found.edges) + 1 <= 42
+    assert {"word 007", "word 050"} <= set(found.words)
+    assert sum(found.shares) == pytest.approx(1.0)

@@ -1,20 +1,23 @@
 """Which format an estimator has."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from octavo.errors import TrainingFailed
-from octavo.registry.formats import Format
+from octavo.errors import IntegrityError, TrainingFailed
+from octavo.registry.formats import Format, Outputs
 from octavo.registry.formats.catboost import CatBoost
 from octavo.registry.formats.lightgbm import LightGBM
 from octavo.registry.formats.onnx import Onnx
 from octavo.registry.formats.sklearn import ScikitLearn
+from octavo.registry.formats.torch import Torch
 from octavo.registry.formats.xgboost import XGBoost
+from octavo.training.frames import words_of
 
-FORMATS: tuple[Format, ...] = (LightGBM(), XGBoost(), CatBoost(), Onnx(), ScikitLearn())
+FORMATS: tuple[Format, ...] = (LightGBM(), XGBoost(), CatBoost(), Onnx(), Torch(), ScikitLearn())
 
 _TAKEN = (
-    "a fitted estimator or pipeline of scikit-learn, a regressor or classifier of LightGBM, XGBoost or CatBoost, or an "
-    "onnx.ModelProto"
+    "a fitted estimator or pipeline of scikit-learn, a regressor or classifier of LightGBM, XGBoost or CatBoost, a "
+    "module of PyTorch, or an onnx.ModelProto"
 )
 
 
@@ -31,3 +34,28 @@ def format_of(estimator: Any) -> Format:
             return known
     kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
     raise TrainingFailed(f"a {kind} cannot be packed; return {_TAKEN}")
+
+
+def load_native(
+    name: str, files: Mapping[str, bytes], *, columns: tuple[str, ...], categories: Mapping[str, tuple[str, ...]]
+) -> Outputs:
+    """A model from its files, run by its own library.
+
+    Parameters
+    ----------
+    name : str
+        Of the format.
+    columns, categories
+        The inputs, and the words of those that are categories.
+
+    Raises
+    ------
+    IntegrityError
+        If no format has the name, or the files cannot be read.
+    MissingExtra
+        If the library is not installed.
+    """
+    for known in FORMATS:
+        if known.name == name and known.serves:
+            return known.load(files, words=words_of(columns, categories))
+    raise IntegrityError(f"models of format {name!r} are not served by a library of their own here")
