@@ -1,13 +1,20 @@
 """From the predictor's log into the table of predictions, each record exactly once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from octavo.clock import from_micros
 from octavo.errors import IntegrityError
+from octavo.serving.ids import ID_LETTERS, Ids
 from octavo.serving.recorder import TOPIC
-from octavo.serving.records import PredictionRecord
+from octavo.serving.records import INPUT, WORDS, BlockColumn, BlockHead, PredictionBlock, PredictionRecord
 from octavo.stores.columns import TIME
 from octavo.stores.ports import EventStream, Tables
 
@@ -30,13 +37,26 @@ SCHEMA = pa.schema(
         "latency_us": pa.int64(),
         "caller": pa.string(),
         "trace": pa.string(),
+        "propensity": pa.float64(),
+        "group": pa.string(),
+        "parent": pa.string(),
     }
 )
-"""Entities and request are JSON objects; inputs and ages are rows of float32, status one byte per input."""
+"""Entities and request are JSON objects; inputs and ages are rows of float32, status one byte per input; propensity and
+group are null in rows that were recorded before there were experiments. A parent is the prediction of the composite of
+which this is a node's."""
+
+_INPUT_BYTES, _AGE_BYTES = 4, 4
+_NO_AGE = np.float32(np.nan).tobytes()
 
 
-def ship_predictions(log: EventStream, tables: Tables, *, max_bytes: int = 16_000_000) -> int:
-    """Append the next records of the predictor's log to the table.
+def writer_of(worker: int) -> str:
+    """Under which name the table notes how far the log of one of the predictor's workers is shipped."""
+    return f"{WRITER}-{worker}" if worker else WRITER
+
+
+def ship_predictions(log: EventStream, tables: Tables, *, writer: str = WRITER, max_bytes: int = 16_000_000) -> int:
+    """Append the next records of a predictor's log to the table.
 
     How far the log is shipped stands in the table itself, committed with the rows, so a crash at any point neither
     loses nor doubles one. One process at a time may ship.
@@ -51,23 +71,40 @@ def ship_predictions(log: EventStream, tables: Tables, *, max_bytes: int = 16_00
     IntegrityError
         If the log holds what is no prediction record.
     """
-    start = max(tables.written(TABLE, WRITER), 0)
+    start = max(tables.written(TABLE, writer), 0)
     payloads = log.read(TOPIC, start=start, max_bytes=max_bytes)
     if not payloads:
         return 0
-    rows = _columns([_decode(payload, offset=offset) for offset, payload in payloads])
-    if start == 0:
-        tables.ensure(TABLE, SCHEMA)
-    tables.append(TABLE, rows, writer=WRITER, sequence=payloads[-1][0] + 1)
+    rows = rows_of(payloads)
+    tables.ensure(TABLE, SCHEMA)
+    tables.append(TABLE, rows, writer=writer, sequence=payloads[-1][0] + 1)
     return len(payloads)
 
 
-_decoder = msgspec.msgpack.Decoder(PredictionRecord)
+def rows_of(payloads: Sequence[tuple[int, bytes]]) -> pa.Table:
+    """The table's rows that payloads of the log, each with its offset, hold.
+
+    Raises
+    ------
+    IntegrityError
+        If one is no record of predictions.
+    """
+    found = [_decode(payload, offset=offset) for offset, payload in payloads]
+    return pa.concat_tables([_of_kind[kind](list(run)) for kind, run in groupby(found, type)])
 
 
-def _decode(payload: bytes, *, offset: int) -> PredictionRecord:
+_decode_block = msgspec.msgpack.Decoder(PredictionBlock).decode
+_decode_record = msgspec.msgpack.Decoder(PredictionRecord).decode
+_decode_head = lru_cache(1024)(msgspec.msgpack.Decoder(BlockHead).decode)
+
+
+def _decode(payload: bytes, *, offset: int) -> PredictionBlock | PredictionRecord:
     try:
-        return _decoder.decode(payload)
+        return _decode_block(payload)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _decode_record(payload)
     except msgspec.MsgspecError as error:
         raise IntegrityError(
             f"record {offset} of the prediction log cannot be read: {error}; the predictor that wrote it is of another "
@@ -76,12 +113,15 @@ def _decode(payload: bytes, *, offset: int) -> PredictionRecord:
         ) from error
 
 
-def _columns(records: Sequence[PredictionRecord]) -> pa.Table:
-    encode = msgspec.json.encode
+def _of_records(records: Sequence[PredictionRecord]) -> pa.Table:
+    encode, n_rows = msgspec.json.encode, len(records)
     columns = {
         "at": pa.array([r.at_us for r in records], pa.int64()).cast(TIME),
         "entities": [encode(r.entities).decode() for r in records],
         "request": [encode(r.request).decode() for r in records],
+        "propensity": [None] * n_rows,
+        "group": [None] * n_rows,
+        "parent": [None] * n_rows,
     }
     return pa.table(
         [
@@ -92,3 +132,99 @@ def _columns(records: Sequence[PredictionRecord]) -> pa.Table:
         ],
         schema=SCHEMA,
     )
+
+
+def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
+    heads = [_decode_head(bytes(block.head)) for block in blocks]
+    n_rows = np.array([block.n_rows for block in blocks])
+    which = np.repeat(np.arange(len(blocks)), n_rows)
+    n_inputs = [len(block.inputs) // _INPUT_BYTES // block.n_rows for block in blocks]
+    sizes = np.repeat(n_inputs, n_rows)
+    parts = list(zip(blocks, heads, n_inputs, strict=True))
+    sent = [(head, _sent(block, head), block.n_rows) for block, head, _ in parts]
+    columns = {
+        "id": _texts(Ids(b"".join(block.ids for block in blocks))),
+        "at": pa.array(np.array([block.at_us for block in blocks], np.int64)[which]).cast(TIME),
+        "entities": [text for head, values, n in sent for text in _objects(head.keys, values, n, nulls=False)],
+        "request": [text for head, values, n in sent for text in _objects(head.fields, values, n, nulls=True)],
+        "inputs": _binary([block.inputs for block in blocks], sizes * _INPUT_BYTES),
+        "status": _binary([block.status or bytes(n * block.n_rows) for block, _, n in parts], sizes),
+        "ages_s": _binary([block.ages_s or _NO_AGE * (n * block.n_rows) for block, _, n in parts], sizes * _AGE_BYTES),
+        "output": np.frombuffer(b"".join(block.outputs for block in blocks), "<f8"),
+        "propensity": [one for block in blocks for one in _each(block.propensity, block.n_rows)],
+        "group": [one for block in blocks for one in _each(block.group, block.n_rows)],
+        "parent": [one for block in blocks for one in (Ids(block.parents) or [None] * block.n_rows)],
+    }
+    for name in ("deployment", "model", "version", "digest", "arm"):
+        columns[name] = pa.array([getattr(head, name) for head in heads], SCHEMA.field(name).type).take(pa.array(which))
+    for name in ("latency_us", "caller", "trace"):
+        columns[name] = pa.array([getattr(one, name) for one in blocks], SCHEMA.field(name).type).take(pa.array(which))
+    return pa.table(
+        [
+            found if isinstance(found := columns[field.name], pa.Array) else pa.array(found, field.type)
+            for field in SCHEMA
+        ],
+        schema=SCHEMA,
+    )
+
+
+_of_kind: dict[type, Callable[[Any], pa.Table]] = {PredictionRecord: _of_records, PredictionBlock: _of_blocks}
+
+
+def _each(value: Any, n_rows: int) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value] * n_rows
+
+
+def _texts(ids: Ids) -> pa.Array:
+    offsets = np.arange(len(ids) + 1, dtype=np.int32) * np.int32(ID_LETTERS)
+    return pa.Array.from_buffers(
+        pa.string(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(ids.letters.tobytes())]
+    )
+
+
+def _binary(parts: Sequence[bytes], sizes: npt.NDArray[np.int64]) -> pa.Array:
+    """Values of these sizes, which stand behind each other in the parts."""
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    return pa.Array.from_buffers(pa.binary(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts))])
+
+
+def _sent(block: PredictionBlock, head: BlockHead) -> dict[int, Sequence[Any]]:
+    """The values of the request's fields by their places; none if it came as the model's inputs."""
+    if block.rows is not None:
+        return dict(enumerate(zip(*block.rows, strict=True)))
+    if block.columns is None:
+        return {}
+    places = [*head.keys.values(), *head.fields.values()]
+    columns = {place: block.columns[place] for place in places}
+    return {
+        place: [None] * block.n_rows if column is None else _values(column, block) for place, column in columns.items()
+    }
+
+
+def _values(column: BlockColumn, block: PredictionBlock) -> list[Any]:
+    if column.kind == INPUT:
+        inputs: list[Any] = np.frombuffer(block.inputs, "<f4").reshape(block.n_rows, -1)[:, column.column].tolist()
+        return inputs
+    if column.kind == WORDS:
+        places = np.frombuffer(column.data, np.uint8 if len(column.data) == block.n_rows else "<i4")
+        return [column.words[place] for place in places.tolist()]
+    values = np.frombuffer(column.data, column.kind)
+    if values.dtype.kind == "M":
+        return [from_micros(micros).isoformat() for micros in values.view(np.int64).tolist()]
+    if values.dtype.kind == "f":
+        return [None if value != value else value for value in values.tolist()]  # NaN differs from itself
+    plain: list[Any] = values.tolist()
+    return plain
+
+
+def _objects(places: Mapping[str, int], sent: Mapping[int, Sequence[Any]], n_rows: int, *, nulls: bool) -> list[str]:
+    """Fields of each row as a JSON object."""
+    if not places or not sent:
+        return ["{}"] * n_rows
+    names, encode = tuple(places), msgspec.json.encode
+    rows = zip(*(sent[place] for place in places.values()), strict=True)
+    if nulls:
+        return [encode(dict(zip(names, row, strict=True))).decode() for row in rows]
+    some = ({name: one for name, one in zip(names, row, strict=True) if one is not None} for row in rows)
+    return [encode(one).decode() for one in some]

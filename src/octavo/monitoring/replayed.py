@@ -13,11 +13,13 @@ from octavo.definitions.models import Model
 from octavo.definitions.plans import LookupPlan, plan_lookup
 from octavo.features.audit.reasons import FeatureAudit, Reason, told
 from octavo.features.audit.recomputed import Recomputed, Served
-from octavo.features.online.reader import OnlineReader
-from octavo.features.values import OnlineValues
+from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.monitoring.packed import Packed
+from octavo.serving.asked import AskedRows
 from octavo.serving.inputs import InputBuilder
+from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import RequestDecoder
+from octavo.stores.inline import InlineReader
 from octavo.stores.memory import MemoryOnlineStore
 
 
@@ -86,24 +88,20 @@ def _replay(plan: LookupPlan, functions: tuple[OnDemand, ...], served: Served, a
     """The inputs of requests, their looked-up features being those that were served."""
     decoder = RequestDecoder(plan.fields, max_rows=len(asked))
     rows = decoder.decode(b'{"rows":[' + b",".join(asked) + b"]}")
-    builder = InputBuilder(plan, functions=functions, reader=_AsServed(plan, served), names=decoder.names)
-    inputs = builder.build(rows, entities=[builder.entities(row) for row in rows], at_us=0)
+    lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
+    builder = InputBuilder(plan, functions=functions, lookup=lookup, names=decoder.names)
+    inputs = builder.build(AskedRows(rows), _as_served(plan, served))
     same = (inputs.matrix == served.values) | (np.isnan(inputs.matrix) & np.isnan(served.values))
-    return Recomputed(values=inputs.matrix, status=inputs.status, agrees=same & (inputs.status == served.status))
+    return Recomputed(values=inputs.matrix, status=inputs.statuses, agrees=same & (inputs.statuses == served.status))
 
 
-class _AsServed(OnlineReader):
-    """Reads what was served then."""
-
-    def __init__(self, plan: LookupPlan, served: Served) -> None:
-        super().__init__(MemoryOnlineStore(), plan.views)
-        columns = range(sum(len(view.features) for view in plan.views))
-        self._served = served.of(columns)
-
-    def read(self, rows: Sequence[Mapping[str, object]], *, at_us: int) -> OnlineValues:
-        """The values of all rows, whatever was asked for."""
-        ages_s = np.full(self._served.values.shape, np.nan, np.float32)
-        return OnlineValues(values=self._served.values, status=self._served.status, ages_s=ages_s)
+def _as_served(plan: LookupPlan, served: Served) -> LookedUp | None:
+    """The features that were served then; None if there were none."""
+    if not plan.views:
+        return None
+    values, status = served.values.copy(), served.status.copy()
+    status[:, sum(len(view.features) for view in plan.views) :] = FeatureStatus.PRESENT
+    return LookedUp(OnlineValues(values, status, np.full(values.shape, np.nan, np.float32)), False)
 
 
 def _chosen(differs: npt.NDArray[np.bool_], new: Recomputed, old: Recomputed) -> Recomputed:

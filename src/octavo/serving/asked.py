@@ -1,112 +1,179 @@
-"""What a request asks for, whichever door it came through: rows of fields, or the model's matrix as it is."""
+"""What a request asks for, whichever door it came through: rows of fields, columns of them, or the model's matrix."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from octavo.errors import InvalidRequest, LimitExceeded
-from octavo.serving.lineup import Lineup
-from octavo.serving.requests import LARGEST_FLOAT32, Row
+from octavo.clock import to_micros
+from octavo.definitions.types import DType
+from octavo.serving.columns import AcceptedColumn
+from octavo.serving.records import BlockColumn
+from octavo.serving.requests import Row, Scalar
+
+_NO_TIME = np.iinfo(np.int64).min
+
+Chosen = npt.NDArray[np.intp] | None
+"""Some rows by their places; None for all."""
 
 
-class Asked(NamedTuple):
-    """The rows of a request.
+class Asked(Protocol):
+    """The rows of a request; fields are named by their places among the decoder's names."""
 
-    Attributes
+    n_rows: int
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float32] | None:
+        """The model's inputs, shape (n_rows, n_inputs), if they were sent instead of fields; NaN is missing."""
+
+    def part(self, first: int, last: int) -> "Asked":
+        """The rows from `first` up to `last`."""
+
+    def values(self, place: int) -> Sequence[Scalar]:
+        """A field of all rows; None where it is null or was not sent."""
+
+    def taken(self, place: int, dtype: DType) -> npt.NDArray[Any]:
+        """A field of all rows, shape (n_rows,), as on-demand features take it."""
+
+    def recorded(
+        self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]
+    ) -> tuple[list[Any] | None, list[BlockColumn | None] | None]:
+        """Rows or columns as they are kept.
+
+        Parameters
+        ----------
+        times : sequence of int
+            The places of instants.
+        inputs : mapping of int to int
+            The places of numbers that stand among the inputs as they were sent, and their columns there.
+        """
+
+
+class AskedRows:
+    """Rows of fields.
+
+    Parameters
     ----------
     rows : sequence of Row
-        Empty ones where the model's inputs themselves were sent.
-    matrix : ndarray, shape (n_rows, n_inputs), float32, or None
-        The model's inputs, if they were sent; NaN is missing.
     """
 
-    rows: Sequence[Row]
-    matrix: npt.NDArray[np.float32] | None = None
+    __slots__ = ("n_rows", "rows")
+    matrix = None
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.n_rows = len(rows)
+
+    def part(self, first: int, last: int) -> "AskedRows":
+        """See `Asked.part`."""
+        return AskedRows(self.rows[first:last])
+
+    def values(self, place: int) -> list[Scalar]:
+        """See `Asked.values`."""
+        return [row[place] for row in self.rows]
+
+    def taken(self, place: int, dtype: DType) -> npt.NDArray[Any]:
+        """See `Asked.taken`."""
+        return _taken(self.values(place), dtype)
+
+    def recorded(self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]) -> tuple[list[Any], None]:
+        """See `Asked.recorded`."""
+        rows: list[Any] = list(self.rows) if chosen is None else [self.rows[place] for place in chosen.tolist()]
+        return [_with_texts(row, times) for row in rows] if times else rows, None
 
 
-Read = Callable[[Lineup, bytes], Asked]
-"""Reads a body as a door takes it."""
+class AskedColumns:
+    """Columns of fields.
 
-
-def read_rows(lineup: Lineup, body: bytes) -> Asked:
-    """The rows of ``{"rows": [{...}, ...]}``."""
-    return Asked(rows=lineup.decoder.decode(body))
-
-
-def asked_by_records(lineup: Lineup, records: Sequence[dict[str, Any]]) -> Asked:
-    """The rows of objects that were decoded already; each is checked as it would be in a body of rows."""
-    return Asked(rows=lineup.decoder.convert(records))
-
-
-def asked_by_columns(lineup: Lineup, columns: dict[str, Sequence[Any]], *, n_rows: int) -> Asked:
-    """The rows of columns of equal length; null in a field that may be left out is as good as not sent."""
-    check_count(lineup, n_rows)
-    names = tuple(columns)
-    records = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return asked_by_records(lineup, records)
-
-
-def asked_by_matrix(lineup: Lineup, matrix: npt.NDArray[np.floating[Any]], *, field: str) -> Asked:
-    """The model's inputs as they are.
-
-    Raises
-    ------
-    InvalidRequest
-        If the loaded versions take different inputs, or these are not theirs.
-    LimitExceeded
-        If there are too many rows.
+    Parameters
+    ----------
+    columns : sequence of AcceptedColumn or None
+        None for a field that was not sent.
+    n_rows : int
     """
-    check_count(lineup, len(matrix))
-    inputs = matrix_inputs(lineup, field=field)
-    if matrix.shape[1] != len(inputs):
-        raise InvalidRequest(
-            f"{field} holds {matrix.shape[1]} numbers in a row; the model takes {len(inputs)}",
-            field=field,
-            fix=f"send its inputs in their order: {', '.join(inputs)}",
-        )
-    too_large = np.argwhere(np.abs(matrix) > LARGEST_FLOAT32)
-    if len(too_large):
-        row, column = too_large[0].tolist()
-        raise InvalidRequest(
-            f"{field}[{row}]: {inputs[column]} is no number between -{LARGEST_FLOAT32:.8g} and {LARGEST_FLOAT32:.8g}",
-            field=f"{field}[{row}]",
-            fix="send a finite number, or null in JSON and NaN in binary for what is missing",
-        )
-    return Asked(rows=[()] * len(matrix), matrix=np.ascontiguousarray(matrix, np.float32))
+
+    __slots__ = ("columns", "n_rows")
+    matrix = None
+
+    def __init__(self, columns: Sequence[AcceptedColumn | None], *, n_rows: int) -> None:
+        self.columns = columns
+        self.n_rows = n_rows
+
+    def part(self, first: int, last: int) -> "AskedColumns":
+        """See `Asked.part`."""
+        last = min(last, self.n_rows)
+        columns = [None if column is None else column[first:last] for column in self.columns]
+        return AskedColumns(columns, n_rows=last - first)
+
+    def values(self, place: int) -> list[Scalar]:
+        """See `Asked.values`."""
+        column = self.columns[place]
+        return [None] * self.n_rows if column is None else column.plain()
+
+    def taken(self, place: int, dtype: DType) -> npt.NDArray[Any]:
+        """See `Asked.taken`."""
+        column = self.columns[place]
+        return _taken([None] * self.n_rows, dtype) if column is None else column.taken()
+
+    def recorded(
+        self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]
+    ) -> tuple[None, list[BlockColumn | None]]:
+        """See `Asked.recorded`."""
+        return None, [
+            None if column is None else column.recorded(chosen, column=inputs.get(place))
+            for place, column in enumerate(self.columns)
+        ]
 
 
-def check_count(lineup: Lineup, n_rows: int) -> None:
-    """Refuse too many rows, or none.
+class AskedMatrix:
+    """The model's inputs instead of fields.
 
-    Raises
-    ------
-    LimitExceeded
-    InvalidRequest
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_rows, n_inputs), float32
     """
-    if n_rows > lineup.max_rows:
-        raise LimitExceeded(
-            f"the request holds more than {lineup.max_rows:,} rows",
-            fix=f"send at most {lineup.max_rows:,} rows in one request",
-        )
-    if not n_rows:
-        raise InvalidRequest("the request holds no row", fix="send at least one row")
+
+    __slots__ = ("matrix", "n_rows")
+
+    def __init__(self, matrix: npt.NDArray[np.float32]) -> None:
+        self.matrix = matrix
+        self.n_rows = len(matrix)
+
+    def part(self, first: int, last: int) -> "AskedMatrix":
+        """See `Asked.part`."""
+        return AskedMatrix(self.matrix[first:last])
+
+    def values(self, place: int) -> list[Scalar]:
+        """See `Asked.values`."""
+        return [None] * self.n_rows
+
+    def taken(self, place: int, dtype: DType) -> npt.NDArray[Any]:
+        """See `Asked.taken`."""
+        return _taken([None] * self.n_rows, dtype)
+
+    def recorded(self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]) -> tuple[None, None]:
+        """See `Asked.recorded`."""
+        return None, None
 
 
-def matrix_inputs(lineup: Lineup, *, field: str) -> tuple[str, ...]:
-    """The columns of the matrix that all loaded versions take.
+def _taken(values: Sequence[Any], dtype: DType) -> npt.NDArray[Any]:
+    """One request field of all rows, as on-demand features take it."""
+    if dtype is DType.TIMESTAMP:
+        micros = [_NO_TIME if value is None else to_micros(value) for value in values]
+        return np.array(micros, np.int64).view("datetime64[us]")
+    if dtype is DType.STRING or dtype is DType.CATEGORY:
+        column = np.empty(len(values), object)
+        column[:] = values
+        return column
+    if dtype is DType.FLOAT64 or None in values:
+        return np.array(values, np.float64)
+    return np.array(values, np.int64 if dtype is DType.INT64 else np.bool_)
 
-    Raises
-    ------
-    InvalidRequest
-        If they take different ones.
-    """
-    inputs = lineup.common_inputs
-    if inputs is None:
-        raise InvalidRequest(
-            f"the loaded versions of {lineup.manifest.deployment!r} take different inputs, so {field} fits only some",
-            field=field,
-            fix="send the request's fields by name, or ask one version",
-        )
-    return inputs
+
+def _with_texts(row: Row, times: Sequence[int]) -> list[Any]:
+    told: list[Any] = list(row)
+    for place in times:
+        moment = told[place]
+        told[place] = None if moment is None else moment.isoformat()
+    return told

@@ -8,10 +8,10 @@ from msgspec import UNSET
 
 from octavo.errors import InvalidRequest
 from octavo.serving.malformed import explain_malformed, refuse_duplicates
+from octavo.serving.requests import has_more_keys
 
 Scalar = str | int | float | bool | None
 
-_KEY = re.compile(rb'"\s*:')
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`\Z")
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -45,8 +45,7 @@ class DocumentDecoder(Generic[T]):
             raise self._explain(str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise explain_malformed(body, error, wanted=self._wanted) from error
-        # Each key's closing quote stands before a colon; more of them than keys that were read is rare.
-        if len(_KEY.findall(body)) != _count_keys(document):
+        if has_more_keys(body, _count_keys(document)):
             refuse_duplicates(body)
         return document
 

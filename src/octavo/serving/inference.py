@@ -5,20 +5,23 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
 from octavo.definitions.types import DType
 from octavo.errors import InvalidRequest, NotFound
-from octavo.serving.answers import DeploymentAnswer, PredictionAnswer
-from octavo.serving.asked import Asked, asked_by_columns, asked_by_matrix, check_count
+from octavo.serving.answers import Predictions
+from octavo.serving.asked import Asked
 from octavo.serving.documents import DocumentDecoder, Scalar
+from octavo.serving.ids import ID_LETTERS
 from octavo.serving.lineup import Lineup
+from octavo.serving.reading import asked_by_columns, asked_by_matrix, check_count
 from octavo.serving.tensors import (
     BYTES,
     FLOATS,
     INTEGERS,
+    LENGTH_BYTES,
     Tensor,
-    bytes_of_texts,
     check_datatype,
     from_bytes,
     from_json,
@@ -33,6 +36,7 @@ DATATYPES = {
     DType.INT64: ("INT64", *(name for name in INTEGERS if name != "INT64")),
     DType.BOOL: ("BOOL",),
     DType.STRING: (BYTES,),
+    DType.CATEGORY: (BYTES,),
     DType.TIMESTAMP: (BYTES,),
 }
 """What a field may be sent as, its own first."""
@@ -100,11 +104,9 @@ class Inference:
         document = _decoder.decode(head)
         self._id, self._outputs = document.id, _wanted_outputs(document)
         tensors = _tensors(document.inputs, memoryview(body)[len(head) :])
-        if MATRIX in tensors and MATRIX not in lineup.decoder.names:
-            return _by_matrix(lineup, tensors)
-        return _by_columns(lineup, tensors)
+        return asked_by_tensors(lineup, tensors)
 
-    def encode(self, answer: DeploymentAnswer, *, version: int) -> tuple[bytes, int | None]:
+    def encode(self, answer: Predictions, *, version: int) -> tuple[bytes, int | None]:
         """The answer's body, and how much of it is JSON if binary tensors follow."""
         binary: list[bytes] = []
         document: dict[str, Any] = {"model_name": answer.deployment, "model_version": str(version)}
@@ -113,8 +115,7 @@ class Inference:
         if answer.degraded:
             document["parameters"] = {"degraded": True}
         document["outputs"] = [
-            _output(name, answer.predictions, binary=binary if is_binary else None)
-            for name, is_binary in self._outputs.items()
+            output_of(name, answer, binary=binary if is_binary else None) for name, is_binary in self._outputs.items()
         ]
         head = msgspec.json.encode(document)
         return (head + b"".join(binary), len(head)) if binary else (head, None)
@@ -194,6 +195,19 @@ def _tensor(given: _Input, data: memoryview, *, place: str) -> Tensor:
     return from_json(given.data, name=given.name, place=place, datatype=given.datatype, shape=shape)
 
 
+def asked_by_tensors(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
+    """What tensors ask for: the model's inputs as they are, or the fields by name.
+
+    Raises
+    ------
+    InvalidRequest
+        If they do not fit each other or the deployment.
+    """
+    if MATRIX in tensors and MATRIX not in lineup.decoder.names:
+        return _by_matrix(lineup, tensors)
+    return _by_columns(lineup, tensors)
+
+
 def _by_matrix(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
     tensor = tensors[MATRIX]
     if len(tensors) > 1:
@@ -233,17 +247,27 @@ def _wrong_datatype(tensor: Tensor, wanted: Sequence[str]) -> InvalidRequest:
     )
 
 
-def _output(name: str, predictions: Sequence[PredictionAnswer], *, binary: list[bytes] | None) -> dict[str, Any]:
-    values: list[Any]
-    if name == "prediction":
-        values = [one.value for one in predictions]
-    else:
-        values = [one.id if name == "id" else one.version for one in predictions]
-    output = {"name": name, "datatype": OUTPUTS[name], "shape": [len(values)]}
+def output_of(name: str, answer: Predictions, *, binary: list[bytes] | None) -> dict[str, Any]:
+    """One output as a tensor; its bytes go to `binary`, if it is given."""
+    output = {"name": name, "datatype": OUTPUTS[name], "shape": [len(answer)]}
     if binary is None:
+        values = answer.ids.texts if name == "id" else _numbers(name, answer).tolist()
         return {**output, "data": values}
-    data = (
-        bytes_of_texts(values) if name == "id" else np.array(values, "<f8" if name == "prediction" else "<i8").tobytes()
-    )
+    data = raw_output(name, answer)
     binary.append(data)
     return {**output, "parameters": {"binary_data_size": len(data)}}
+
+
+def raw_output(name: str, answer: Predictions) -> bytes:
+    """The bytes of one output."""
+    if name != "id":
+        return _numbers(name, answer).tobytes()
+    letters = answer.ids.letters
+    elements = np.empty((len(letters), LENGTH_BYTES + ID_LETTERS), np.uint8)
+    elements[:, :LENGTH_BYTES] = np.frombuffer(ID_LETTERS.to_bytes(LENGTH_BYTES, "little"), np.uint8)
+    elements[:, LENGTH_BYTES:] = letters
+    return elements.tobytes()
+
+
+def _numbers(name: str, answer: Predictions) -> npt.NDArray[Any]:
+    return answer.values if name == "prediction" else answer.versions

@@ -13,12 +13,13 @@ from msgspec import UNSET, UnsetType
 
 from octavo.definitions.types import DType
 from octavo.errors import Conflict, InvalidRequest, Unavailable
-from octavo.serving.answers import DeploymentAnswer
-from octavo.serving.asked import Asked, asked_by_columns, asked_by_matrix, asked_by_records, check_count
+from octavo.serving.answers import Predictions
+from octavo.serving.asked import Asked
 from octavo.serving.asking import Asking
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer
+from octavo.serving.reading import asked_by_columns, asked_by_matrix, asked_by_records, check_count
 from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding, content_type
 
 INVOCATIONS = "/invocations"
@@ -98,14 +99,15 @@ class ScoringRoutes:
         return next(iter(lineups.values()))
 
     async def _ping(self, request: Request) -> Handled:
-        ready = bool(self._asking.watcher.lineups)
-        return Answer(status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, body=b"\n"), None
+        ready = bool(self._asking.watcher.lineups) and not self._asking.is_draining
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(status=status, body=b"\n", content_type=b"text/plain"), None
 
 
-def _answer(answer: DeploymentAnswer) -> ScoringAnswer:
+def _answer(answer: Predictions) -> ScoringAnswer:
     return ScoringAnswer(
-        predictions=[one.value for one in answer.predictions],
-        ids=[one.id for one in answer.predictions],
+        predictions=answer.values.tolist(),
+        ids=answer.ids.texts,
         degraded=answer.degraded,
     )
 

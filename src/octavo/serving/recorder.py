@@ -8,7 +8,7 @@ import msgspec
 
 from octavo.errors import OctavoError
 from octavo.serving.metrics import PredictorMetrics
-from octavo.serving.records import PredictionRecord
+from octavo.serving.records import PredictionBlock
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Log(Protocol):
 
 
 class Recorder:
-    """Appends prediction records.
+    """Appends records of predictions.
 
     Parameters
     ----------
@@ -37,12 +37,13 @@ class Recorder:
         self._metrics = metrics
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def record(self, records: Sequence[PredictionRecord]) -> bool:
-        """Append records; whether they are kept. A log that fails (a full disk) does not stop predictions."""
+    def record(self, blocks: Sequence[PredictionBlock]) -> bool:
+        """Append blocks; whether they are kept. A log that fails (a full disk) does not stop predictions."""
         try:
-            self._log.publish(TOPIC, list(map(self._encode, records)))
+            self._log.publish(TOPIC, list(map(self._encode, blocks)))
         except OctavoError as error:
-            self._metrics.records_lost += len(records)
-            log.error("prediction records are lost", extra={"records": len(records), "reason": error.message})
+            lost = sum(block.n_rows for block in blocks)
+            self._metrics.records_lost += lost
+            log.error("prediction records are lost", extra={"records": lost, "reason": error.message})
             return False
         return True

@@ -1,10 +1,102 @@
-"""What is kept of every prediction and every outcome."""
+"""What is kept of predictions and outcomes."""
 
 import msgspec
 
+WORDS, INPUT = "words", "input"
+
+
+class BlockColumn(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One field of the request, of all rows of a block.
+
+    Attributes
+    ----------
+    kind : str
+        A numpy dtype such as ``<f8``, whose values are `data`, little-endian (NaN is null; ``<M8[us]`` is an instant);
+        ``words``: `data` holds each row's place among `words`, as uint8 where these are at most 256, else int32; or
+        ``input``: the values are those of a column of the block's inputs, and stand there only.
+    """
+
+    kind: str
+    data: bytes
+    words: list[str | None] = []
+    column: int = -1
+
+
+class BlockHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is the same in all blocks of an arm.
+
+    Attributes
+    ----------
+    keys, fields : dict of str to int
+        The entity keys, and the other fields of the request that the version takes, with their places in a row.
+    """
+
+    deployment: str
+    model: str
+    version: int
+    digest: str
+    arm: str
+    keys: dict[str, int]
+    fields: dict[str, int]
+
+
+class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=2):
+    """The predictions that one version made of some rows of a request; a shadow's have the ids that it shadows.
+
+    Attributes
+    ----------
+    head : Raw
+        A `BlockHead`, encoded.
+    at_us : int
+        When they were made, microseconds since 1970, by the platform's clock.
+    ids : bytes
+        UUID version 7, 16 bytes of each.
+    rows : list or None
+        The request's rows as received, instants in ISO 8601; None if it came by columns, or as the model's inputs.
+    columns : list or None
+        By the places of `BlockHead`; None in a field's place if it was not sent.
+    inputs : bytes
+        The model's matrix: float32, little-endian, row by row; empty if the version failed before it was complete.
+    status : bytes
+        One `FeatureStatus` per input, row by row; empty if all are present.
+    ages_s : bytes
+        Age of each input in seconds, float32; NaN where it has none; empty if none has one.
+    outputs : bytes
+        The predictions: a value, or a probability; float64.
+    latency_us : int
+        From the request's arrival to its answer, wall time.
+    propensity : float or list of float
+        With which probability this arm was to answer; one number if it is the same for all rows.
+    group : str or list of str
+        The group of an experiment; empty outside of one.
+    parents : bytes
+        Of a composite's nodes: the ids of the composite's predictions, 16 bytes of each; empty outside of one.
+    """
+
+    head: msgspec.Raw
+    at_us: int
+    ids: bytes
+    rows: list[list[str | int | float | bool | None]] | None
+    columns: list[BlockColumn | None] | None
+    inputs: bytes
+    status: bytes
+    ages_s: bytes
+    outputs: bytes
+    latency_us: int
+    caller: str
+    trace: str
+    propensity: float | list[float] = 1.0
+    group: str | list[str] = ""
+    parents: bytes = b""
+
+    @property
+    def n_rows(self) -> int:
+        """How many predictions these are."""
+        return len(self.outputs) // 8
+
 
 class PredictionRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False):
-    """One prediction of one model version; a shadow version's has the id of the prediction that it shadows.
+    """One prediction, as predictors before blocks recorded it; logs may still hold some.
 
     Attributes
     ----------

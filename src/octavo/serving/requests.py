@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
-from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
 
 from octavo.definitions.plans import PlannedField
 from octavo.definitions.types import DType
@@ -26,6 +27,8 @@ LONGEST_STRING = 1024
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 _LONGEST_NAME = 80
+_LONG_BODY = 4096
+_COLON = ord(":")
 _KEY = re.compile(rb'"\s*:')
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`\Z")
 _NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
@@ -35,6 +38,7 @@ _TYPES: dict[DType, Any] = {
     DType.INT64: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
     DType.BOOL: bool,
     DType.STRING: Annotated[str, Meta(max_length=LONGEST_STRING)],
+    DType.CATEGORY: Annotated[str, Meta(max_length=LONGEST_STRING)],
     DType.TIMESTAMP: Annotated[datetime, Meta(tz=True)],
 }
 _WANTED = {
@@ -42,6 +46,7 @@ _WANTED = {
     DType.INT64: "a whole number of 64 bits",
     DType.BOOL: "true or false",
     DType.STRING: f"a string of at most {LONGEST_STRING} characters",
+    DType.CATEGORY: f"a string of at most {LONGEST_STRING} characters",
     DType.TIMESTAMP: (
         f'an RFC 3339 time with an offset, of a year from {FIRST_YEAR} to {LAST_YEAR}: "2026-01-31T09:30:00+01:00"'
     ),
@@ -71,7 +76,7 @@ class RequestDecoder:
         self._optional = [place for place, field in enumerate(fields) if not field.required]
         self._times = [place for place, field in enumerate(fields) if field.dtype is DType.TIMESTAMP]
         row = msgspec.defstruct(
-            "Row", [_declared(field) for field in _required_first(fields)], forbid_unknown_fields=True, gc=False
+            "Row", [_declared(field) for field in fields], forbid_unknown_fields=True, kw_only=True, gc=False
         )
         body = msgspec.defstruct(
             "Body",
@@ -80,7 +85,7 @@ class RequestDecoder:
         )
         self._body: Any = body
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode
-        self._values = _getter(self.names)
+        self._n_keys = len(fields)
 
     def decode(self, body: bytes) -> list[Row]:
         """The rows, each with one value per field in the order of `names`; None for null and for what is left out.
@@ -93,22 +98,20 @@ class RequestDecoder:
             If there are too many rows.
         """
         try:
-            rows = list(map(self._values, self._decode(body).rows))
+            rows = [astuple(row) for row in self._decode(body).rows]
         except msgspec.ValidationError as error:
             raise self._explain(str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise explain_malformed(body, error) from error
-        absent = self._count_absent(rows)
-        # Each key's closing quote stands before a colon, so a body with just as many of these as fields were read has
-        # no key twice. More of them is rare (a string with an escaped quote before a colon): then look closely.
-        if len(_KEY.findall(body)) != 1 + len(rows) * len(self.names) - absent:
+        absent = self._count_absent(rows) if self._optional else 0
+        if has_more_keys(body, 1 + len(rows) * self._n_keys - absent):
             duplicate_key(body)
-        return self._completed(rows, absent=absent)
+        return self._completed(rows, absent=absent) if absent or self._times else rows
 
     def convert(self, records: Sequence[dict[str, Any]]) -> list[Row]:
         """As `decode`, of rows that are objects already; each holds a key once, since they are."""
         try:
-            rows = list(map(self._values, msgspec.convert({"rows": records}, self._body).rows))
+            rows = list(map(astuple, msgspec.convert({"rows": records}, self._body).rows))
         except msgspec.ValidationError as error:
             raise self._explain(str(error)) from error
         return self._completed(rows, absent=self._count_absent(rows))
@@ -166,23 +169,24 @@ class RequestDecoder:
         return InvalidRequest(f"{path} holds the unknown field {name!r}", field=place, fix=fix)
 
 
+def has_more_keys(body: bytes, n_keys: int) -> bool:
+    """Whether JSON may hold more keys than were read of it, so that one stands there twice.
+
+    A colon stands behind each key, and behind its closing quote; more of them than keys is rare (a string with an
+    escaped quote before a colon), and to be looked at closely.
+    """
+    return _count_colons(body) != n_keys and len(_KEY.findall(body)) != n_keys
+
+
+def _count_colons(body: bytes) -> int:
+    if len(body) < _LONG_BODY:
+        return body.count(b":")
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == _COLON))  # in a tenth of the time
+
+
 def _declared(field: PlannedField) -> tuple[Any, ...]:
     kind = _TYPES[field.dtype]
     return (field.name, kind) if field.required else (field.name, kind | None | UnsetType, UNSET)
-
-
-def _required_first(fields: Sequence[PlannedField]) -> list[PlannedField]:
-    """A struct's defaults stand at its end."""
-    return sorted(fields, key=lambda field: not field.required)
-
-
-def _getter(names: tuple[str, ...]) -> Any:
-    if not names:
-        return lambda row: ()
-    if len(names) == 1:
-        only = attrgetter(names[0])
-        return lambda row: (only(row),)
-    return attrgetter(*names)
 
 
 def _fix(field: PlannedField) -> str:

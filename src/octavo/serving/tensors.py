@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol: datatypes, and values from JSON and from bytes whose lengths may lie."""
 
 from dataclasses import dataclass
-from math import isnan, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ INTEGERS: dict[str, np.dtype[Any]] = {
 }
 FIXED: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.uint8), **INTEGERS, **FLOATS}
 BYTES = "BYTES"
-_LENGTH = 4
+LENGTH_BYTES = 4
 """Bytes before each element of BYTES."""
 
 
@@ -45,14 +45,9 @@ class Tensor:
         """As an array of its shape; NaN is missing."""
         return np.array(self.values, np.float64).reshape(self.shape)
 
-    def column(self) -> list[Scalar]:
-        """As plain values; None is missing, which in bytes is NaN."""
-        if isinstance(self.values, list):
-            return self.values
-        plain: list[Scalar] = self.values.tolist()
-        if self.datatype in FLOATS:
-            return [None if isinstance(value, float) and isnan(value) else value for value in plain]
-        return plain
+    def column(self) -> list[Scalar] | npt.NDArray[Any]:
+        """One value per row; None is missing, which in bytes is NaN."""
+        return self.values
 
 
 def check_datatype(datatype: str, *, place: str) -> None:
@@ -122,22 +117,22 @@ def from_bytes(data: memoryview, *, name: str, place: str, datatype: str, shape:
 def bytes_of_texts(texts: list[str]) -> bytes:
     """Elements of BYTES, each after its length."""
     encoded = [text.encode() for text in texts]
-    return b"".join(part for one in encoded for part in (len(one).to_bytes(_LENGTH, "little"), one))
+    return b"".join(part for one in encoded for part in (len(one).to_bytes(LENGTH_BYTES, "little"), one))
 
 
 def _texts(data: memoryview, n_values: int, *, place: str, shape: tuple[int, ...]) -> list[Scalar]:
     texts: list[Scalar] = []
     at = 0
     while at < len(data):
-        end = at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "little")
-        if at + _LENGTH > len(data) or end > len(data):
+        end = at + LENGTH_BYTES + int.from_bytes(data[at : at + LENGTH_BYTES], "little")
+        if at + LENGTH_BYTES > len(data) or end > len(data):
             raise InvalidRequest(
-                f"{place}: element {len(texts)} ends {max(end, at + _LENGTH) - len(data)} bytes behind the tensor",
+                f"{place}: element {len(texts)} ends {max(end, at + LENGTH_BYTES) - len(data)} bytes behind the tensor",
                 field=place,
                 fix="send each element after its length in 4 bytes, little-endian",
             )
         try:
-            texts.append(str(data[at + _LENGTH : end], "utf-8"))
+            texts.append(str(data[at + LENGTH_BYTES : end], "utf-8"))
         except UnicodeDecodeError as error:
             raise InvalidRequest(
                 f"{place}: element {len(texts)} is not UTF-8", field=place, fix="encode text as UTF-8"

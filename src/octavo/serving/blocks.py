@@ -1,0 +1,101 @@
+"""What is kept of some predictions of one version, made of the columns that they were made of."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from octavo.serving.asked import Asked
+from octavo.serving.ids import Ids
+from octavo.serving.inputs import Inputs
+from octavo.serving.lineup import Assigned, ServedArm
+from octavo.serving.records import BlockHead, PredictionBlock
+
+_REMEMBERED = 1024
+
+Rows = npt.NDArray[np.intp] | None
+"""Places of rows within a part of a request; None for all."""
+
+
+class Made(NamedTuple):
+    """What is the same for all predictions of a request; see `PredictionBlock`."""
+
+    deployment: str
+    at_us: int
+    latency_us: int
+    caller: str
+    trace: str
+
+
+class BlockMaker:
+    """Makes blocks; remembers what is the same in all of a version."""
+
+    def __init__(self) -> None:
+        self._heads: dict[tuple[str, ServedArm], msgspec.Raw] = {}
+
+    def block(
+        self,
+        asked: Asked,
+        ids: Ids,
+        *,
+        served: ServedArm,
+        rows: Rows,
+        inputs: Inputs | None,
+        outputs: npt.NDArray[np.float64],
+        assigned: Assigned,
+        made: Made,
+        parents: bytes = b"",
+    ) -> PredictionBlock:
+        """The block of some rows.
+
+        Parameters
+        ----------
+        asked, ids, inputs, assigned
+            Of all rows of a part; without inputs the version failed.
+        rows : ndarray of int or None
+            The places of the rows in it; None for all.
+        outputs : ndarray, float64
+            Of these rows.
+        parents : bytes
+            See `PredictionBlock`, of these rows.
+        """
+        is_whole = inputs is not None and inputs.status is None  # then nothing stands in for what was sent
+        as_asked, columns = asked.recorded(served.builder.times, rows, inputs=served.builder.sent if is_whole else {})
+        return PredictionBlock(
+            head=self._heads.get((made.deployment, served)) or self._head(made.deployment, served),
+            at_us=made.at_us,
+            ids=ids.data if rows is None else ids.chosen(rows),
+            rows=as_asked,
+            columns=columns,
+            inputs=b"" if inputs is None else _bytes(inputs.matrix, rows),
+            status=b"" if inputs is None or inputs.status is None else _bytes(inputs.status, rows),
+            ages_s=b"" if inputs is None or inputs.ages_s is None else _bytes(inputs.ages_s, rows),
+            outputs=outputs.tobytes(),
+            latency_us=made.latency_us,
+            caller=made.caller,
+            trace=made.trace,
+            propensity=_of(assigned.propensities, rows),
+            group=_of(assigned.groups, rows),
+            parents=parents,
+        )
+
+    def _head(self, deployment: str, served: ServedArm) -> msgspec.Raw:
+        if len(self._heads) >= _REMEMBERED:
+            self._heads.clear()
+        arm, builder = served.arm, served.builder
+        head = BlockHead(deployment, arm.model, arm.version, arm.digest, arm.role, builder.keys, builder.fields)
+        encoded = self._heads[deployment, served] = msgspec.Raw(msgspec.msgpack.encode(head))
+        return encoded
+
+
+def _bytes(values: npt.NDArray[Any], rows: Rows) -> bytes:
+    return (values if rows is None else values[rows]).tobytes()
+
+
+def _of(values: float | str | list[float] | list[str], rows: Rows) -> Any:
+    """What is said of the rows: once where it is the same for all."""
+    if isinstance(values, float | str):
+        return values
+    chosen = list(values) if rows is None else [values[row] for row in rows.tolist()]
+    return chosen[0] if len(set(chosen)) == 1 else chosen
