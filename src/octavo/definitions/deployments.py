@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from octavo.definitions.fallbacks import OnUnread, check_on_unread
 from octavo.definitions.models import Model
+from octavo.definitions.traffic import Experiment, Explore, Holdout
 from octavo.definitions.types import check_name, seconds
-from octavo.errors import InvalidDefinition
+from octavo.errors import InvalidDefinition, NotFound
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -16,6 +18,8 @@ class Rollout:
     ----------
     shadow : str or None
         How long it first answers beside the live version, unseen by callers.
+    shadow_steps : sequence of int
+        Percentages of the predictions that it answers so, rising; each for the time of `shadow`.
     steps : sequence of int
         Percentages of traffic, rising, ending at 100.
     bake : str
@@ -25,6 +29,7 @@ class Rollout:
     """
 
     shadow_s: int
+    shadow_steps: tuple[int, ...]
     steps: tuple[int, ...]
     bake_s: int
     approval: str
@@ -33,19 +38,27 @@ class Rollout:
         self,
         *,
         shadow: str | None = "1h",
+        shadow_steps: Sequence[int] = (100,),
         steps: Sequence[int] = (10, 50, 100),
         bake: str = "1h",
         approval: str = "policy",
     ) -> None:
         put = object.__setattr__
         put(self, "shadow_s", seconds(shadow, what="shadow time") if shadow else 0)
+        put(self, "shadow_steps", tuple(shadow_steps))
         put(self, "steps", tuple(steps))
         put(self, "bake_s", seconds(bake, what="bake time"))
         put(self, "approval", approval)
-        if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1 or steps[-1] != 100:
+        if not _rise(steps) or steps[-1] != 100:
             raise InvalidDefinition(f"rollout steps {list(steps)} must rise from at least 1 and end at 100")
+        if not _rise(shadow_steps):
+            raise InvalidDefinition(f"rollout shadow steps {list(shadow_steps)} must rise, from 1 to at most 100")
         if approval not in ("policy", "manual"):
             raise InvalidDefinition(f"rollout approval {approval!r} is neither 'policy' nor 'manual'")
+
+
+def _rise(steps: Sequence[int]) -> bool:
+    return bool(steps) and list(steps) == sorted(set(steps)) and steps[0] >= 1 and steps[-1] <= 100
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -111,6 +124,13 @@ class Deployment:
     monitor : Monitor
     unit : str or None
         The entity key or request field by whose hash traffic is split; the prediction id unless given.
+    on_unread : str or Fallback
+        What is done with rows of which the online store cannot be read, as far as no default stands in: ``predict``
+        with what is left, ``reject`` the request (503), or `fallback` to a constant answer.
+    experiments : sequence of Experiment
+        Those that may be started; one runs at a time.
+    holdout : Holdout or None
+    explore : Explore or None
     """
 
     name: str
@@ -118,6 +138,10 @@ class Deployment:
     rollout: Rollout
     monitor: Monitor
     unit: str | None
+    on_unread: OnUnread
+    experiments: tuple[Experiment, ...]
+    holdout: Holdout | None
+    explore: Explore | None
 
     def __init__(
         self,
@@ -127,11 +151,37 @@ class Deployment:
         rollout: Rollout | None = None,
         monitor: Monitor | None = None,
         unit: str | None = None,
+        on_unread: OnUnread = "predict",
+        experiments: Sequence[Experiment] = (),
+        holdout: Holdout | None = None,
+        explore: Explore | None = None,
     ) -> None:
         check_name(name, what="deployment")
+        check_on_unread(on_unread, deployment=name)
         put = object.__setattr__
         put(self, "name", name)
         put(self, "model", model)
         put(self, "rollout", rollout or Rollout())
         put(self, "monitor", monitor or Monitor())
         put(self, "unit", unit)
+        put(self, "on_unread", on_unread)
+        put(self, "experiments", tuple(experiments))
+        put(self, "holdout", holdout)
+        put(self, "explore", explore)
+        names = [experiment.name for experiment in experiments]
+        if len(set(names)) < len(names):
+            raise InvalidDefinition(f"deployment {name!r} declares two experiments of one name: {', '.join(names)}")
+
+    def experiment(self, name: str) -> Experiment:
+        """The experiment of a name.
+
+        Raises
+        ------
+        NotFound
+            If it declares none of that name.
+        """
+        for experiment in self.experiments:
+            if experiment.name == name:
+                return experiment
+        known = [experiment.name for experiment in self.experiments]
+        raise NotFound(f"experiment of deployment {self.name!r}", name, known)

@@ -1,6 +1,7 @@
 """Guards: what may end a release's stage early. They compare the candidate's arm with the live one over the stage.
 
-Errors (outputs that are no number, requests that a shadow did not answer), latency, and the distribution of the scores.
+Errors (outputs that are no number), latency, and the distribution of the scores. What experiments, holdouts and
+exploration answer is not looked at; nor is what a shadow did not see, because it makes way when there is much to do.
 A retrained model is meant to differ, so the bounds on the scores only catch one that has lost its mind.
 """
 
@@ -74,7 +75,8 @@ SELECT version, count(*) AS n, count(*) FILTER (NOT isfinite(output)) AS failed,
        coalesce(stddev_pop(output) FILTER (isfinite(output)), 0.0) AS std,
        coalesce(median(latency_us), 0.0) AS p50
 FROM predictions
-WHERE deployment = $deployment AND "at" < $until AND "at" >= greatest($since, coalesce((
+WHERE deployment = $deployment AND arm IN ('live', 'canary', 'shadow')
+  AND "at" < $until AND "at" >= greatest($since, coalesce((
     SELECT min("at") FROM predictions
     WHERE deployment = $deployment AND version = $candidate AND "at" >= $since AND "at" < $until
 ), $since))
@@ -113,17 +115,14 @@ def judge(
     Parameters
     ----------
     is_shadow : bool
-        A shadow sees all requests, so each one that it did not answer is an error of its own.
+        A shadow runs when the live version has answered, and may take as long as both.
     """
     limits = limits or GuardLimits()
-    unanswered = max(live.rows - candidate.rows, 0) if is_shadow else 0
-    expected = candidate.rows + unanswered
-    if min(live.rows, expected) < limits.min_rows:
+    if min(live.rows, candidate.rows) < limits.min_rows:
         return Verdict(
             complaint="", summary=f"{candidate.rows} predictions beside {live.rows} live ones: too few to judge"
         )
-    failures = candidate.failed + unanswered
-    failed = failures / expected
+    failed = candidate.failed / candidate.rows
     shift, spread = _score_differences(live, candidate)
     summary = (
         f"{candidate.rows} predictions beside {live.rows} live ones: {failed:.1%} failed, "
@@ -132,7 +131,7 @@ def judge(
     )
     complaints = (
         (
-            failed > limits.errors and failures >= limits.min_errors,
+            failed > limits.errors and candidate.failed >= limits.min_errors,
             f"more than {limits.errors:.0%} of its predictions failed",
         ),
         (

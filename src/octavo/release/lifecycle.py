@@ -6,11 +6,13 @@ The records are the truth and change together in one transaction; manifests foll
 from dataclasses import replace
 from datetime import datetime
 
+from octavo.definitions.deployments import Deployment
 from octavo.errors import Conflict, GateFailed, NotFound
 from octavo.identifiers import new_id
 from octavo.operations import Context
 from octavo.registry.versions import ModelVersion
-from octavo.release.releases import DeploymentState, Release, ReleaseState
+from octavo.release.experiments import ExperimentState, StartedExperiment, ended
+from octavo.release.releases import DeploymentState, HeldVersion, Release, ReleaseState, TrafficRules
 from octavo.release.rollout import Evidence, moved, served, step
 from octavo.stores.ports import Transaction
 
@@ -29,6 +31,40 @@ def deployment_state(tx: Transaction, deployment: str) -> DeploymentState:
     return state
 
 
+def rules_of(declared: Deployment) -> TrafficRules:
+    """What a deployment declares of its traffic."""
+    return TrafficRules(
+        unit=declared.unit, on_unread=declared.on_unread, holdout=declared.holdout, explore=declared.explore
+    )
+
+
+def declare(context: Context, declared: Deployment) -> DeploymentState:
+    """Put into force what a deployment declares of its traffic; predictors learn of what has changed.
+
+    A holdout begins here, with the version that is live, or else with the first one that will be. To begin it anew,
+    apply the project once without it.
+    """
+    tx, rules = context.transacted, rules_of(declared)
+    before = tx.get(DeploymentState, declared.name)
+    if before is None:
+        state = DeploymentState(deployment=declared.name, model=declared.model.name, rules=rules)
+        tx.add(state)
+        return state
+    if before.rules == rules:
+        return before
+    held = before.held if rules.holdout else None
+    if rules.holdout and held is None and before.live is not None:
+        held = HeldVersion(model=before.model, version=before.live, since=context.clock.now())
+    after = replace(before, rules=rules, held=held, sequence=before.sequence + (before.live is not None))
+    tx.replace(before, after)
+    return after
+
+
+def running_experiment(tx: Transaction, state: DeploymentState) -> StartedExperiment | None:
+    """The experiment that runs in a deployment, if one does."""
+    return tx.get(StartedExperiment, state.experiment) if state.experiment else None
+
+
 def request(context: Context, deployment: str, *, version: int, cause: str) -> Release:
     """Ask for a version to be released; the worker does the rest.
 
@@ -39,12 +75,12 @@ def request(context: Context, deployment: str, *, version: int, cause: str) -> R
     GateFailed
         If the version did not pass a gate.
     Conflict
-        If it is live already, or another release of the deployment is in progress.
+        If it is live already, another release of the deployment is in progress, or an experiment takes all units.
     """
     declared = context.project.deployment(deployment)
     with context.transaction() as tx:
         stored = tx.get(DeploymentState, deployment)
-        state = stored or DeploymentState(deployment=deployment, model=declared.model.name)
+        state = stored or DeploymentState(deployment=deployment, model=declared.model.name, rules=rules_of(declared))
         _check_request(tx, state, model=declared.model.name, version=version)
         release = Release(
             id=new_id(context.clock),
@@ -84,6 +120,15 @@ def _check_request(tx: Transaction, state: DeploymentState, *, model: str, versi
             f"the release of version {what} is in progress in {state.deployment!r}; wait for its end or roll it back",
             release=state.release,
         )
+    experiment = running_experiment(tx, state)
+    if experiment is not None and (experiment.takes_all or experiment.uses(model, version)):
+        why = (
+            "compares this version" if experiment.uses(model, version) else "leaves no unit that a canary could answer"
+        )
+        raise Conflict(
+            f"the experiment {experiment.name!r}, which runs in {state.deployment!r}, {why}; stop or promote it first",
+            experiment=experiment.id,
+        )
 
 
 def advance(context: Context, release_id: str, *, evidence: Evidence) -> Release:
@@ -94,7 +139,7 @@ def advance(context: Context, release_id: str, *, evidence: Evidence) -> Release
         rollout = context.project.deployment(before.deployment).rollout
         after = step(before, rollout, now=now, evidence=evidence)
         if after is not before:
-            _record(tx, before, after, now=now)
+            record(tx, before, after, now=now)
             _audit(context, tx, after)
     return after
 
@@ -139,7 +184,7 @@ def refuse(context: Context, release_id: str, *, reason: str) -> Release:
     with context.transaction() as tx:
         before = _release(tx, release_id)
         if before.state.in_progress:
-            _record(tx, before, _ended(before, at=now, reason=reason), now=now)
+            record(tx, before, _ended(before, at=now, reason=reason), now=now)
         elif before.state is ReleaseState.LIVE and before.served_at is None:
             _withdraw(context, tx, before, reason=reason, now=now)
         after = _release(tx, release_id)
@@ -162,7 +207,7 @@ def roll_back(context: Context, deployment: str, *, reason: str) -> DeploymentSt
         if state.release is None:
             return _return_to_previous(context, tx, state, reason=reason, now=now)
         before = _release(tx, state.release)
-        return _record(tx, before, _ended(before, at=now, reason=reason), now=now)
+        return record(tx, before, _ended(before, at=now, reason=reason), now=now)
 
 
 def _ended(release: Release, *, at: datetime, reason: str) -> Release:
@@ -178,7 +223,8 @@ def _withdraw(context: Context, tx: Transaction, live: Release, *, reason: str, 
         _return_to_previous(context, tx, state, reason=reason, now=now)
         return
     tx.replace(live, _ended(live, at=now, reason=reason))
-    tx.replace(state, replace(state, live=None, sequence=state.sequence + 1))
+    withdrawn = replace(state, live=None, held=None, sequence=state.sequence + 1)
+    tx.replace(state, _without_withdrawn(tx, withdrawn, model=live.model, version=live.version, reason=reason, now=now))
 
 
 def _return_to_previous(
@@ -201,8 +247,24 @@ def _return_to_previous(
     )
     tx.add(moved(back, ReleaseState.LIVE, at=now, reason=back.cause, percent=100))
     returned = replace(state, live=state.previous, previous=None, sequence=state.sequence + 1)
+    returned = _without_withdrawn(tx, returned, model=state.model, version=state.live, reason=reason, now=now)
     tx.replace(state, returned)
     return returned
+
+
+def _without_withdrawn(
+    tx: Transaction, state: DeploymentState, *, model: str, version: int, reason: str, now: datetime
+) -> DeploymentState:
+    """The state once a version that was taken back answers nowhere: an experiment with it ends, a holdout too."""
+    held, experiment = state.held, running_experiment(tx, state)
+    if held is not None and (held.model, held.version) == (model, version):
+        live = state.live
+        held = None if live is None else HeldVersion(model=state.model, version=live, since=now)
+    if experiment is None or not experiment.uses(model, version):
+        return replace(state, held=held)
+    why = f"version {version}, which it compares, was taken back: {reason}"
+    tx.replace(experiment, ended(experiment, ExperimentState.STOPPED, at=now, reason=why))
+    return replace(state, held=held, experiment=None)
 
 
 def _release(tx: Transaction, release_id: str) -> Release:
@@ -219,8 +281,8 @@ def _audit(context: Context, tx: Transaction, release: Release) -> None:
     context.audit(tx, "releases.advance", target=target)
 
 
-def _record(tx: Transaction, before: Release, after: Release, *, now: datetime) -> DeploymentState:
-    """Write a transition and what follows from it for the deployment, at most one version staying live."""
+def record(tx: Transaction, before: Release, after: Release, *, now: datetime) -> DeploymentState:
+    """Write a release's transition and what follows from it for the deployment, at most one version staying live."""
     state = deployment_state(tx, after.deployment)
     settled = state
     if after.state.has_traffic or before.state.has_traffic:
@@ -231,6 +293,8 @@ def _record(tx: Transaction, before: Release, after: Release, *, now: datetime) 
             tx.replace(replaced, moved(replaced, ReleaseState.RETIRED, at=now, reason=reason))
         previous = state.live if state.model == after.model else None
         settled = replace(settled, model=after.model, live=after.version, previous=previous, release=None)
+        if settled.held is None and settled.rules is not None and settled.rules.holdout is not None:
+            settled = replace(settled, held=HeldVersion(model=after.model, version=after.version, since=now))
     elif after.state.is_final:
         settled = replace(settled, release=None)
     tx.replace(before, after)

@@ -6,8 +6,12 @@ from octavo.errors import InvalidRequest, NotFound
 from octavo.operations import Context, Operations
 from octavo.registry.versions import ModelVersion
 from octavo.release import lifecycle
-from octavo.release.publish import arms_of, publish_current
+from octavo.release.arms import arms_of
+from octavo.release.experiments import StartedExperiment
+from octavo.release.publish import publish_current
 from octavo.release.releases import DeploymentState, Release
+from octavo.release.shares import chances
+from octavo.stores.ports import Transaction
 
 operations = Operations()
 _MOST = 1000
@@ -61,20 +65,36 @@ class ShowDeployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmView:
-    """A version's part of a deployment's traffic."""
+    """A version's part of a deployment's traffic.
+
+    Attributes
+    ----------
+    percent : float
+        Of all predictions; 0 for a shadow.
+    model : str
+        The deployment's own, except for arms of some experiments.
+    group : str
+        What its predictions are marked with, beside their role.
+    sample : float
+        For a shadow: the percentage of predictions that it sees.
+    """
 
     role: str
     version: int
-    percent: int
+    percent: float
+    model: str = ""
+    group: str = ""
+    sample: float = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentSummary:
-    """What a deployment serves, and the release in progress."""
+    """What a deployment serves, the release in progress and the experiment that runs."""
 
     state: DeploymentState
     arms: tuple[ArmView, ...]
     release: Release | None
+    experiment: StartedExperiment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,10 @@ class DeploymentDetails:
     ----------
     steps : tuple of int
         The percentages that a rollout goes through.
+    experiments : tuple of str
+        Those that it declares, by name.
+    shadow_steps : tuple of int
+        The percentages of predictions that a shadow sees, one after the other.
     """
 
     summary: DeploymentSummary
@@ -93,6 +117,8 @@ class DeploymentDetails:
     shadow_s: int
     bake_s: int
     approval: str
+    experiments: tuple[str, ...] = ()
+    shadow_steps: tuple[int, ...] = (100,)
 
 
 @operations.operation("releases.start", request=StartRelease, permission="releases:write", changes=True)
@@ -116,7 +142,8 @@ def roll_back(request: RollBack, context: Context) -> DeploymentSummary:
     reason = f"rolled back by {context.principal.name}" + (f": {request.reason}" if request.reason else "")
     state = lifecycle.roll_back(context, request.deployment, reason=reason)
     publish_current(context, request.deployment)
-    return _summary(state, None)
+    with context.transaction() as tx:
+        return _summary(tx, state)
 
 
 @operations.operation("releases.list", request=ListReleases, permission="releases:read")
@@ -140,22 +167,25 @@ def show_release(request: ShowRelease, context: Context) -> Release:
 @operations.operation("deployments.list", request=ListDeployments, permission="deployments:read")
 def list_deployments(request: ListDeployments, context: Context) -> tuple[DeploymentSummary, ...]:
     """List deployments with what they serve."""
-    return tuple(_summary(state, _in_progress(context, state)) for state in context.transacted.find(DeploymentState))
+    return tuple(_summary(context.transacted, state) for state in context.transacted.find(DeploymentState))
 
 
 @operations.operation("deployments.show", request=ShowDeployment, permission="deployments:read")
 def show_deployment(request: ShowDeployment, context: Context) -> DeploymentDetails:
     """Show a deployment: its traffic, the release in progress and all earlier ones."""
     state = lifecycle.deployment_state(context.transacted, request.deployment)
-    rollout = context.project.deployment(request.deployment).rollout
+    declared = context.project.deployment(request.deployment)
+    rollout = declared.rollout
     releases = context.transacted.find(Release, newest_first=True, deployment=request.deployment)
     return DeploymentDetails(
-        summary=_summary(state, _in_progress(context, state)),
+        summary=_summary(context.transacted, state),
         releases=tuple(releases),
         steps=rollout.steps,
         shadow_s=rollout.shadow_s,
         bake_s=rollout.bake_s,
         approval=rollout.approval,
+        experiments=tuple(experiment.name for experiment in declared.experiments),
+        shadow_steps=rollout.shadow_steps,
     )
 
 
@@ -167,12 +197,19 @@ def _newest_passed(context: Context, model: str) -> int:
     return max(versions)
 
 
-def _in_progress(context: Context, state: DeploymentState) -> Release | None:
-    return context.transacted.get(Release, state.release) if state.release else None
-
-
-def _summary(state: DeploymentState, release: Release | None) -> DeploymentSummary:
+def _summary(tx: Transaction, state: DeploymentState) -> DeploymentSummary:
+    release = tx.get(Release, state.release) if state.release else None
+    experiment = lifecycle.running_experiment(tx, state)
+    shares = arms_of(state, release, experiment)
     arms = tuple(
-        ArmView(role=role, version=version, percent=percent) for role, _, version, percent in arms_of(state, release)
+        ArmView(
+            role=share.role,
+            version=share.version,
+            percent=round(100 * chance, 4),
+            model=share.model,
+            group=share.group,
+            sample=share.sample,
+        )
+        for share, chance in zip(shares, chances(shares), strict=True)
     )
-    return DeploymentSummary(state=state, arms=arms, release=release)
+    return DeploymentSummary(state=state, arms=arms, release=release, experiment=experiment)

@@ -10,9 +10,11 @@ from octavo.errors import NotFound
 from octavo.operations import Context
 from octavo.registry.signing import Signer
 from octavo.registry.versions import ModelVersion
-from octavo.release.lifecycle import deployment_state
+from octavo.release.arms import arms_of
+from octavo.release.experiments import StartedExperiment
+from octavo.release.lifecycle import deployment_state, rules_of
 from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name, encode
-from octavo.release.releases import DeploymentState, Release, ReleaseState
+from octavo.release.releases import DeploymentState, Release
 from octavo.stores.ports import Artifacts, Transaction
 
 PURPOSE = "octavo/deployment-manifest/v1"
@@ -27,7 +29,7 @@ def publish_current(context: Context, deployment: str) -> int:
         The sequence that is now published; 0 if the deployment has never served. While nothing is live there is no
         manifest of that: predictors go on as they are.
     """
-    unit = context.project.deployment(deployment).unit
+    declared = rules_of(context.project.deployment(deployment))
     with context.transaction() as tx:
         # Inside the transaction, so that of two processes that publish the later state wins.
         state = deployment_state(tx, deployment)
@@ -35,11 +37,13 @@ def publish_current(context: Context, deployment: str) -> int:
         if not arms:
             return published_sequence(context.stores.artifacts, deployment)
         if state.sequence > published_sequence(context.stores.artifacts, deployment):
+            rules = state.rules or declared
             manifest = DeploymentManifest(
                 project=context.project.name,
                 deployment=deployment,
                 sequence=state.sequence,
-                unit=unit,
+                unit=rules.unit,
+                on_unread=rules.on_unread,
                 arms=arms,
                 published_at_us=context.clock.now_us(),
             )
@@ -56,25 +60,20 @@ def published_sequence(artifacts: Artifacts, deployment: str) -> int:
     return msgspec.json.decode(payload, type=DeploymentManifest).sequence
 
 
-def arms_of(state: DeploymentState, release: Release | None) -> tuple[tuple[str, str, int, int], ...]:
-    """Role, model, version and percentage of each arm: the live version, and beside it the release in progress."""
-    shared = 0
-    beside: tuple[tuple[str, str, int, int], ...] = ()
-    if release is not None and release.state is ReleaseState.SHADOW:
-        beside = (("shadow", release.model, release.version, 0),)
-    elif release is not None and release.state is ReleaseState.CANARY:
-        shared = release.percent
-        beside = (("canary", release.model, release.version, shared),)
-    if state.live is None:
-        return beside
-    return (("live", state.model, state.live, 100 - shared), *beside)
-
-
 def _arms(tx: Transaction, state: DeploymentState) -> tuple[Arm, ...]:
     release = tx.get(Release, state.release) if state.release else None
+    experiment = tx.get(StartedExperiment, state.experiment) if state.experiment else None
     return tuple(
-        Arm(role=role, model=model, version=version, digest=_digest(tx, f"{model}/{version}"), percent=percent)
-        for role, model, version, percent in arms_of(state, release)
+        Arm(
+            role=arm.role,
+            model=arm.model,
+            version=arm.version,
+            digest=_digest(tx, f"{arm.model}/{arm.version}"),
+            percent=arm.percent,
+            group=arm.group,
+            sample=arm.sample,
+        )
+        for arm in arms_of(state, release, experiment)
     )
 
 

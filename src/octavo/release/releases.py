@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from octavo.definitions.fallbacks import OnUnread
+from octavo.definitions.traffic import Explore, Holdout
+
 
 class ReleaseState(StrEnum):
     """requested → verified → approved → shadow → canary → live → retired; or held, rejected, rolled_back on the way."""
@@ -53,7 +56,7 @@ class Release:
     id : str
         UUID version 7.
     percent : int
-        Share of traffic that it answers now.
+        Share of traffic that it answers now, or sees in shadow.
     cause : str
         Why it was released: ``user``, or the trigger of the retraining.
     served_at : datetime or None
@@ -79,6 +82,25 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficRules:
+    """What a deployment declares of its traffic, as applied; see `octavo.definitions.deployments.Deployment`."""
+
+    unit: str | None
+    on_unread: OnUnread
+    holdout: Holdout | None
+    explore: Explore | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVersion:
+    """The version that a holdout keeps, and since when."""
+
+    model: str
+    version: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentState:
     """What a deployment serves now.
 
@@ -90,6 +112,12 @@ class DeploymentState:
         The version that it replaced, to which a rollback returns.
     release : str or None
         The release in progress; at most one.
+    experiment : str or None
+        The experiment that runs; at most one.
+    held : HeldVersion or None
+        What the holdout answers with; None without one.
+    rules : TrafficRules or None
+        None before the first `apply` that recorded them.
     sequence : int
         Of the last published manifest.
     """
@@ -102,6 +130,9 @@ class DeploymentState:
     previous: int | None = None
     release: str | None = None
     sequence: int = 0
+    experiment: str | None = None
+    held: HeldVersion | None = None
+    rules: TrafficRules | None = None
 
     @property
     def key(self) -> str:

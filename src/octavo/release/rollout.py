@@ -75,13 +75,14 @@ def step(release: Release, rollout: Rollout, *, now: datetime, evidence: Evidenc
             reason = "the first version of this deployment; there is none to compare it with"
             return moved(release, ReleaseState.LIVE, at=now, reason=reason, percent=100)
         case ReleaseState.APPROVED if rollout.shadow_s:
-            return moved(release, ReleaseState.SHADOW, at=now, reason="answers beside the live version, unseen")
+            return _next_sample(release, rollout, now=now, reason="answers beside the live version, unseen")
         case ReleaseState.APPROVED:
             return _next_percentage(release, rollout, now=now, reason="no shadow time is declared")
         case ReleaseState.SHADOW | ReleaseState.CANARY if evidence.complaint:
             return moved(release, ReleaseState.ROLLED_BACK, at=now, reason=evidence.complaint)
         case ReleaseState.SHADOW | ReleaseState.CANARY if (end := stage_end(release, rollout)) and now >= end:
-            return _next_percentage(release, rollout, now=now, reason=evidence.summary or "nothing spoke against it")
+            onward = _next_sample if release.state is ReleaseState.SHADOW else _next_percentage
+            return onward(release, rollout, now=now, reason=evidence.summary or "nothing spoke against it")
         case _:
             return release
 
@@ -110,7 +111,18 @@ def stage_end(release: Release, rollout: Rollout) -> datetime | None:
     return release.served_at + timedelta(seconds=length_s)
 
 
+def _next_sample(release: Release, rollout: Rollout, *, now: datetime, reason: str) -> Release:
+    """Into shadow, or on to a greater share of it, or out of it."""
+    # Releases of before shadows were sampled stand at 0 % of all.
+    seen = 0 if release.state is not ReleaseState.SHADOW else release.percent or 100
+    larger = [percent for percent in rollout.shadow_steps if percent > seen]
+    if not larger:
+        return _next_percentage(release, rollout, now=now, reason=reason)
+    return moved(release, ReleaseState.SHADOW, at=now, reason=reason, percent=larger[0])
+
+
 def _next_percentage(release: Release, rollout: Rollout, *, now: datetime, reason: str) -> Release:
-    percent = min(percent for percent in (*rollout.steps, 100) if percent > release.percent)
+    answered = release.percent if release.state is ReleaseState.CANARY else 0
+    percent = min(percent for percent in (*rollout.steps, 100) if percent > answered)
     state = ReleaseState.LIVE if percent == 100 else ReleaseState.CANARY
     return moved(release, state, at=now, reason=reason, percent=percent)

@@ -5,19 +5,21 @@ A predictor swaps a deployment's whole lineup in one assignment, so that no requ
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.errors import Conflict, NotFound, Unavailable
-from octavo.features.online.reader import OnlineReader
 from octavo.release.manifests import Arm, DeploymentManifest
+from octavo.release.shares import LIVE, SHADOW
 from octavo.serving.inputs import InputBuilder
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.models import LoadedModel
 from octavo.serving.requests import RequestDecoder
-from octavo.serving.router import Router
-
-SHADOW, LIVE = "shadow", "live"
+from octavo.serving.router import Router, Sampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,11 +30,34 @@ class ServedArm:
     ----------
     builder : InputBuilder
         One object for all arms that make the same row of a request, so that it is made once.
+    sampler : Sampler
+        Which predictions it sees as a shadow.
     """
 
     arm: Arm
     model: LoadedModel
     builder: InputBuilder
+    sampler: Sampler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assigned:
+    """Which arm answers each row, with which probability, and as a member of which group.
+
+    Attributes
+    ----------
+    places : ndarray, shape (n_rows,), or None
+        Among `Lineup.answering`; None if the arm at `only` answers all.
+    propensities : float or list of float
+        With which probability the version that answers was chosen; one number if it is the same for all.
+    groups : str or list of str
+        What the rows are marked with: ``cheaper-eta/control``, ``holdout``, ``explore``, or nothing.
+    """
+
+    places: npt.NDArray[np.intp] | None = None
+    only: int = 0
+    propensities: float | list[float] = 1.0
+    groups: str | list[str] = ""
 
 
 class Lineup:
@@ -43,8 +68,8 @@ class Lineup:
     manifest : DeploymentManifest
     models : mapping of digest to LoadedModel
         Those of the manifest's arms.
-    reader_of : callable
-        Makes the reader of a plan's views.
+    lookup_of : callable
+        Makes the lookup of a plan's views.
     max_rows : int
         Per request.
 
@@ -61,7 +86,7 @@ class Lineup:
         manifest: DeploymentManifest,
         models: Mapping[str, LoadedModel],
         *,
-        reader_of: Callable[[LookupPlan], OnlineReader],
+        lookup_of: Callable[[LookupPlan], FeatureLookup],
         max_rows: int,
     ) -> None:
         answering = sorted((arm for arm in manifest.arms if arm.role != SHADOW), key=lambda arm: arm.role != LIVE)
@@ -74,17 +99,23 @@ class Lineup:
         self.manifest = manifest
         self.max_rows = max_rows
         self.decoder = RequestDecoder(_merged_fields(plans), max_rows=max_rows)
-        self.router = Router(manifest.deployment, answering)
-        self._unit = self.decoder.names.index(manifest.unit) if manifest.unit in self.decoder.names else None
+        self.unit = self.decoder.names.index(manifest.unit) if manifest.unit in self.decoder.names else None
+        """The place of the field by which traffic is split."""
+        self._route(answering)
         builders: dict[object, InputBuilder] = {}
         for model in (models[arm.digest] for arm in manifest.arms):
             if model.recipe not in builders:
                 builders[model.recipe] = InputBuilder(
-                    model.plan, functions=model.functions, reader=reader_of(model.plan), names=self.decoder.names
+                    model.plan, functions=model.functions, lookup=lookup_of(model.plan), names=self.decoder.names
                 )
         self.answering, self.shadows = (
             tuple(
-                ServedArm(arm=arm, model=models[arm.digest], builder=builders[models[arm.digest].recipe])
+                ServedArm(
+                    arm=arm,
+                    model=models[arm.digest],
+                    builder=builders[models[arm.digest].recipe],
+                    sampler=Sampler(f"{manifest.deployment}\0{arm.version}", arm.sample),
+                )
                 for arm in arms
             )
             for arms in (answering, shadows)
@@ -116,17 +147,36 @@ class Lineup:
             raise NotFound(f"loaded version of deployment {self.manifest.deployment!r}", version, known)
         one = copy(self)
         one.answering, one.shadows, one.fallback = (known[version],), (), known[version]
-        one.router = Router(self.manifest.deployment, [known[version].arm])
+        one._route([replace(known[version].arm, role=LIVE, group="")])
         return one
 
-    def places(self, ids: Sequence[str], rows: Sequence[tuple[object, ...]]) -> list[int]:
-        """For each row the place, among `answering`, of the arm that answers it; a row without a unit is its own."""
-        if self.router.only is not None:
-            return [self.router.only] * len(rows)
-        if self._unit is None:
-            return [self.router.place(prediction) for prediction in ids]
-        units = [row[self._unit] if row else None for row in rows]
-        return [self.router.place(one if unit is None else str(unit)) for one, unit in zip(ids, units, strict=True)]
+    def assign(self, ids: Sequence[str], units: Sequence[object] | None) -> Assigned:
+        """Which arm answers each row.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            Of the predictions; not looked at where one arm answers all.
+        units : sequence or None
+            The values of the field at `unit`; a row in which it is None is a unit of its own, by its id.
+        """
+        if self._sole is not None:
+            return self._sole
+        if units is None:
+            units = ids
+        named = [one if unit is None else str(unit) for one, unit in zip(ids, units, strict=True)]
+        places = self.router.places(ids, named)
+        groups: str | list[str] = ""
+        if any(self._groups):
+            groups = [self._groups[place] for place in places.tolist()]
+        return Assigned(places=places, propensities=self._propensities[places].tolist(), groups=groups)
+
+    def _route(self, answering: Sequence[Arm]) -> None:
+        router = self.router = Router(self.manifest.deployment, answering)
+        self._propensities = np.array(router.propensities)
+        self._groups = tuple(arm.group for arm in answering)
+        only = router.only
+        self._sole = None if only is None else Assigned(only=only, groups=self._groups[only])
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:
