@@ -1,6 +1,7 @@
 """Whether the predictor has applied a manifest, as it says itself in its status file."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -23,7 +24,7 @@ class AppliedManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictorSays(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of ``.octavo/predictor/status.json`` that matters here."""
+    """The part of ``.octavo/predictor/status.json``, or another worker's, that matters here."""
 
     deployments: dict[str, AppliedManifest] = {}
 
@@ -48,14 +49,22 @@ class Acknowledgement:
 def acknowledgement(config: Config, deployment: str, *, sequence: int) -> Acknowledgement:
     """What the predictor says now of the manifest of a deployment with that sequence.
 
-    A predictor that is not running has applied what it had applied: it starts with that again.
+    A predictor that is not running has applied what it had applied: it starts with that again. One of several workers
+    has applied what all of them have.
     """
-    path = config.home / "predictor" / "status.json"
-    try:
-        status = msgspec.json.decode(path.read_bytes(), type=PredictorSays)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return Acknowledgement(is_applied=False)
-    applied = status.deployments.get(deployment, AppliedManifest())
-    if applied.sequence >= sequence:
+    said = [_said(path).deployments.get(deployment, AppliedManifest()) for path in _status_files(config)]
+    behind = [applied for applied in said if applied.sequence < sequence]
+    if said and not behind:
         return Acknowledgement(is_applied=True)
-    return Acknowledgement(is_applied=False, complaint=applied.error or "")
+    return Acknowledgement(is_applied=False, complaint=next((one.error for one in behind if one.error), ""))
+
+
+def _status_files(config: Config) -> list[Path]:
+    return sorted((config.home / "predictor").glob("status*.json"))
+
+
+def _said(path: Path) -> PredictorSays:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PredictorSays)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return PredictorSays()

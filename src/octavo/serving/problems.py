@@ -51,13 +51,13 @@ class InferenceError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 def answer_of(error: Exception, *, request_id: str) -> Answer:
     """The answer to an error, as problem details."""
-    problem = _problem(error, request_id=request_id)
+    problem = problem_of(error, request_id=request_id)
     return _answer(error, problem, problem, content_type=problems.MEDIA_TYPE.encode("ascii"))
 
 
 def inference_answer_of(error: Exception, *, request_id: str) -> Answer:
     """The answer to an error, to a caller who speaks the Open Inference Protocol."""
-    problem = _problem(error, request_id=request_id)
+    problem = problem_of(error, request_id=request_id)
     body = InferenceError(
         error=f"{problem.detail}; {problem.fix}" if problem.fix else problem.detail,
         code=problem.code,
@@ -68,8 +68,8 @@ def inference_answer_of(error: Exception, *, request_id: str) -> Answer:
     return _answer(error, problem, body)
 
 
-def _problem(error: Exception, *, request_id: str) -> Problem:
-    """One that nobody foresaw is answered without its text, which may hold anything."""
+def problem_of(error: Exception, *, request_id: str) -> Problem:
+    """What every door says of an error; one that nobody foresaw is told without its text, which may hold anything."""
     if isinstance(error, HttpError):
         return problems.refusal(error.status, error.detail, fix=error.fix, request_id=request_id)
     if isinstance(error, OctavoError):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from octavo.errors import ConfigurationError
-from octavo.serving.limits import Receive
+from octavo.serving.limits import Receive, Visit
 from octavo.serving.problems import Answer, HttpError
+from octavo.serving.tracing import Trace
 
 PUBLIC = "public"
 """The permission that needs no caller."""
@@ -18,7 +19,15 @@ Headers = Mapping[bytes, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request whose caller may make it."""
+    """A request whose caller may make it.
+
+    Attributes
+    ----------
+    visit : Visit or None
+        Its place among those that are answered; None for what is answered whatever the load.
+    trace : Trace or None
+        None if nobody follows it.
+    """
 
     path: str
     query: bytes
@@ -26,6 +35,8 @@ class Request:
     receive: Receive
     caller: str
     arrived_ns: int
+    visit: Visit | None = None
+    trace: Trace | None = None
 
 
 Handled = tuple[Answer, Callable[[], None] | None]

@@ -36,19 +36,23 @@ class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     error : str or None
         Why it cannot look for new manifests; None if it can.
+    fellows : tuple of PredictorStatus
+        The other workers of the same predictor.
     """
 
     pid: int
     deployments: dict[str, DeploymentStatus] = {}
     error: str | None = None
+    fellows: tuple["PredictorStatus", ...] = ()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step; when it returns, the new content survives a crash of the machine."""
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Replace a file in one step; with `sync`, the new content survives a crash of the machine when it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.new")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
     with scratch.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     scratch.replace(path)

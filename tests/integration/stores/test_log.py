@@ -1,5 +1,6 @@
 """The local log on a real disk, with other processes and their deaths."""
 
+import errno
 import os
 import resource
 import threading
@@ -220,3 +221,52 @@ def test_publications_at_once_share_a_flush(tmp_path: Path, monkeypatch: pytest.
         thread.join()
     assert log.end("outcomes") == 16
     assert 1 <= len(flushed) < 10
+
+
+def test_what_is_appended_waits_for_no_disk_and_one_flush_covers_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = count_flushes(monkeypatch)
+    log = LocalLog(tmp_path, sync=True, exclusive=True)
+    ends = [log.append("outcomes", [b"x"]) for _ in range(3)]
+    assert (ends, flushed) == ([1, 2, 3], [])
+    for end in reversed(ends):
+        log.flush("outcomes", end)
+    assert len(flushed) == 1
+
+
+def test_a_flush_comes_after_all_that_was_appended_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    log = LocalLog(tmp_path, sync=True, exclusive=True)
+    for number in range(3):
+        log.flush("outcomes", log.append("outcomes", [b"x" * number]))
+        assert sizes[-1] == segments(tmp_path)[0].stat().st_size
+    assert len(sizes) == 3
+
+
+def test_flushing_what_was_never_written_here_does_nothing(tmp_path: Path) -> None:
+    LocalLog(tmp_path, sync=True).flush("outcomes", 5)
+    assert contents(tmp_path) == []
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_after_a_disk_failed_nothing_is_promised_until_the_process_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LocalLog(tmp_path, sync=True, exclusive=True)
+    log.publish("outcomes", [b"kept"])
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", fail)
+        with pytest.raises(Unavailable, match="Input/output error"):
+            log.publish("outcomes", [b"unknown"])
+    with pytest.raises(Unavailable, match="start this process again"):
+        log.publish("outcomes", [b"never"])
+    with pytest.raises(Unavailable, match="start this process again"):
+        log.flush("outcomes", 2)
+    log.close()
+    assert open_log(tmp_path).publish("outcomes", [b"again"]) == 3
+    assert contents(tmp_path) == [b"kept", b"unknown", b"again"]

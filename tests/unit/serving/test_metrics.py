@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from octavo.serving.metrics import PredictorMetrics
+from octavo.serving.metrics import PredictorMetrics, render, together
 
 _HELP = re.compile(r"# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (\S.*)")
 _TYPE = re.compile(r"# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram|summary|untyped)")
@@ -86,3 +86,21 @@ def test_durations_are_a_histogram_whose_buckets_add_up(durations: list[float]) 
     assert list(buckets)[-1] == "+Inf"
     assert samples[f"{name}_count", ()] == len(durations)
     assert samples[f"{name}_sum", ()] == pytest.approx(sum(durations), abs=1e-6)
+
+
+def test_what_is_true_now_is_read_when_it_is_asked_for() -> None:
+    metrics, waiting = PredictorMetrics(), [0.0, 0.25]
+    metrics.gauge("octavo_predictor_queue_seconds", "How far the event loop is behind.", lambda: waiting[-1])
+    samples = parsed(metrics.render())
+    assert samples["octavo_predictor_queue_seconds", ()] == 0.25
+    assert samples["process_resident_memory_bytes", ()] > 1_000_000
+
+
+def test_those_of_several_workers_stand_under_their_labels() -> None:
+    workers = {number: PredictorMetrics() for number in (1, 0)}
+    for number, metrics in workers.items():
+        metrics.request(200, duration_s=0.001 + number)
+    samples = parsed(render(together({number: metrics.families() for number, metrics in workers.items()})))
+    name = "octavo_predictor_requests_total"
+    assert [samples[name, (("worker", worker), ("status", "200"))] for worker in "01"] == [1, 1]
+    assert samples["octavo_predictor_request_duration_seconds_sum", (("worker", "1"),)] == pytest.approx(1.001)

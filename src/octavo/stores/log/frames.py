@@ -15,6 +15,7 @@ from octavo.errors import LimitExceeded
 
 HEADER = struct.Struct("<III")
 _SUMMED = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
 LONGEST_BATCH = 1_000_000_000
 _READ_AHEAD = 262_144
 
@@ -58,13 +59,17 @@ def encode(payloads: Sequence[bytes]) -> bytes:
     LimitExceeded
         If they are more than `LONGEST_BATCH`.
     """
-    body = b"".join((struct.pack(f"<{len(payloads)}I", *map(len, payloads)), *payloads))
-    if len(body) > LONGEST_BATCH:
+    count = len(payloads)
+    if count == 1:  # what a predictor appends for each request
+        body = _LENGTH.pack(len(payloads[0])) + payloads[0]
+    else:
+        body = b"".join((struct.pack(f"<{count}I", *map(len, payloads)), *payloads))
+    size = len(body)
+    if size > LONGEST_BATCH:
         raise LimitExceeded(
-            f"{len(body):,} bytes were to be published at once", fix=f"publish at most {LONGEST_BATCH:,} bytes at once"
+            f"{size:,} bytes were to be published at once", fix=f"publish at most {LONGEST_BATCH:,} bytes at once"
         )
-    checksum = zlib.crc32(body, zlib.crc32(_SUMMED.pack(len(body), len(payloads))))
-    return HEADER.pack(len(body), checksum, len(payloads)) + body
+    return HEADER.pack(size, zlib.crc32(body, zlib.crc32(_SUMMED.pack(size, count))), count) + body
 
 
 class SegmentReader:

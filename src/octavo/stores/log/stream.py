@@ -26,7 +26,8 @@ class LocalLog:
         The folder of all topics; made at the first publication.
     sync : bool
         Whether `publish` returns only when the payloads survive a crash of the machine. Without it they survive the
-        death of the process alone, and it costs microseconds.
+        death of the process alone, and it costs microseconds. Whoever cannot wait in place opens a log with it, calls
+        `append`, and has `flush` called elsewhere.
     exclusive : bool
         Whether this process alone writes, and holds each topic's lock from its first publication until `close`.
     segment_bytes : int
@@ -62,10 +63,34 @@ class LocalLog:
         IntegrityError
             If bytes in the midst of a synced topic have changed since they were written.
         """
+        end = self.append(log, payloads)
+        if self._sync and payloads:
+            self.flush(log, end)
+        return end
+
+    def append(self, log: str, payloads: Sequence[bytes]) -> int:
+        """As `publish`, but the payloads survive the death of the process alone until a `flush`.
+
+        With `sync` it waits for the disk only once in `segment_bytes`, when a segment ends.
+        """
         if not payloads:
             return self.end(log)
         writer = self._writers.get(log) or self._writer(log)
-        return writer.publish(payloads)
+        return writer.append(payloads)
+
+    def flush(self, log: str, end: int) -> None:
+        """Make what this process has appended up to an offset survive a crash of the machine.
+
+        Calls from several threads share a flush where one covers them all.
+
+        Raises
+        ------
+        Unavailable
+            If the disk fails. What it has kept is then unknown, so that this process can write the topic no more.
+        """
+        writer = self._writers.get(log)
+        if writer is not None:
+            writer.flush(end)
 
     def read(self, log: str, *, start: int, max_bytes: int = 8_000_000) -> list[tuple[int, bytes]]:
         """See `EventStream.read`.

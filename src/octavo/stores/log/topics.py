@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +26,7 @@ class TopicWriter:
         self._segment_bytes = segment_bytes
         self._segment: Segment | None = None
         self._certain = False
+        self._failed = ""
         self._turn = threading.Lock()
         self._flush = threading.Lock()
         self._flushed = 0
@@ -34,20 +35,32 @@ class TopicWriter:
         if exclusive:
             self._hold_for_good()
 
-    def publish(self, payloads: Sequence[bytes]) -> int:
+    def append(self, payloads: Sequence[bytes]) -> int:
         data = frames.encode(payloads)
         with self._turn:
             if self._exclusive:
-                end = self._append(data, len(payloads))
-            else:
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-                try:
-                    end = self._append(data, len(payloads))
-                finally:
-                    fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-        if self._sync:
-            self._make_durable(end)
-        return end
+                return self._append(data, len(payloads))
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+            try:
+                return self._append(data, len(payloads))
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def flush(self, end: int) -> None:
+        """Flush, unless another thread's flush, which came later, has covered it: many appends share one."""
+        with self._flush:
+            if self._flushed >= end:
+                return
+            with self._turn:
+                self._check_sound()
+                if self._segment is None:
+                    return
+                reached, descriptor = self._segment.offset, os.dup(self._segment.descriptor)
+            try:
+                self._force(os.fdatasync, descriptor)
+                self._flushed = reached
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         with self._turn:
@@ -65,6 +78,7 @@ class TopicWriter:
 
     def _append(self, data: bytes, count: int) -> int:
         segment = self._segment
+        self._check_sound()
         if segment is None or not self._certain:
             segment = self._catch_up()
         if segment.position >= self._segment_bytes:
@@ -84,7 +98,7 @@ class TopicWriter:
             segment.pass_over(batch)
             if batch.is_seal:
                 if self._sync:
-                    os.fsync(segment.descriptor)  # whoever sealed it may not have been told to
+                    self._force(os.fsync, segment.descriptor)  # whoever sealed it may not have been told to
                 segment = self._open(segment_path(self._folder, segment.offset))
         if segment.has_more():
             if self._sync:
@@ -95,7 +109,7 @@ class TopicWriter:
     def _roll(self, segment: Segment) -> Segment:
         segment.append(frames.encode(()), count=0)
         if self._sync:
-            os.fsync(segment.descriptor)
+            self._force(os.fsync, segment.descriptor)
         return self._open(segment_path(self._folder, segment.offset))
 
     def _open(self, path: Path) -> Segment:
@@ -108,20 +122,20 @@ class TopicWriter:
         self._segment = opened
         return opened
 
-    def _make_durable(self, end: int) -> None:
-        """Flush, unless another thread's flush, which came later, has covered it: many publications share one."""
-        with self._flush:
-            if self._flushed >= end:
-                return
-            with self._turn:
-                if self._segment is None:
-                    return
-                reached, descriptor = self._segment.offset, os.dup(self._segment.descriptor)
-            try:
-                os.fdatasync(descriptor)
-                self._flushed = reached
-            finally:
-                os.close(descriptor)
+    def _force(self, flush: Callable[[int], None], descriptor: int) -> None:
+        """Flush a file. After a failure the kernel takes what it could not write for written: no second try is made."""
+        try:
+            flush(descriptor)
+        except OSError as error:
+            self._failed = error.strerror or "unknown"
+            self._check_sound()
+
+    def _check_sound(self) -> None:
+        if self._failed:
+            raise Unavailable(
+                f"the disk below {self._folder} failed ({self._failed}), so that it is unknown what it holds; see to "
+                "the disk, then start this process again"
+            )
 
 
 class TopicReader:
