@@ -72,7 +72,7 @@ def changes(before: Mapping[str, bytes], project: Project) -> tuple[Change, ...]
 
 
 def dependants(project: Project, definition: str) -> tuple[str, ...]:
-    """Definitions that rest on another: views on sources, models on views, deployments on models."""
+    """Definitions that rest on another: views on sources, models on views, deployments on models, composites on those."""
     kind, _, name = definition.partition("/")
     views = [
         v
@@ -87,10 +87,17 @@ def dependants(project: Project, definition: str) -> tuple[str, ...]:
     ]
     touched_models = {m.name for m in models} | ({name} if kind == "model" else set())
     deployments = [d for d in project.deployments.values() if d.model.name in touched_models]
+    touched_deployments = {d.name for d in deployments} | ({name} if kind == "deployment" else set())
+    composites = [
+        c
+        for c in project.composites.values()
+        if touched_deployments & {deployment.name for deployment in c.deployments}
+    ]
     return (
         *(f"view/{v.name}" for v in views),
         *(f"model/{m.name}" for m in models),
         *(f"deployment/{d.name}" for d in deployments),
+        *(f"composite/{c.name}" for c in composites),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from octavo.definitions.composites import Composite
 from octavo.definitions.deployments import Deployment
 from octavo.definitions.derived import with_inputs
 from octavo.definitions.features import FeatureView
@@ -19,7 +20,7 @@ from octavo.definitions.refusals import check_together
 from octavo.definitions.sources import Entity, Source
 from octavo.errors import ConfigurationError, InvalidDefinition, NotFound, OctavoError
 
-Declared = Source | FeatureView | Model | Deployment
+Declared = Source | FeatureView | Model | Deployment | Composite
 _T = TypeVar("_T")
 
 
@@ -40,6 +41,7 @@ class Project:
     views: Mapping[str, FeatureView]
     models: Mapping[str, Model]
     deployments: Mapping[str, Deployment]
+    composites: Mapping[str, Composite]
 
     def source(self, name: str) -> Source:
         return _named("source", name, self.sources)
@@ -53,6 +55,9 @@ class Project:
     def deployment(self, name: str) -> Deployment:
         return _named("deployment", name, self.deployments)
 
+    def composite(self, name: str) -> Composite:
+        return _named("composite", name, self.composites)
+
     def documents(self) -> dict[str, bytes]:
         """Each definition as canonical JSON under ``kind/name``: what `plan` compares and `apply` records."""
         groups: dict[str, Mapping[str, object]] = {
@@ -61,6 +66,7 @@ class Project:
             "view": self.views,
             "model": self.models,
             "deployment": self.deployments,
+            "composite": self.composites,
         }
         return {
             f"{kind}/{name}": msgspec.json.encode(document(definition), order="deterministic")
@@ -86,7 +92,7 @@ def _fields(definition: object) -> Iterable[str]:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Entity | Source | Model):
+    if isinstance(value, Entity | Source | Model | Deployment):
         return value.name
     if isinstance(value, FeatureView):
         return f"view {value.name}"
@@ -115,8 +121,17 @@ def load_project(path: Path, *, name: str) -> Project:
 def collect(module: ModuleType, *, name: str, code: Mapping[str, str]) -> Project:
     """Collect the definitions in a module, those they refer to included."""
     found = list(vars(module).values())
-    deployments = _by_name("deployment", (d for d in found if isinstance(d, Deployment)))
-    models = _by_name("model", [*(d for d in found if isinstance(d, Model)), *(d.model for d in deployments.values())])
+    composites = _by_name("composite", (d for d in found if isinstance(d, Composite)))
+    deployments = _by_name(
+        "deployment",
+        [*(d for d in found if isinstance(d, Deployment)), *(d for c in composites.values() for d in c.deployments)],
+    )
+    if both := sorted(composites.keys() & deployments.keys()):
+        raise InvalidDefinition(f"{both[0]!r} is a composite and a deployment; callers ask either by its name alone")
+    models = _by_name(
+        "model",
+        [*(d for d in found if isinstance(d, Model)), *(m for d in deployments.values() for m in _models_of(d))],
+    )
     views = _by_name(
         "feature view",
         [*(d for d in found if isinstance(d, FeatureView)), *(v for m in models.values() for v in m.views)],
@@ -136,8 +151,21 @@ def collect(module: ModuleType, *, name: str, code: Mapping[str, str]) -> Projec
     )
     check_together(views.values(), models.values())
     return Project(
-        name=name, code=code, entities=entities, sources=sources, views=views, models=models, deployments=deployments
+        name=name,
+        code=code,
+        entities=entities,
+        sources=sources,
+        views=views,
+        models=models,
+        deployments=deployments,
+        composites=composites,
     )
+
+
+def _models_of(deployment: Deployment) -> list[Model]:
+    """Its own, and those of its experiments."""
+    arms = [arm for experiment in deployment.experiments for arm in experiment.arms]
+    return [deployment.model, *(arm.model for arm in arms if arm.model is not None)]
 
 
 def _by_name(kind: str, definitions: Iterable[_T]) -> dict[str, _T]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from octavo.definitions.fallbacks import OnUnread
 from octavo.registry.signing import Signature
 
 
@@ -14,18 +15,24 @@ class Arm:
     Attributes
     ----------
     role : str
-        ``live``, ``canary`` or ``shadow``.
-    percent : int
-        Share of requests that it answers; a shadow arm sees all and answers none.
+        ``live``, ``canary``, ``shadow``, ``experiment``, ``holdout`` or ``explore``.
+    percent : float
+        With at most two decimals, of what is divided at its step (see `octavo.release.shares`); 0 for a shadow.
     digest : str
         The bundle.
+    group : str
+        What its predictions are marked with: ``cheaper-eta/control``, ``holdout``, ``explore``, or nothing.
+    sample : float
+        For a shadow: the percentage of predictions that it sees.
     """
 
     role: str
     model: str
     version: int
     digest: str
-    percent: int
+    percent: float
+    group: str = ""
+    sample: float = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,8 @@ class DeploymentManifest:
         Rises with every manifest of the deployment; a predictor never goes back to a lower one.
     unit : str or None
         The request field by whose stable hash an arm is chosen; the prediction's id if None.
+    on_unread : str or Fallback
+        What is done with rows whose features cannot be read (see `Deployment`).
     """
 
     project: str
@@ -46,6 +55,7 @@ class DeploymentManifest:
     unit: str | None
     arms: tuple[Arm, ...]
     published_at_us: int
+    on_unread: OnUnread = "predict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +66,12 @@ class SignedManifest:
     signature: Signature
 
 
+FOLDER = "deployments/"
+
+
 def document_name(deployment: str) -> str:
     """The name under which a deployment's manifest is published among the artifacts."""
-    return f"deployments/{deployment}.json"
+    return f"{FOLDER}{deployment}.json"
 
 
 def encode(manifest: DeploymentManifest) -> bytes:

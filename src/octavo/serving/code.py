@@ -29,7 +29,7 @@ def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
     for _, path in sorted(bundle.code.items()):
         digest.update(path.read_bytes())
     for module in load_modules(bundle):
-        found |= {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}
+        found |= functions_in(module)
     missing = [function.name for function in bundle.plan.functions if function.name not in found]
     if missing:
         raise IntegrityError(f"bundle {bundle.digest}: its code lacks the on-demand features {', '.join(missing)}")
@@ -45,10 +45,22 @@ def load_modules(bundle: Bundle) -> tuple[ModuleType, ...]:
         If one fails to load.
     """
     name = f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}"
-    return tuple(_run(path, name=f"{name}_{path.stem}") for _, path in sorted(bundle.code.items()))
+    return tuple(load_module(path, name=f"{name}_{path.stem}") for _, path in sorted(bundle.code.items()))
 
 
-def _run(path: Path, *, name: str) -> ModuleType:
+def functions_in(module: ModuleType) -> dict[str, OnDemand]:
+    """The functions that a module declares, by name."""
+    return {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}
+
+
+def load_module(path: Path, *, name: str) -> ModuleType:
+    """Run a module that travelled here, under a name of its own.
+
+    Raises
+    ------
+    IntegrityError
+        If it fails to load.
+    """
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise IntegrityError(f"{path} in a bundle is no Python module")

@@ -8,10 +8,7 @@ predictor's own disk, so that it starts without the artifacts.
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,11 +16,14 @@ from octavo.clock import Clock
 from octavo.config import Config
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, OctavoError
-from octavo.features.online.reader import OnlineReader
 from octavo.registry.bundles import fetch_bundle
-from octavo.registry.signing import Verifier
-from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name
+from octavo.release.manifests import FOLDER, Arm, DeploymentManifest
+from octavo.serving.composite_watcher import CompositeWatcher
+from octavo.serving.composites import ServedComposite
+from octavo.serving.fellows import Worker
+from octavo.serving.following import Following, verified
 from octavo.serving.lineup import Lineup
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.models import LoadedModel, load_model
 from octavo.serving.status import DeploymentStatus, PredictorStatus, write_atomically
 from octavo.stores.ports import Artifacts
@@ -32,18 +32,6 @@ log = logging.getLogger(__name__)
 
 PURPOSE = "octavo/deployment-manifest/v1"
 POLL_S = 0.1
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
-_PREFIX, _SUFFIX = "deployments/", ".json"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Refused:
-    """A document that could not be applied, and when it is tried again; on the clock of `time.monotonic`."""
-
-    document: bytes
-    pause_s: float
-    again_at_s: float
 
 
 class Watcher:
@@ -54,8 +42,10 @@ class Watcher:
     config : Config
     artifacts : Artifacts
     clock : Clock
-    reader_of : callable
-        Makes the reader of a plan's views.
+    lookup_of : callable
+        Makes the lookup of a plan's views.
+    worker : Worker
+        Whose status is written.
 
     Attributes
     ----------
@@ -66,23 +56,42 @@ class Watcher:
     """
 
     def __init__(
-        self, config: Config, artifacts: Artifacts, *, clock: Clock, reader_of: Callable[[LookupPlan], OnlineReader]
+        self,
+        config: Config,
+        artifacts: Artifacts,
+        *,
+        clock: Clock,
+        lookup_of: Callable[[LookupPlan], FeatureLookup],
+        worker: Worker | None = None,
     ) -> None:
         self.lineups: dict[str, Lineup] = {}
         self.has_looked = False
         self._config = config
         self._artifacts = artifacts
         self._clock = clock
-        self._reader_of = reader_of
+        self._lookup_of = lookup_of
         self._home = config.home / "predictor"
+        self._status_file = (worker or Worker()).status_file(config.home)
+        self._composites = CompositeWatcher(config, artifacts)
+        self._following = Following(
+            artifacts, folder=FOLDER, home=self._home, prepare=self._prepared, refused=self._note_refused
+        )
         self._models: dict[str, LoadedModel] = {}
-        self._applied: dict[str, bytes] = {}
-        self._refused: dict[str, _Refused] = {}
         self._statuses: dict[str, DeploymentStatus] = {}
         self._error: str | None = None
         self._written: PredictorStatus | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    @property
+    def composites(self) -> dict[str, ServedComposite]:
+        """The composites that are served; each value is replaced as a whole."""
+        return self._composites.served
+
+    @property
+    def composite_errors(self) -> dict[str, str]:
+        """Why the newest manifest of a composite is not served by, by the composite's name."""
+        return self._composites.errors
 
     @property
     def status(self) -> PredictorStatus:
@@ -91,16 +100,15 @@ class Watcher:
 
     def restore(self) -> None:
         """Apply the manifests on the predictor's own disk, for which nothing else is needed."""
-        for path in sorted((self._home / "deployments").glob(f"*{_SUFFIX}")):
-            self._consider(path.name.removesuffix(_SUFFIX), path.read_bytes())
+        self._following.restore()
+        self._composites.restore()
         self._write_status()
 
     def look(self) -> None:
         """Look for new manifests once and apply them."""
         try:
-            for deployment, document in self._published():
-                if self._is_due(deployment, document):
-                    self._consider(deployment, document)
+            self._following.look()
+            self._composites.look()
             self._error = None
         except OctavoError as error:
             self._error = error.message
@@ -123,51 +131,25 @@ class Watcher:
             except Exception:  # the edge of a thread that must not die; what is served stays
                 log.exception("looking for manifests failed")
 
-    def _published(self) -> Iterator[tuple[str, bytes]]:
-        for name in self._artifacts.published_names(_PREFIX):
-            deployment = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
-            if name == document_name(deployment) and (document := self._artifacts.published(name)) is not None:
-                yield deployment, document
+    def _prepared(self, deployment: str, document: bytes) -> Callable[[], None]:
+        lineup = self._lineup(self._verified(deployment, document))
+        return lambda: self._put_live(deployment, lineup)
 
-    def _is_due(self, deployment: str, document: bytes) -> bool:
-        if document == self._applied.get(deployment):
-            return False
-        refused = self._refused.get(deployment)
-        return refused is None or refused.document != document or time.monotonic() >= refused.again_at_s
-
-    def _consider(self, deployment: str, document: bytes) -> None:
-        """Apply a document, or note why not."""
-        try:
-            lineup = self._lineup(self._verified(deployment, document))
-            write_atomically(self._home / document_name(deployment), document)
-        except (OctavoError, OSError) as error:
-            self._refuse(deployment, document, reason=str(error))
-            return
+    def _put_live(self, deployment: str, lineup: Lineup) -> None:
         self.lineups[deployment] = lineup
-        self._applied[deployment] = document
-        self._refused.pop(deployment, None)
         manifest = lineup.manifest
         self._statuses[deployment] = DeploymentStatus(
             sequence=manifest.sequence, applied_at_us=self._clock.now_us(), arms=manifest.arms
         )
         self._forget_models()
-        log.info("manifest applied", extra={"deployment": deployment, "sequence": manifest.sequence})
 
-    def _refuse(self, deployment: str, document: bytes, *, reason: str) -> None:
-        before = self._refused.get(deployment)
-        again = before is not None and before.document == document
-        pause_s = min(before.pause_s * 2, _LAST_RETRY_S) if before and again else _FIRST_RETRY_S
-        self._refused[deployment] = _Refused(document=document, pause_s=pause_s, again_at_s=time.monotonic() + pause_s)
+    def _note_refused(self, deployment: str, reason: str) -> None:
         status = self._statuses.get(deployment, DeploymentStatus())
         self._statuses[deployment] = msgspec.structs.replace(status, error=reason)
-        if not again:
-            log.error("manifest refused; the last good one goes on", extra={"deployment": deployment, "reason": reason})
 
     def _verified(self, deployment: str, document: bytes) -> DeploymentManifest:
-        verifier = Verifier.load(self._config.home / "keys" / "release.pub")
-        signed = _decode(document, SignedManifest, deployment=deployment)
-        verifier.verify(PURPOSE, signed.payload, signed.signature)
-        manifest = _decode(signed.payload, DeploymentManifest, deployment=deployment)
+        key, what = self._config.home / "keys" / "release.pub", f"the manifest of {deployment!r}"
+        manifest = verified(document, DeploymentManifest, purpose=PURPOSE, key=key, what=what)
         if (manifest.project, manifest.deployment) != (self._config.project.name, deployment):
             raise IntegrityError(
                 f"the manifest published for {deployment!r} of project {self._config.project.name!r} is one "
@@ -183,7 +165,7 @@ class Watcher:
 
     def _lineup(self, manifest: DeploymentManifest) -> Lineup:
         models = {arm.digest: self._model(arm) for arm in manifest.arms}
-        return Lineup(manifest, models, reader_of=self._reader_of, max_rows=self._config.predictor.max_rows)
+        return Lineup(manifest, models, lookup_of=self._lookup_of, max_rows=self._config.predictor.max_rows)
 
     def _model(self, arm: Arm) -> LoadedModel:
         model = self._models.get(arm.digest)
@@ -201,12 +183,5 @@ class Watcher:
     def _write_status(self) -> None:
         status = self.status
         if status != self._written:
-            write_atomically(self._home / "status.json", msgspec.json.encode(status))
+            write_atomically(self._status_file, msgspec.json.encode(status))
             self._written = status
-
-
-def _decode(data: bytes, kind: type[T], *, deployment: str) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"the manifest of {deployment!r} cannot be read: {error}; publish it again") from error

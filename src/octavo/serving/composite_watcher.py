@@ -1,0 +1,111 @@
+"""Keeps a predictor's composites up to date: verifies their manifests, fetches the code of their functions, swaps.
+
+What was applied is kept on the predictor's own disk, the code too, so that it starts without the artifacts.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from octavo.config import Config
+from octavo.definitions.features import OnDemand
+from octavo.errors import IntegrityError
+from octavo.registry.bundles import verify
+from octavo.release.composites import FOLDER, PURPOSE, CompositeManifest
+from octavo.serving.code import functions_in, load_module
+from octavo.serving.composites import ServedComposite
+from octavo.serving.following import Following, verified
+from octavo.serving.status import write_atomically
+from octavo.stores.ports import Artifacts
+
+_CODE = "code"
+
+
+class CompositeWatcher:
+    """Follows the published composites of a project.
+
+    Parameters
+    ----------
+    config : Config
+    artifacts : Artifacts
+
+    Attributes
+    ----------
+    served : dict of composite name to ServedComposite
+        Each value is replaced as a whole.
+    errors : dict of composite name to str
+        Why the newest manifest is not served by.
+    """
+
+    def __init__(self, config: Config, artifacts: Artifacts) -> None:
+        self.served: dict[str, ServedComposite] = {}
+        self.errors: dict[str, str] = {}
+        self._project = config.project.name
+        self._key = config.home / "keys" / "release.pub"
+        self._artifacts = artifacts
+        self._home = config.home / "predictor"
+        self._following = Following(
+            artifacts, folder=FOLDER, home=self._home, prepare=self._prepared, refused=self.errors.__setitem__
+        )
+
+    def restore(self) -> None:
+        """Apply what is on the predictor's own disk."""
+        self._following.restore()
+
+    def look(self) -> None:
+        """Look for new manifests once and apply them.
+
+        Raises
+        ------
+        OctavoError
+            If the artifacts cannot be reached.
+        """
+        self._following.look()
+
+    def _prepared(self, name: str, document: bytes) -> Callable[[], None]:
+        what = f"the manifest of composite {name!r}"
+        manifest = verified(document, CompositeManifest, purpose=PURPOSE, key=self._key, what=what)
+        if (manifest.project, manifest.composite) != (self._project, name):
+            raise IntegrityError(
+                f"{what} of project {self._project!r} is one for {manifest.composite!r} of {manifest.project!r}; "
+                "publish the right one"
+            )
+        serving = self.served[name].manifest if name in self.served else manifest
+        if manifest.sequence <= serving.sequence and manifest != serving:
+            raise IntegrityError(
+                f"{what}, {manifest.sequence}, is not newer than {serving.sequence}, now served; publish it under a "
+                "higher sequence"
+            )
+        ready = ServedComposite(manifest=manifest, functions=self._functions(manifest))
+        return lambda: self._put_live(name, ready)
+
+    def _put_live(self, name: str, ready: ServedComposite) -> None:
+        self.served[name] = ready
+        self.errors.pop(name, None)
+
+    def _functions(self, manifest: CompositeManifest) -> Mapping[str, OnDemand]:
+        """Those that the graph names, from the code that it names by digest.
+
+        Raises
+        ------
+        IntegrityError
+            If the code does not load, or lacks one.
+        """
+        found: dict[str, OnDemand] = {}
+        for name, digest in sorted(manifest.plan.code.items()):
+            module = load_module(self._code(digest), name=f"octavo_code_{digest[7:23]}_{Path(name).stem}")
+            found |= functions_in(module)
+        planned = [part for node in manifest.plan.nodes for part in (node.function, node.when) if part is not None]
+        if missing := [function.name for function in planned if function.name not in found]:
+            raise IntegrityError(f"composite {manifest.composite!r}: its code lacks the functions {', '.join(missing)}")
+        return {function.name: found[function.name] for function in planned}
+
+    def _code(self, digest: str) -> Path:
+        """A module on the predictor's own disk, its bytes proven."""
+        path = self._home / _CODE / f"{digest.removeprefix('sha256:')}.py"
+        what = "the code of a composite"
+        if not path.is_file():
+            data = self._artifacts.get(digest)
+            verify(data, digest, what=what)
+            write_atomically(path, data)
+        verify(path.read_bytes(), digest, what=what)
+        return path

@@ -1,0 +1,192 @@
+"""A graph of deployments and functions answers one call, and each node is recorded."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.serving.bundles import PROJECT, ROW, publish_bundle
+from tests.serving.predictors import Bench
+from tests.serving.projects import arm
+
+from octavo.definitions.plans import PlannedField, PlannedFunction
+from octavo.definitions.types import DType
+from octavo.monitoring.prediction_log import rows_of
+from octavo.release.composites import PURPOSE, CompositeManifest, CompositePlan, PlannedNode
+from octavo.release.manifests import SignedManifest
+from octavo.serving.recorder import TOPIC
+
+FAR = [0.0, 0.0, 0.0, 1.0, 0.0]
+SEATS = [0.0, 0.0, 0.0, 0.0, 1.0]
+CODE = """
+import numpy as np
+import octavo as oc
+
+
+@oc.on_demand
+def offer(far, wide, amount):
+    return np.where(np.isnan(wide), far, far + wide) * amount
+
+
+@oc.on_demand
+def is_wide(seats):
+    return seats > 150
+
+
+@oc.on_demand
+def halved(far):
+    return np.where(far > 1000, np.nan, far / 2)
+"""
+
+
+def function(name: str, *inputs: str) -> PlannedFunction:
+    return PlannedFunction(name=name, inputs=inputs)
+
+
+def deployment(name: str, **more: Any) -> PlannedNode:
+    return PlannedNode(name=name, deployment=name, **more)
+
+
+OFFER = (
+    deployment("far"),
+    deployment("wide", when=function("is_wide", "seats")),
+    PlannedNode(name="offer", function=function("offer", "far", "wide", "amount")),
+)
+AMOUNT = (PlannedField(name="amount", dtype=DType.FLOAT64, required=True),)
+
+
+def publish(bench: Bench, *nodes: PlannedNode, sequence: int = 1, code: str = CODE, fields: Any = AMOUNT) -> None:
+    """Publish a composite and have it applied."""
+    artifacts = bench.project.artifacts
+    plan = CompositePlan(nodes=nodes, fields=fields, code={"project.py": artifacts.put(code.encode())})
+    document = CompositeManifest(
+        project=PROJECT,
+        composite="deal",
+        sequence=sequence,
+        version=sequence,
+        digest=f"sha256:{sequence:064x}",
+        plan=plan,
+        published_at_us=0,
+    )
+    payload = msgspec.json.encode(document)
+    signed = SignedManifest(payload=payload, signature=bench.project.signer.sign(PURPOSE, payload))
+    artifacts.publish("composites/deal.json", msgspec.json.encode(signed))
+    bench.watcher.look()
+
+
+@pytest.fixture
+def deal(bench: Bench) -> Bench:
+    """Serves two deployments, and a composite of them."""
+    for name, weights in (("far", FAR), ("wide", SEATS)):
+        bench.publish(arm(publish_bundle(bench.project.artifacts, weights=weights)), deployment=name)
+    publish(bench, *OFFER)
+    return bench
+
+
+def ask(bench: Bench, *rows: dict[str, Any]) -> Any:
+    return bench.caller.post("/predict/deal", {"rows": [{**ROW, "amount": 2.0, **row} for row in rows]})
+
+
+def recorded(bench: Bench) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = rows_of(bench.log.read(TOPIC, start=0)).to_pylist()
+    return rows
+
+
+def test_nodes_are_asked_in_their_order_for_the_rows_that_are_theirs(deal: Bench) -> None:
+    answer = ask(deal, {"distance": 500.0, "seats": 200}, {"distance": 300.0, "seats": 100}).json
+    assert (answer["composite"], answer["version"]) == ("deal", 1)
+    wide, narrow = answer["predictions"]
+    assert (wide["value"], narrow["value"]) == (1400.0, 600.0)
+    assert wide["nodes"]["wide"]["value"] == 200.0
+    assert narrow["nodes"]["wide"] == {"value": None}
+    assert [wide["nodes"][name].get("version") for name in ("far", "wide", "offer")] == [1, 1, None]
+
+
+def test_each_node_is_recorded_with_its_parent_and_the_call_itself_too(deal: Bench) -> None:
+    [prediction] = ask(deal, {"distance": 500.0, "seats": 200}).json["predictions"]
+    far, wide, whole = recorded(deal)
+    assert [one["deployment"] for one in (far, wide, whole)] == ["far", "wide", "deal"]
+    assert (far["parent"], wide["parent"], whole["parent"]) == (prediction["id"], prediction["id"], None)
+    assert (whole["id"], whole["output"], whole["version"]) == (prediction["id"], 1400.0, 1)
+    assert far["id"] == prediction["nodes"]["far"]["id"] != prediction["id"]
+    assert msgspec.json.decode(whole["request"])["amount"] == 2.0
+
+
+def test_an_earlier_node_stands_in_for_a_field_of_a_later_model(deal: Bench) -> None:
+    publish(deal, PlannedNode(name="distance", function=function("is_wide", "seats")), deployment("far"), sequence=2)
+    sent = {name: value for name, value in ROW.items() if name != "distance"}
+    reply = deal.caller.post("/predict/deal", {"rows": [{**sent, "seats": 200, "amount": 1.0}]})
+    assert reply.json["predictions"][0]["value"] == 1.0
+    refused = deal.caller.post("/predict/deal", {"rows": [{**ROW, "amount": 1.0}]})
+    assert (refused.status, refused.json["field"]) == (422, "rows[0].distance")
+
+
+def test_a_node_that_needs_one_that_failed_is_not_asked_and_the_answer_fails_for_that_row(deal: Bench) -> None:
+    distance = PlannedNode(name="distance", function=function("halved", "far"))
+    publish(deal, deployment("far"), distance, deployment("wide"), sequence=2)
+    assert ask(deal, {"distance": 500.0, "seats": 100}).json["predictions"][0]["value"] == 100.0
+    failed = ask(deal, {"distance": 500.0}, {"distance": 5000.0})
+    assert (failed.status, failed.json["code"]) == (500, "prediction_failed")
+    assert "rows[1]: node 'wide'" in failed.json["detail"]
+    outputs = [(one["deployment"], one["output"]) for one in recorded(deal)][-5:]
+    assert [name for name, _ in outputs] == ["far", "far", "wide", "deal", "deal"]
+    assert outputs[-1][1] != outputs[-1][1], "it is on record that there was no answer"
+
+
+def test_a_canary_that_fails_in_a_node_is_stood_in_for_by_the_live_version(deal: Bench) -> None:
+    live, broken = (
+        publish_bundle(deal.project.artifacts, weights=weights) for weights in (FAR, [0.0, 0.0, 0.0, 3e38, 0.0])
+    )
+    arms = arm(live, percent=1), arm(broken, role="canary", version=2, percent=99)
+    deal.publish(*arms, deployment="far", sequence=2)
+    answers = ask(deal, *[{"distance": 500.0, "seats": 100}] * 20).json["predictions"]
+    assert [one["value"] for one in answers] == [1000.0] * 20
+    assert {one["nodes"]["far"]["version"] for one in answers} == {1}
+
+
+def test_a_field_that_only_a_condition_needs_may_be_left_out_where_it_does_not_hold(deal: Bench) -> None:
+    gone = publish_bundle(deal.project.artifacts, weights=SEATS)
+    deal.publish(arm(gone), deployment="wide", sequence=2)
+    sent = {name: value for name, value in ROW.items() if name != "seats"}
+    reply = deal.caller.post("/predict/deal", {"rows": [{**sent, "amount": 1.0}]})
+    assert reply.json["predictions"][0]["value"] == 500.0
+
+
+def test_without_a_live_version_of_a_node_the_call_is_refused_with_what_to_do(deal: Bench) -> None:
+    publish(deal, deployment("far"), deployment("gone"), sequence=2)
+    reply = ask(deal, {})
+    assert (reply.status, reply.json["code"]) == (503, "unavailable")
+    assert "octavo deployments release gone" in reply.json["detail"]
+
+
+def test_a_later_manifest_replaces_the_graph_and_an_earlier_one_does_not(deal: Bench) -> None:
+    publish(deal, deployment("far"), sequence=3)
+    assert ask(deal, {}).json["version"] == 3
+    publish(deal, *OFFER, sequence=2)
+    assert ask(deal, {}).json["version"] == 3
+
+
+@pytest.mark.parametrize("code", ["raise SystemError", "", CODE.replace("def offer", "def other")])
+def test_code_that_does_not_hold_what_the_graph_names_is_refused_and_the_last_graph_goes_on(
+    deal: Bench, code: str
+) -> None:
+    publish(deal, *OFFER, sequence=2, code=code)
+    assert ask(deal, {}).json["version"] == 1
+    assert "deal" in deal.watcher.composite_errors
+
+
+def test_it_starts_from_its_own_disk(deal: Bench) -> None:
+    again = Bench(deal.project)
+    again.watcher.restore()
+    assert set(again.watcher.composites) == {"deal"}
+    assert ask(again, {"distance": 500.0, "seats": 100}).json["predictions"][0]["value"] == 1000.0
+
+
+def test_a_document_that_another_key_signed_is_refused(deal: Bench) -> None:
+    published = deal.project.artifacts.published("composites/deal.json")
+    assert published is not None
+    document = msgspec.json.decode(published)
+    document["signature"]["value"] = "00" * 64
+    deal.project.artifacts.publish("composites/deal.json", msgspec.json.encode(document))
+    deal.watcher.look()
+    assert "signature" in deal.watcher.composite_errors["deal"]
+    assert ask(deal, {}).status == 200
