@@ -10,17 +10,15 @@ import pyarrow as pa
 
 from octavo.definitions.deployments import Deployment
 from octavo.definitions.models import Model
-from octavo.errors import Conflict, IntegrityError, InvalidRequest, NotFound
+from octavo.errors import Conflict, InvalidRequest, NotFound
 from octavo.monitoring.matured import labels_of, latest
+from octavo.monitoring.opened import open_model
 from octavo.monitoring.outcomes import TABLE as OUTCOMES
 from octavo.monitoring.performance import declared_metric
 from octavo.monitoring.prediction_log import TABLE as PREDICTIONS
-from octavo.monitoring.references import Reference, reference_of, same_inputs, version_of
+from octavo.monitoring.references import Reference, in_its_words, reference_of, same_inputs, version_of
 from octavo.monitoring.windows import COUNT, IN_PERIOD, matrix_of, sampling_step, with_inputs
 from octavo.operations import Context
-from octavo.registry.bundles import ONNX, decode_manifest
-from octavo.registry.compiled import CompiledModel
-from octavo.registry.versions import ModelVersion
 from octavo.training.evaluation import METRICS, Metric, difference, evaluate
 from octavo.training.reports import Interval
 
@@ -143,24 +141,17 @@ def _judged(context: Context, deployment: str, *, since: datetime, until: dateti
 
 def _replayed(context: Context, reference: Reference, rows: pa.Table, *, model: Model) -> _Answers:
     """Both answers of rows, without those for which the version gives no finite number."""
-    matrix = matrix_of(rows.column("inputs"), np.float32, width=len(reference.inputs))
-    other = _compiled(context, reference.version).predict(matrix) if len(matrix) else np.empty(0)
+    matrix = in_its_words(
+        reference,
+        matrix_of(rows.column("inputs"), np.float32, width=len(reference.inputs)),
+        rows.column("digest").to_numpy(),
+        artifacts=context.stores.artifacts,
+    )
+    opened = open_model(context.stores.artifacts, reference.version.digest)
+    other = opened.model.predict(matrix) if len(matrix) else np.empty(0)
     finite = np.isfinite(other)
     labels = labels_of(rows.column("value").to_numpy(), model.label)
     return _Answers(given=rows.column("output").to_numpy()[finite], other=other[finite], labels=labels[finite])
-
-
-def _compiled(context: Context, version: ModelVersion) -> CompiledModel:
-    artifacts = context.stores.artifacts
-    try:
-        manifest = decode_manifest(artifacts.get(version.digest), digest=version.digest)
-        return CompiledModel(artifacts.get(manifest.files[ONNX].digest))
-    except NotFound as error:
-        raise IntegrityError(
-            f"the bundle of {version.model} {version.version} is gone from the artifacts, so it cannot answer; "
-            "restore the artifacts from a backup, or compare with another version",
-            digest=version.digest,
-        ) from error
 
 
 def _errors(answers: _Answers, *, metric: Metric) -> tuple[Interval, Interval, Interval] | None:

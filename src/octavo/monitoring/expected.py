@@ -37,12 +37,13 @@ def served_breaches(
     """
     found: list[Breach] = []
     for name, expected in model.expectations.items():
-        if name in inputs:
+        is_text = name in model.category_names or name not in model.input_names
+        if name in inputs and not is_text:
             place = inputs.index(name)
             values = window.matrix[:, place]
             absent = np.isnan(values) | np.isin(window.status[:, place], (FeatureStatus.DEFAULT, FeatureStatus.UNREAD))
             found += breaches(name, expected, values, absent=absent)
-        elif name not in model.input_names:
+        elif is_text:
             texts = _texts(tables, {**period, "model": model.name, "path": f'$."{name}"'})
             found += text_breaches(name, expected, texts)
     return tuple(found)

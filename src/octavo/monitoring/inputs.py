@@ -103,7 +103,7 @@ def _look(
         stale=float(shares[FeatureStatus.STALE]),
         default=float(shares[FeatureStatus.DEFAULT] + shares[FeatureStatus.UNREAD]),
         outside=_outside(values[~nan], profile),
-        mean=float(finite.mean()) if len(finite) else None,
+        mean=float(finite.mean()) if len(finite) and not profile.words else None,
         trained_mean=profile.mean,
         trained_std=profile.std,
         trained_absent=profile.absent,
@@ -118,6 +118,8 @@ def _shares(present: npt.NDArray[np.int64]) -> tuple[float, ...]:
 
 
 def _outside(present: npt.NDArray[np.float64], profile: Profile) -> float:
+    if profile.words and len(present):
+        return float((present < 0).mean())
     if not len(present) or profile.low is None or profile.high is None:
         return 0.0
     return float(((present < profile.low) | (present > profile.high)).mean())

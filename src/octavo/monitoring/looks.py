@@ -19,7 +19,7 @@ from octavo.monitoring.lifecycle import Subject, follow
 from octavo.monitoring.matured import read_matured
 from octavo.monitoring.performance import Performance, judge_performance, measure_performance
 from octavo.monitoring.quality import judge_quality
-from octavo.monitoring.references import Reference, reference_of, same_inputs, version_of
+from octavo.monitoring.references import Reference, in_its_words, reference_of, same_inputs, version_of
 from octavo.monitoring.staleness import judge_staleness
 from octavo.monitoring.windows import Window, read_window
 from octavo.operations import Context
@@ -134,6 +134,8 @@ def _seen(context: Context, begun: Look, monitor: Monitor, *, reference: Referen
         n_inputs=len(reference.inputs),
         fits=partial(same_inputs, reference, artifacts=context.stores.artifacts),
     )
+    artifacts = context.stores.artifacts
+    window = replace(window, matrix=in_its_words(reference, window.matrix, window.digests, artifacts=artifacts))
     period: dict[str, object] = {"deployment": begun.deployment, "since": begun.since, "until": begun.at}
     matured = read_matured(tables, begun.deployment, since=begun.since, until=begun.at)
     own = matured.of(digest)

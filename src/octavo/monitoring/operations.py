@@ -7,6 +7,8 @@ from octavo.clock import EPOCH
 from octavo.definitions.deployments import Deployment
 from octavo.errors import InvalidRequest, OctavoError
 from octavo.monitoring.compare import Comparison, compare
+from octavo.monitoring.experiments import ExperimentReport, experiment_of, report_of
+from octavo.monitoring.explanations import Explanation, explain_prediction
 from octavo.monitoring.incidents import Incident, incident_of, open_incidents, resolve
 from octavo.monitoring.looks import Look, look, newest_looks
 from octavo.monitoring.outcomes import OutcomeRow, record_outcomes
@@ -61,6 +63,13 @@ class ListPredictions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowPrediction:
     """Ask for a prediction by its id."""
+
+    prediction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainPrediction:
+    """Ask for the reasons of a prediction."""
 
     prediction: str
 
@@ -145,6 +154,14 @@ class CompareVersions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShowExperiment:
+    """Ask how the arms of an experiment did: the deployment's newest unless one is named by its id."""
+
+    deployment: str
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListIncidents:
     """Incidents, the newest first.
 
@@ -208,6 +225,12 @@ def show_recorded(request: ShowPrediction, context: Context) -> PredictionDetail
     return show_prediction(context.stores, context.project, request.prediction)
 
 
+@operations.operation("predictions.explain", request=ExplainPrediction, permission="predictions:read", long=True)
+def explain_recorded(request: ExplainPrediction, context: Context) -> Explanation:
+    """Say what each input contributed to a prediction."""
+    return explain_prediction(context.stores, request.prediction)
+
+
 @operations.operation("monitoring.look", request=LookNow, permission="monitoring:write", changes=True, long=True)
 def look_now(request: LookNow, context: Context) -> Look:
     """Look at a deployment as it is now, opening and resolving its incidents."""
@@ -269,6 +292,14 @@ def compare_versions(request: CompareVersions, context: Context) -> Comparison:
         since=request.since or EPOCH,
         until=request.until or context.clock.now(),
     )
+
+
+@operations.operation("experiments.show", request=ShowExperiment, permission="monitoring:read", long=True)
+def show_experiment(request: ShowExperiment, context: Context) -> ExperimentReport:
+    """Compare the arms of an experiment by what came of their answers."""
+    deployment = context.project.deployment(request.deployment)
+    experiment = experiment_of(context, deployment.name, request.experiment)
+    return report_of(context, experiment, model=deployment.model)
 
 
 @operations.operation("incidents.list", request=ListIncidents, permission="incidents:read")

@@ -18,7 +18,8 @@ from octavo.monitoring.outcomes import TABLE as OUTCOMES
 from octavo.monitoring.prediction_log import TABLE
 from octavo.monitoring.references import plan_of
 from octavo.monitoring.windows import ANSWERED
-from octavo.stores.ports import Artifacts, Stores, Tables
+from octavo.release.composites import CompositeVersion
+from octavo.stores.ports import Stores, Tables
 
 _ENTITY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
 _PAGE = f"""
@@ -28,6 +29,10 @@ WHERE deployment = $deployment AND {ANSWERED} AND ($before IS NULL OR id < $befo
 ORDER BY id DESC LIMIT $limit
 """
 _ONE = "SELECT * FROM predictions WHERE id = $id ORDER BY version"
+_OF_PARENT = """
+SELECT id, "at", deployment, model, version, arm, entities, output, latency_us FROM predictions
+WHERE parent = $id AND arm <> 'shadow' ORDER BY id
+"""
 _ITS_OUTCOMES = """
 SELECT id, min(value) AS value, min(known_at) AS known_at, min(received_at) AS received_at FROM outcomes
 WHERE prediction = $id GROUP BY id, value, known_at ORDER BY known_at, max(sequence)
@@ -96,6 +101,14 @@ class ShadowAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodePrediction:
+    """What a deployment said as a node of a composite."""
+
+    deployment: str
+    summary: PredictionSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionDetails:
     """A prediction with all that is kept of it.
 
@@ -107,6 +120,14 @@ class PredictionDetails:
         In the model's order; empty if `inputs_problem` says why they cannot be told.
     outcomes : tuple of OutcomeView
         In the order in which they became known; the last one counts.
+    group : str
+        Of an experiment's arm, a holdout or exploration; empty outside of them.
+    propensity : float or None
+        With which probability the version that was to answer was chosen; None if it was not recorded yet.
+    parent : str or None
+        The composite's prediction that this is a node's of.
+    nodes : tuple of NodePrediction
+        Of a composite: what the deployments of its nodes said; `inputs` are the values of all its nodes.
     """
 
     summary: PredictionSummary
@@ -119,6 +140,10 @@ class PredictionDetails:
     trace: str
     outcomes: tuple[OutcomeView, ...]
     shadows: tuple[ShadowAnswer, ...]
+    group: str = ""
+    propensity: float | None = None
+    parent: str | None = None
+    nodes: tuple[NodePrediction, ...] = ()
 
 
 def list_predictions(
@@ -153,14 +178,9 @@ def show_prediction(stores: Stores, project: Project, prediction: str) -> Predic
     NotFound
         If no such prediction has come into the table.
     """
-    rows = _rows(stores.tables, _ONE, table=TABLE, parameters={"id": prediction})
-    given = [row for row in rows if row["arm"] != "shadow"]
-    if not given:
-        raise NotFound("prediction", prediction)
-    # Where a canary failed, the live version answered too, and its answer is the one that was given.
-    answer = max(given, key=lambda row: (math.isfinite(row["output"]), row["arm"] == "live"))
+    answer, rows = answer_of(stores.tables, prediction)
     outcomes = _rows(stores.tables, _ITS_OUTCOMES, table=OUTCOMES, parameters={"id": prediction})
-    inputs, problem = _inputs(answer, stores.artifacts)
+    inputs, problem = _inputs(answer, stores)
     return PredictionDetails(
         summary=_summary(answer, project, outcome=outcomes[-1]["value"] if outcomes else None),
         deployment=answer["deployment"],
@@ -171,11 +191,39 @@ def show_prediction(stores: Stores, project: Project, prediction: str) -> Predic
         caller=answer["caller"],
         trace=answer["trace"],
         outcomes=tuple(OutcomeView(**row) for row in outcomes),
+        group=answer.get("group") or "",
+        propensity=answer.get("propensity"),
         shadows=tuple(
             ShadowAnswer(version=row["version"], output=_finite(row["output"]))
             for row in rows
             if row["arm"] == "shadow"
         ),
+        parent=answer.get("parent"),
+        nodes=_nodes(stores, project, prediction) if not answer["model"] else (),
+    )
+
+
+def answer_of(tables: Tables, prediction: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of the answer that was given, and all rows of a prediction.
+
+    Raises
+    ------
+    NotFound
+        If no such prediction has come into the table.
+    """
+    rows = _rows(tables, _ONE, table=TABLE, parameters={"id": prediction})
+    given = [row for row in rows if row["arm"] != "shadow"]
+    if not given:
+        raise NotFound("prediction", prediction)
+    # Where a canary failed, the live version answered too, and its answer is the one that was given.
+    return max(given, key=lambda row: (math.isfinite(row["output"]), row["arm"] == "live")), rows
+
+
+def _nodes(stores: Stores, project: Project, prediction: str) -> tuple[NodePrediction, ...]:
+    """What the deployments of a composite's prediction said."""
+    rows = _rows(stores.tables, _OF_PARENT, table=TABLE, parameters={"id": prediction})
+    return tuple(
+        NodePrediction(deployment=row["deployment"], summary=_summary(row, project, outcome=None)) for row in rows
     )
 
 
@@ -213,12 +261,12 @@ def _summary(row: Mapping[str, Any], project: Project, *, outcome: float | None)
     )
 
 
-def _inputs(row: Mapping[str, Any], artifacts: Artifacts) -> tuple[tuple[InputValue, ...], str]:
+def _inputs(row: Mapping[str, Any], stores: Stores) -> tuple[tuple[InputValue, ...], str]:
     """The inputs by name, or why they cannot be told."""
     if not row["inputs"]:
         return (), "the version failed before its inputs were complete"
     try:
-        names = plan_of(artifacts, row["digest"]).inputs
+        names = plan_of(stores.artifacts, row["digest"]).inputs if row["model"] else _node_names(stores, row["digest"])
     except OctavoError as error:
         return (), error.message
     values, ages = (np.frombuffer(row[column], "<f4").tolist() for column in ("inputs", "ages_s"))
@@ -226,6 +274,15 @@ def _inputs(row: Mapping[str, Any], artifacts: Artifacts) -> tuple[tuple[InputVa
     if not len(names) == len(values) == len(statuses) == len(ages):
         return (), f"{len(values)} values were recorded for the {len(names)} inputs of bundle {row['digest']}"
     return _named(names, values, statuses, ages), ""
+
+
+def _node_names(stores: Stores, digest: str) -> tuple[str, ...]:
+    """Of a composite, whose nodes' values stand where a model's inputs do."""
+    with stores.metadata.transaction() as tx:
+        found = tx.find(CompositeVersion, digest=digest, limit=1)
+    if not found:
+        raise NotFound("version of a composite", digest)
+    return tuple(node.name for node in found[0].plan.nodes)
 
 
 def _named(

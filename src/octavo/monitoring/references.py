@@ -1,11 +1,15 @@
 """What a version's predictions are compared with: the inputs that it takes, its report, and how much those vary."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError, NotFound, OctavoError
+from octavo.features.categories import translated
 from octavo.monitoring.variation import Variation
 from octavo.operations import Context
 from octavo.registry.bundles import PLAN, REPORT, decode_manifest
@@ -22,6 +26,8 @@ class Reference:
     ----------
     inputs : tuple of str
         In the model's order.
+    categories : mapping of input to its words
+        Of those that are categories.
     variation : Variation or None
         None for a version whose training did not measure it.
     """
@@ -30,6 +36,7 @@ class Reference:
     inputs: tuple[str, ...]
     report: Report
     variation: Variation | None
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def usual_drift(self, input_name: str, *, length_s: float) -> float:
         """How far a stretch of the training rows of a length usually lies from the whole at most."""
@@ -68,9 +75,11 @@ def reference_of(context: Context, version: ModelVersion) -> Reference:
     artifacts = context.stores.artifacts
     with context.transaction() as tx:
         variation = tx.get(Variation, version.run)
+    plan = plan_of(artifacts, version.digest)
     return Reference(
         version=version,
-        inputs=plan_of(artifacts, version.digest).inputs,
+        inputs=plan.inputs,
+        categories=plan.categories,
         report=decode_report(_document(artifacts, version.digest, REPORT)),
         variation=variation,
     )
@@ -95,9 +104,33 @@ def same_inputs(reference: Reference, digest: str, *, artifacts: Artifacts) -> b
     if digest == reference.version.digest:
         return True
     try:
-        return plan_of(artifacts, digest).inputs == reference.inputs
+        plan = plan_of(artifacts, digest)
+        return (plan.inputs, plan.categories.keys()) == (reference.inputs, reference.categories.keys())
     except OctavoError:
         return False
+
+
+def in_its_words(
+    reference: Reference, matrix: npt.NDArray[np.float32], digests: npt.NDArray[np.object_], *, artifacts: Artifacts
+) -> npt.NDArray[np.float32]:
+    """Rows of several versions with the places of words in the vocabularies of one.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_rows, n_inputs)
+        Of bundles with the reference's inputs in their order.
+    digests : ndarray, shape (n_rows,)
+        Of the bundle of each row.
+    """
+    others = set(digests.tolist()) - {reference.version.digest} if reference.categories else set()
+    translated_rows = matrix.copy() if others else matrix
+    for digest in sorted(others):
+        rows, theirs = digests == digest, plan_of(artifacts, digest).categories
+        for place, name in enumerate(reference.inputs):
+            if name in reference.categories:
+                places = translated(matrix[rows, place], theirs.get(name, ()), into=reference.categories[name])
+                translated_rows[rows, place] = places
+    return translated_rows
 
 
 def _document(artifacts: Artifacts, digest: str, name: str) -> bytes:

@@ -25,7 +25,8 @@ class TrafficHour:
     hour : datetime
         Its beginning.
     arm : str
-        ``live``, ``canary`` or ``shadow``; what a shadow says is not answered to anyone.
+        ``live``, ``canary``, ``experiment``, ``holdout``, ``explore`` or ``shadow``; what a shadow says is not answered
+        to anyone.
     failed : int
         Predictions that are no finite number.
     latency_p50_us, latency_p99_us : float

@@ -19,8 +19,8 @@ _T = TypeVar("_T", bound=np.generic)
 MOST_ROWS = 50_000
 """Of a window with more predictions a sample of about this many is read: the shares of so many are certain enough."""
 
-ANSWERED = "(arm = 'live' OR (arm = 'canary' AND isfinite(output)))"
-"""What answers a request, once per request: where a canary failed, the live version answered instead."""
+ANSWERED = "(arm = 'live' OR (arm NOT IN ('shadow', 'fallback') AND isfinite(output)))"
+"""What answers a request, once per request: where another arm failed, the live version answered instead."""
 
 IN_PERIOD = f'deployment = $deployment AND "at" >= $since AND "at" < $until AND {ANSWERED}'
 COUNT = f'SELECT count(*) AS n, min("at") AS oldest, max("at") AS newest FROM predictions WHERE {IN_PERIOD}'

@@ -14,6 +14,7 @@ from octavo.monitoring.operations import (
     LookNow,
     RecordOutcomes,
     ResolveIncident,
+    ShowExperiment,
     ShowIncident,
     ShowMonitoring,
     ShowPrediction,
@@ -46,6 +47,7 @@ def drifted() -> Scene:
     [
         RecordOutcomes(rows=()), ListPredictions(deployment="eta"), ShowPrediction(prediction="p"),
         LookNow(deployment="eta"), ShowMonitoring(deployment="eta"), ShowTraffic(deployment="eta"),
+        ShowExperiment(deployment="eta"),
         CompareVersions(deployment="eta", version=1), ListIncidents(), ShowIncident(incident="i"),
         ResolveIncident(incident="i"),
     ],
@@ -57,7 +59,7 @@ def test_nothing_is_done_for_who_may_not(request_: object) -> None:
 
 
 def test_every_operation_has_a_summary_and_a_request_that_says_what_it_is() -> None:
-    assert len(list(operations)) == 10
+    assert len(list(operations)) == 12
     for operation in operations:
         assert operation.summary.endswith(".")
         assert operation.request.__doc__

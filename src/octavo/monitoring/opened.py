@@ -1,0 +1,54 @@
+"""A version's model, opened from the artifacts to be asked again."""
+
+from dataclasses import dataclass
+
+from octavo.definitions.plans import LookupPlan
+from octavo.errors import IntegrityError, NotFound
+from octavo.monitoring.references import plan_of
+from octavo.registry.bundles import GOLDEN, Golden, decode_golden, decode_manifest
+from octavo.registry.served import ServedModel, open_served
+from octavo.stores.ports import Artifacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedModel:
+    """A model with what it takes, and its golden rows."""
+
+    digest: str
+    model: ServedModel
+    plan: LookupPlan
+    golden: Golden
+
+    def check_width(self, n_inputs: int) -> None:
+        """Refuse rows that are not the model's.
+
+        Raises
+        ------
+        IntegrityError
+        """
+        if n_inputs != len(self.plan.inputs):
+            raise IntegrityError(
+                f"{n_inputs} values were recorded for the {len(self.plan.inputs)} inputs of bundle {self.digest}"
+            )
+
+
+def open_model(artifacts: Artifacts, digest: str) -> OpenedModel:
+    """The model of a bundle; its code is not run.
+
+    Raises
+    ------
+    IntegrityError
+        If the bundle is gone or damaged.
+    """
+    try:
+        manifest = decode_manifest(artifacts.get(digest), digest=digest)
+        plan = plan_of(artifacts, digest)
+        golden = decode_golden(artifacts.get(manifest.files[GOLDEN].digest))
+        model = open_served(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest))
+    except NotFound as error:
+        raise IntegrityError(
+            f"bundle {digest[:19]} is gone from the artifacts, so it cannot answer; restore the artifacts from a "
+            "backup, or ask another version",
+            digest=digest,
+        ) from error
+    return OpenedModel(digest=digest, model=model, plan=plan, golden=golden)

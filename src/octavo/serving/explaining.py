@@ -1,0 +1,79 @@
+"""Reasons for the predictions of an answer, told beside them."""
+
+import asyncio
+from urllib.parse import parse_qs
+
+import msgspec
+import numpy as np
+
+from octavo.errors import InvalidRequest, LimitExceeded
+from octavo.serving.answers import Predictions, places_of
+from octavo.serving.asked import Asked
+from octavo.serving.lineup import Lineup
+from octavo.serving.reading import Read
+from octavo.serving.reasons import reasons_of
+
+MOST_ROWS = 16
+"""Rows of one request that can be explained."""
+
+
+def wanted_reasons(query: bytes) -> int | None:
+    """How many reasons a query asks for, the largest first: ``explain=true`` all of them, ``explain=5`` five.
+
+    Raises
+    ------
+    InvalidRequest
+        If it asks for something else.
+    """
+    if b"explain" not in query:
+        return None
+    [*_, given] = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("explain", ["false"])
+    if given.lower() in ("false", "0"):
+        return None
+    if given.lower() == "true":
+        return -1
+    if not (given.isascii() and given.isdigit() and len(given) <= 4):
+        raise InvalidRequest(
+            f"explain={given[:40]!r} is no number of reasons", field="explain", fix="send explain=true, or explain=5"
+        )
+    return int(given)
+
+
+def few(read: Read) -> Read:
+    """Reads as another, but no more rows than can be explained."""
+
+    def checked(lineup: Lineup, body: bytes) -> Asked:
+        asked = read(lineup, body)
+        if asked.n_rows > MOST_ROWS:
+            raise LimitExceeded(
+                f"the request asks for reasons for {asked.n_rows:,} rows",
+                field="rows",
+                fix=f"send at most {MOST_ROWS} rows with explain, or leave it out",
+            )
+        return asked
+
+    return checked
+
+
+async def explained(answer: Predictions, *, most: int) -> list[str]:
+    """Of each row the end of its JSON object: ``base`` and ``reasons``; others are answered between the rows.
+
+    Parameters
+    ----------
+    most : int
+        How many reasons, those with the largest contributions; all if negative.
+    """
+    found = [""] * len(answer)
+    for share in answer.shares:
+        inputs = share.model.plan.inputs
+        for number, place in enumerate(places_of(share, len(answer))):
+            await asyncio.sleep(0)
+            row = share.inputs[number]
+            reasons = reasons_of(share.model.run, row, reference=share.model.reference, prediction=answer.ids[place])
+            order = np.argsort(-np.abs(reasons.contributions), kind="stable")[: None if most < 0 else most]
+            told = [
+                {"input": inputs[at], "contribution": reasons.contributions[at].item(), "value": row[at].item()}
+                for at in order.tolist()
+            ]
+            found[place] = f',"base":{reasons.base!r},"reasons":{msgspec.json.encode(told).decode()}'
+    return found
