@@ -3,8 +3,8 @@
 A request asks for 40 features (windows of 1 h to 7 d, quantiles, latest values) of 4 entities in LMDB. A bare read has
 as many keys; under each stand ten numbers and their times, made into values and ages. Octavo reads states instead, from
 which it puts windows together at the moment of the request. For 100 rows that is what bounds the ratio, quantiles most
-of all; for a single row it is the calls: half of the time goes into some ten small arrays and the compiled loop's
-beginning.
+of all; for a single row it is what surrounds the compiled loop: its one call, the arrays of the answer, the keys and
+LMDB.
 
 python benchmarks/bench_online_features.py [--rows FLIGHTS]
 """

@@ -12,7 +12,7 @@ import octavo as oc
 from octavo.access import ensure_admin, local_token
 from octavo.clock import ManualClock, from_micros
 from octavo.config import Config, load_config
-from octavo.definitions.models import Task
+from octavo.definitions.models import Model, Task
 from octavo.definitions.plans import plan_lookup
 from octavo.features.events.ingest import ingest_table
 from octavo.features.online.pump import Pump
@@ -51,7 +51,7 @@ def make_project(root: Path, *, flights: int) -> str:
     table = airline.flights_table(flights)
     now_us = airline.end_of(table)
     (root / "octavo.toml").write_text(
-        '[project]\nname = "airline"\n[predictor]\nport = 0\n'
+        '[project]\nname = "airline"\n[predictor]\nport = 0\ngrpc_port = 0\n'
         f'[clock]\nmode = "replay"\nstart = "{from_micros(now_us).isoformat()}"\n',
         encoding="utf-8",
     )
@@ -70,20 +70,36 @@ def make_project(root: Path, *, flights: int) -> str:
 def publish(config: Config) -> None:
     """Publish a version as the only one of deployment ``eta``."""
     artifacts = ObjectArtifacts(config.path(config.stores.artifacts))
-    arm = Arm(role="live", model="arr_delay", version=1, digest=publish_bundle(artifacts), percent=100)
+    publish_version(
+        config,
+        project="airline",
+        deployment="eta",
+        model="arr_delay",
+        version=1,
+        digest=publish_bundle(artifacts),
+        sequence=1,
+    )
+
+
+def publish_version(
+    config: Config, *, project: str, deployment: str, model: str, version: int, digest: str, sequence: int
+) -> None:
+    """Publish the signed manifest by which a deployment is served by one version alone."""
+    arm = Arm(role="live", model=model, version=version, digest=digest, percent=100)
     manifest = DeploymentManifest(
-        project="airline", deployment="eta", sequence=1, unit=None, arms=(arm,), published_at_us=0
+        project=project, deployment=deployment, sequence=sequence, unit=None, arms=(arm,), published_at_us=0
     )
     payload = encode(manifest)
     signature = Signer(config.home / "keys" / "release.key").sign(PURPOSE, payload)
-    artifacts.publish(document_name("eta"), msgspec.json.encode(SignedManifest(payload=payload, signature=signature)))
+    document = msgspec.json.encode(SignedManifest(payload=payload, signature=signature))
+    ObjectArtifacts(config.path(config.stores.artifacts)).publish(document_name(deployment), document)
 
 
-def publish_bundle(artifacts: ObjectArtifacts) -> str:
+def publish_bundle(artifacts: ObjectArtifacts, model: Model = arr_delay) -> str:
     """Train on noise, pack what a predictor needs, and return the bundle's digest."""
-    plan, random = plan_lookup(arr_delay), np.random.default_rng(1)
+    plan, random = plan_lookup(model), np.random.default_rng(1)
     X = random.normal(10, 30, (5_000, len(plan.inputs)))
-    booster = arr_delay.train(
+    booster = model.train(
         oc.Dataset(columns=plan.inputs, X=X, y=X.sum(axis=1), times=np.zeros(len(X), "datetime64[us]"))
     )
     onnx = LightGBM().to_onnx(booster, n_inputs=len(plan.inputs), task=Task.REGRESSION)
@@ -99,5 +115,5 @@ def publish_bundle(artifacts: ObjectArtifacts) -> str:
         "code/functions.py": Path(functions.__file__).read_bytes(),
     }
     listed = {name: BundleFile(digest=artifacts.put(data), size_bytes=len(data)) for name, data in files.items()}
-    manifest = BundleManifest(layout=1, project="airline", model="arr_delay", format="lightgbm", files=listed)
+    manifest = BundleManifest(layout=1, project="airline", model=model.name, format="lightgbm", files=listed)
     return artifacts.put(msgspec.json.encode(manifest, order="deterministic"))

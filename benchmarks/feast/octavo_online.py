@@ -26,8 +26,7 @@ from octavo.features.online.reader import OnlineReader
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.memory import MemoryArtifacts, MemoryEventStream, MemoryMetadata, MemoryNotifier
 from octavo.stores.ports import OnlineStore, Stores
-from octavo.stores.redis import RedisOnlineStore
-from octavo.stores.redis_address import RedisAddress
+from octavo.stores.redis import RedisAddress, RedisOnlineStore
 
 Request = list[int]
 
