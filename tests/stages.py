@@ -18,6 +18,7 @@ from octavo.monitoring.prediction_log import SCHEMA, TABLE
 from octavo.operations import SYSTEM, Context
 from octavo.registry.signing import Signature
 from octavo.registry.versions import GateResult, ModelVersion
+from octavo.release.lifecycle import rules_of
 from octavo.release.releases import DeploymentState, Release
 from tests.plants import memory_stores
 
@@ -46,7 +47,9 @@ origins = oc.FeatureView(
 )
 
 
-def project_of(*, rollout: oc.Rollout | None = None, retrain: Sequence[Trigger] = (), every: str = "6h") -> Project:
+def project_of(
+    *, rollout: oc.Rollout | None = None, retrain: Sequence[Trigger] = (), every: str = "6h", **declared: Any
+) -> Project:
     """A project with one deployment."""
 
     def arrival_delay(train: oc.Dataset) -> Any:
@@ -57,7 +60,7 @@ def project_of(*, rollout: oc.Rollout | None = None, retrain: Sequence[Trigger] 
     model = oc.model(features=features, label=label, metrics=["mae"], retrain=retrain)(arrival_delay)
     monitor = oc.Monitor(every=every, window="24h")
     module = ModuleType("stage")
-    vars(module)[DEPLOYMENT] = oc.Deployment(DEPLOYMENT, model=model, rollout=rollout, monitor=monitor)
+    vars(module)[DEPLOYMENT] = oc.Deployment(DEPLOYMENT, model=model, rollout=rollout, monitor=monitor, **declared)
     return collect(module, name="flights", code={})
 
 
@@ -132,7 +135,12 @@ class Stage:
 
 
 def set_stage(
-    folder: Path, *, rollout: oc.Rollout | None = None, retrain: Sequence[Trigger] = (), every: str = "6h"
+    folder: Path,
+    *,
+    rollout: oc.Rollout | None = None,
+    retrain: Sequence[Trigger] = (),
+    every: str = "6h",
+    **declared: Any,
 ) -> Stage:
     """A stage for one test; its deployment is applied."""
     clock = ManualClock(START)
@@ -140,9 +148,10 @@ def set_stage(
         config=Config(root=folder),
         clock=clock,
         stores=memory_stores(),
-        project=project_of(rollout=rollout, retrain=retrain, every=every),
+        project=project_of(rollout=rollout, retrain=retrain, every=every, **declared),
         principal=SYSTEM,
     )
     with context.transaction() as tx:
-        tx.add(DeploymentState(deployment=DEPLOYMENT, model=MODEL))
+        rules = rules_of(context.project.deployment(DEPLOYMENT))
+        tx.add(DeploymentState(deployment=DEPLOYMENT, model=MODEL, rules=rules))
     return Stage(context, clock)

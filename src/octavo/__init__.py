@@ -24,9 +24,11 @@ from octavo.definitions.aggregates import (
     sum,  # noqa: A004
 )
 from octavo.definitions.calendars import category, local_time
+from octavo.definitions.composites import Composite, node
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.deployments import Deployment, Monitor, Rollout
 from octavo.definitions.derived import SQLSource
+from octavo.definitions.fallbacks import fallback
 from octavo.definitions.features import FeatureView, on_demand, request
 from octavo.definitions.models import (
     Label,
@@ -41,17 +43,23 @@ from octavo.definitions.models import (
     on_performance,
 )
 from octavo.definitions.sources import Entity, Source
-from octavo.definitions.types import Bool, Float64, Int64, List, String, Timestamp, Vector
+from octavo.definitions.traffic import Experiment, Explore, Holdout
+from octavo.definitions.types import Bool, Category, Float64, Int64, List, String, Timestamp, Vector
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Bool",
+    "Category",
+    "Composite",
     "Dataset",
     "Deployment",
     "Entity",
+    "Experiment",
+    "Explore",
     "FeatureView",
     "Float64",
+    "Holdout",
     "Int64",
     "Label",
     "List",
@@ -73,6 +81,7 @@ __all__ = [
     "decayed_sum",
     "distinct",
     "expect",
+    "fallback",
     "first",
     "last",
     "last_k",
@@ -82,6 +91,7 @@ __all__ = [
     "mean",
     "min",
     "model",
+    "node",
     "on_demand",
     "on_drift",
     "on_new_rows",

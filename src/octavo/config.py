@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -59,13 +59,39 @@ class ControlSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorSettings:
-    """[predictor]: the data plane. Port 0 takes a free one."""
+    """[predictor]: the data plane. Port 0 takes a free one.
+
+    Attributes
+    ----------
+    grpc_port : int
+        Where it speaks gRPC, with the extra ``grpc``; 0 takes a free one, -1 none.
+    log : {"fast", "durable"}
+        Whether a prediction is answered once its record is with the operating system, so that it survives the death of
+        the process, or once it is on disk.
+    workers : int or "cores"
+        How many processes answer on the same port, from 1 on; ``cores`` is one per core.
+    timeout_ms : int
+        What a request may take, from its headers to its answer.
+    max_wait_ms : int
+        How long requests may wait for their turn, while more come than can be answered, before some are turned away.
+    linger_ms : int
+        How long a predictor that was told to stop still takes requests, saying that it is not ready, so that those who
+        balance load see it first.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8081
+    grpc_port: int = 8082
     max_body_bytes: int = 4_000_000
     max_rows: int = 10_000
     max_concurrent: int = 256
+    max_connections: int = 1_024
+    max_wait_ms: int = 250
+    timeout_ms: int = 10_000
+    linger_ms: int = 0
+    log: Literal["fast", "durable"] = "fast"
+    workers: int | Literal["cores"] = 1
+    lookup_timeout_ms: int = 20
     behind_proxy: bool = False
 
 
@@ -101,6 +127,22 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TelemetrySettings:
+    """[telemetry]: where the predictor sends spans of requests; by default nowhere.
+
+    Attributes
+    ----------
+    otlp : str
+        Of an OpenTelemetry collector, such as ``http://127.0.0.1:4318``.
+    sample : float
+        The share of the requests that begin a trace, where their callers have not decided.
+    """
+
+    otlp: str = ""
+    sample: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of a project, and the folder that they are relative to."""
 
@@ -112,6 +154,7 @@ class Config:
     predictor: PredictorSettings = field(default_factory=PredictorSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     @property
     def home(self) -> Path:
@@ -136,6 +179,7 @@ _SECTIONS = {
     "predictor": PredictorSettings,
     "clock": ClockSettings,
     "audit": AuditSettings,
+    "telemetry": TelemetrySettings,
 }
 
 

@@ -32,16 +32,28 @@ class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     host, port : str, int
         Where it listens; empty and 0 for one that does not.
+    grpc_port : int
+        Where it speaks gRPC, on the same host; 0 for one that does not.
     """
 
     pid: int
     host: str = ""
     port: int = 0
+    grpc_port: int = 0
 
     @property
     def url(self) -> str:
         """Such as ``http://127.0.0.1:8080``."""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Such as ``127.0.0.1:8082``, as clients of gRPC take it; empty if it does not speak gRPC."""
+        return f"{self._host}:{self.grpc_port}" if self.grpc_port else ""
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 class Told:
@@ -74,9 +86,9 @@ class Told:
         self._is_told = True
 
 
-def announce(home: Path, name: str, *, host: str = "", port: int = 0) -> None:
+def announce(home: Path, name: str, *, host: str = "", port: int = 0, grpc_port: int = 0) -> None:
     """Tell the other processes of the project that this one is there."""
-    running = RunningProcess(pid=os.getpid(), host=host, port=port)
+    running = RunningProcess(pid=os.getpid(), host=host, port=port, grpc_port=grpc_port)
     write_private(run_file(home, name), msgspec.json.encode(running))
 
 

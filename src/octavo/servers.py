@@ -41,7 +41,14 @@ class AnnouncingServer(uvicorn.Server):
         Of the process.
     listening : socket
         Bound already.
+
+    Attributes
+    ----------
+    grpc_port : int
+        Where the process speaks gRPC besides; 0 if it does not.
     """
+
+    grpc_port = 0
 
     def __init__(self, config: uvicorn.Config, *, home: Path, name: str, listening: socket.socket) -> None:
         super().__init__(config)
@@ -59,7 +66,7 @@ class AnnouncingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self._listening.getsockname()[:2]
-        announce(self._home, self._name, host=host, port=port)
+        announce(self._home, self._name, host=host, port=port, grpc_port=self.grpc_port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,8 +76,15 @@ class AnnouncingServer(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def listen(section: str, address: Address) -> socket.socket:
+def listen(section: str, address: Address, *, setting: str = "port", shared: bool = False) -> socket.socket:
     """Take an address, so that it is known before anything is announced.
+
+    Parameters
+    ----------
+    setting : str
+        The setting that the port comes from.
+    shared : bool
+        Whether other processes of the same user listen there too; connections are shared out among them.
 
     Raises
     ------
@@ -81,13 +95,15 @@ def listen(section: str, address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listening.bind((address.host, address.port))
     except OSError as error:
         listening.close()
         raise ConfigurationError(
             f"[{section}] cannot listen on {address.host}:{address.port}: {error.strerror}. Stop what does, or choose "
-            f"another port in octavo.toml or with OCTAVO_{section.upper()}_PORT (0 takes a free one)"
+            f"another port in octavo.toml or with OCTAVO_{section.upper()}_{setting.upper()} (0 takes a free one)"
         ) from error
     return listening
 

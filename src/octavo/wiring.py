@@ -7,11 +7,14 @@ from octavo.definitions.project import load_project
 from octavo.features.datasets.operations import operations as dataset_operations
 from octavo.features.operations import operations as feature_operations
 from octavo.governance.operations import operations as governance_operations
+from octavo.loop.imports import operations as import_operations
 from octavo.loop.operations import operations as loop_operations
 from octavo.monitoring.operations import operations as monitoring_operations
 from octavo.operations import SYSTEM, Context, Dispatcher, Operations, Principal
 from octavo.processes import open_clock
 from octavo.registry.operations import operations as registry_operations
+from octavo.release.composite_operations import operations as composite_operations
+from octavo.release.experiment_operations import operations as experiment_operations
 from octavo.release.operations import operations as release_operations
 from octavo.stores.open import open_stores
 from octavo.training.operations import operations as training_operations
@@ -26,6 +29,8 @@ def all_operations() -> Operations:
         training_operations,
         registry_operations,
         release_operations,
+        experiment_operations,
+        composite_operations,
         monitoring_operations,
         governance_operations,
         loop_operations,
@@ -57,9 +62,18 @@ def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online
     )
 
 
-def build_dispatcher(context: Context) -> Dispatcher:
-    """The one way in to all operations."""
-    return Dispatcher(all_operations(), context)
+def build_dispatcher(context: Context, *, command: bool = False) -> Dispatcher:
+    """The one way in to all operations.
+
+    Parameters
+    ----------
+    command : bool
+        Whether it is for a command, which may also do what no server offers.
+    """
+    operations = all_operations()
+    if command:
+        operations.include(import_operations)
+    return Dispatcher(operations, context)
 
 
 def config_here(folder: Path | None = None) -> Config:

@@ -36,6 +36,7 @@ port = 0
 
 [predictor]
 port = 0
+grpc_port = 0
 
 [clock]
 mode = "replay"

@@ -4,6 +4,7 @@ Everything on the way is real: events are ingested into the durable log, carried
 up by a predictor's own code at the moment of each decision, and later made into a training set.
 """
 
+import asyncio
 import json
 import random
 import tempfile
@@ -30,10 +31,12 @@ from octavo.features.datasets.training_sets import build_training_set
 from octavo.features.events.ingest import ingest_rows
 from octavo.features.online.materialize import materialize
 from octavo.features.online.pump import Pump
-from octavo.features.online.reader import OnlineReader
+from octavo.serving.asked import AskedRows
 from octavo.serving.inputs import InputBuilder
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.requests import RequestDecoder
 from octavo.stores.delta import DeltaTables
+from octavo.stores.inline import InlineReader
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog
 from octavo.stores.memory import MemoryArtifacts, MemoryMetadata, MemoryNotifier
@@ -188,7 +191,7 @@ class City:
         self.builder = InputBuilder(
             plan,
             functions=trip_delay.on_demand,
-            reader=OnlineReader(self.stores.online, plan.views),
+            lookup=FeatureLookup.of_plan(InlineReader(self.stores.online), plan),
             names=self.decoder.names,
         )
 
@@ -204,8 +207,9 @@ class City:
             {name: value for name, value in wire(trip).items() if name in self.decoder.names} for trip in trips_booked
         ]
         rows = self.decoder.decode(json.dumps({"rows": sent}).encode())
-        entities = [self.builder.entities(row) for row in rows]
-        matrix = self.builder.build(rows, entities=entities, at_us=self.clock.now_us()).matrix
+        asked = AskedRows(rows)
+        looked_up = asyncio.run(self.builder.look_up(asked, at_us=self.clock.now_us()))
+        matrix = self.builder.build(asked, looked_up).matrix
         self.asked |= {trip["number"]: canonical(row) for trip, row in zip(trips_booked, matrix, strict=True)}
         return matrix
 

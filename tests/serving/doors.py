@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from tests.serving import calls
 from tests.serving.asgi import Reply
 
 from octavo.serving.tensors import bytes_of_texts
 
 Rows = Sequence[Mapping[str, Any]]
 INFER = "/v2/models/eta/infer"
+ARROW = "application/vnd.apache.arrow.stream"
 _DTYPES = {"distance": "FP64", "sched_dep": "BYTES", "seats": "INT64", "origin": "BYTES"}
 
 
@@ -79,6 +82,30 @@ def _csv(rows: Rows) -> tuple[bytes, dict[str, str]]:
     return text.getvalue().encode(), {"content_type": "text/csv"}
 
 
+def arrow(table: pa.Table, *, fixed: bool = False, **options: Any) -> bytes:
+    """A table as an IPC stream, or as a file."""
+    sink = pa.BufferOutputStream()
+    write = pa.ipc.new_file if fixed else pa.ipc.new_stream
+    with write(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _arrow(rows: Rows) -> tuple[bytes, dict[str, str]]:
+    return arrow(pa.table(_columns(rows))), {"content_type": ARROW, "accept": ARROW}
+
+
+def told_by_arrow(reply: Reply) -> pa.Table:
+    """An answer in Arrow."""
+    assert reply.headers["content-type"] == ARROW, reply.body
+    return pa.ipc.open_stream(reply.body).read_all()
+
+
+def _values_of_arrow(reply: Reply) -> list[float]:
+    values: list[float] = told_by_arrow(reply).column("value").to_pylist()
+    return values
+
+
 def _split(rows: Rows) -> dict[str, Any]:
     return {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
 
@@ -102,8 +129,13 @@ def _tensor(reply: Reply) -> list[float]:
     return values
 
 
+def _call(message: Any) -> tuple[bytes, dict[str, str]]:
+    return calls.frame(message.SerializeToString()), calls.HEADERS
+
+
 DOORS = {
     "predict": Door(path="/predict/eta", body=lambda rows: _json({"rows": rows}), values=_ours),
+    "arrow": Door(path="/predict/eta", body=_arrow, values=_values_of_arrow),
     "tensors": Door(path=INFER, body=lambda rows: _json({"inputs": tensors(rows)}), values=_tensor),
     "binary tensors": Door(path=INFER, body=_binary, values=_tensor),
     "a version's tensors": Door(
@@ -113,5 +145,7 @@ DOORS = {
     "records": Door(path="/invocations", body=lambda rows: _json({"dataframe_records": rows}), values=_mlflows),
     "inputs": Door(path="/invocations", body=lambda rows: _json({"inputs": _columns(rows)}), values=_mlflows),
     "instances": Door(path="/invocations", body=lambda rows: _json({"instances": rows}), values=_mlflows),
+    "gRPC": Door(path=calls.INFER, body=lambda rows: _call(calls.by_lists(tensors(rows))), values=_tensor),
+    "gRPC, raw": Door(path=calls.INFER, body=lambda rows: _call(calls.raw(tensors(rows))), values=_tensor),
     "csv": Door(path="/predict/eta/invocations", body=_csv, values=_mlflows),
 }

@@ -13,19 +13,23 @@ from tests.serving.projects import DEPLOYMENT, ServingProject, make_project, man
 
 import octavo as oc
 from octavo.access import project_access
-from octavo.clock import ManualClock
+from octavo.clock import ManualClock, to_micros
 from octavo.definitions.features import FeatureView
 from octavo.definitions.project import collect
 from octavo.errors import Unavailable
 from octavo.features.events.ingest import ingest_rows
 from octavo.features.online.pump import Pump
-from octavo.features.online.reader import OnlineReader
+from octavo.monitoring.prediction_log import rows_of
 from octavo.serving.app import PredictorApp
+from octavo.serving.composites import CompositePredictor
+from octavo.serving.grpc.app import GrpcApp
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Predictor
 from octavo.serving.recorder import TOPIC, Recorder
 from octavo.serving.records import PredictionRecord
 from octavo.serving.watcher import Watcher
+from octavo.stores.inline import InlineReader
 from octavo.stores.memory import (
     MemoryArtifacts,
     MemoryEventStream,
@@ -79,6 +83,13 @@ class Broken(MemoryOnlineStore):
         raise ZeroDivisionError("a secret of the inside")
 
 
+def record_of(row: dict[str, Any]) -> PredictionRecord:
+    """A row of the table as a record."""
+    told = {name: msgspec.json.decode(row[name]) for name in ("entities", "request")}
+    same = {name: row[name] for name in PredictionRecord.__struct_fields__ if name in row}
+    return PredictionRecord(**{**same, **told, "at_us": to_micros(row["at"])})
+
+
 @dataclass
 class Bench:
     """A predictor and all that it stands on."""
@@ -95,22 +106,26 @@ class Bench:
             config,
             self.project.artifacts,
             clock=self.clock,
-            reader_of=lambda plan: OnlineReader(self.online, plan.views),
+            lookup_of=lambda plan: FeatureLookup.of_plan(InlineReader(self.online), plan),
         )
         recorder = Recorder(self.log, self.metrics)
+        predictor = Predictor(clock=self.clock, recorder=recorder, metrics=self.metrics)
         self.app = PredictorApp(
             config.predictor,
             access=project_access(config.home),
             watcher=self.watcher,
-            predictor=Predictor(clock=self.clock, recorder=recorder, metrics=self.metrics),
+            predictor=predictor,
+            composites=CompositePredictor(predictor, clock=self.clock, recorder=recorder, max_rows=1000),
             metrics=self.metrics,
         )
-        self.caller = Caller(app=self.app, token=self.project.token)
+        self.grpc = GrpcApp(self.app, max_bytes=config.predictor.max_body_bytes)
+        self.caller = Caller(app=self.app, token=self.project.token, grpc=self.grpc)
 
     @property
     def records(self) -> list[PredictionRecord]:
+        """One per prediction, as they come into the table."""
         payloads = self.log.read(TOPIC, start=0)
-        return [msgspec.msgpack.decode(payload, type=PredictionRecord) for _, payload in payloads]
+        return [record_of(row) for row in rows_of(payloads).to_pylist()] if payloads else []
 
     def publish(self, *arms: Any, **changes: Any) -> None:
         """Publish a manifest and have it applied."""

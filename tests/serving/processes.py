@@ -31,6 +31,12 @@ class Running:
     project: ServingProject
     port: int
 
+    @property
+    def grpc_port(self) -> int:
+        """Where it speaks gRPC; 0 if it does not."""
+        found = find_running(self.project.config.home, "predictor")
+        return 0 if found is None else found.grpc_port
+
     def call(self, rows: list[dict[str, Any]]) -> tuple[int, Any]:
         """Ask for predictions on a connection of its own."""
         with closing(Connection(self)) as connection:

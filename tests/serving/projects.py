@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tests.serving.bundles import MODEL, PROJECT
@@ -22,6 +23,7 @@ name = "{PROJECT}"
 
 [predictor]
 port = 0
+grpc_port = 0
 max_rows = 1000
 max_body_bytes = 200000
 """
@@ -60,8 +62,8 @@ def make_project(root: Path, *, settings: str = SETTINGS, artifacts: Artifacts |
     )
 
 
-def arm(digest: str, *, role: str = "live", version: int = 1, percent: int = 100) -> Arm:
-    return Arm(role=role, model=MODEL, version=version, digest=digest, percent=percent)
+def arm(digest: str, *, role: str = "live", version: int = 1, percent: float = 100, **more: Any) -> Arm:
+    return Arm(role=role, model=MODEL, version=version, digest=digest, percent=percent, **more)
 
 
 def manifest(*arms: Arm, sequence: int = 1, unit: str | None = None, **changes: object) -> DeploymentManifest:

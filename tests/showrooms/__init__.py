@@ -11,6 +11,7 @@ from octavo.stores.ports import Stores
 from tests.plants import memory_stores
 from tests.showrooms.answered import record_predictions, send_events
 from tests.showrooms.declared import arrival_delay, arrives_late, make_project
+from tests.showrooms.experimented import experiments
 from tests.showrooms.moments import HOSTILE, NOW, incident_id, made_id, prediction_id, run_id
 from tests.showrooms.releases import audit, releases, runs
 from tests.showrooms.versions import versions
@@ -42,12 +43,24 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
     regressions = versions(room.stores.artifacts, arrival_delay, text)
     made = [*regressions, *versions(room.stores.artifacts, arrives_late, text)]
     with room.stores.metadata.transaction() as tx:
-        for record in (*made, *runs(text), *releases(text), *incidents(text), *looks(text), *audits(text)):
+        for record in (
+            *made,
+            *runs(text),
+            *releases(text),
+            *experiments(text),
+            *incidents(text),
+            *looks(text),
+            *audits(text),
+        ):
             tx.add(record)
         tx.add(
             DeploymentState(deployment="eta", model="arrival_delay", live=2, previous=1, release=made_id(5), sequence=7)
         )
-        tx.add(DeploymentState(deployment="late", model="arrives_late", live=1, release=made_id(8), sequence=1))
+        tx.add(
+            DeploymentState(
+                deployment="late", model="arrives_late", live=1, release=made_id(8), sequence=1, experiment=made_id(21)
+            )
+        )
         tx.add(DeploymentState(deployment="spare", model="arrives_late"))
         for event in audit(text):
             tx.append_audit(event)

@@ -73,7 +73,8 @@ def arrives_late(train: oc.Dataset) -> object:
 
 
 eta = oc.Deployment("eta", model=arrival_delay, rollout=oc.Rollout(shadow="6h", steps=[10, 50, 100], bake="6h"))
-late = oc.Deployment("late", model=arrives_late, rollout=oc.Rollout(approval="manual"))
+SURER = oc.Experiment("surer", arms={"control": 40, "challenger": 40})
+late = oc.Deployment("late", model=arrives_late, rollout=oc.Rollout(approval="manual"), experiments=[SURER])
 spare = oc.Deployment("spare", model=arrives_late)
 
 

@@ -12,6 +12,7 @@ from octavo.registry.provenance import Provenance, encode_provenance
 from octavo.registry.signing import Signature
 from octavo.registry.versions import GateResult, ModelVersion
 from octavo.stores.ports import Artifacts
+from octavo.training.origins import Origin
 from octavo.training.reports import CurvePoint, DataWindow, Interval, Profile, Report, encode_report
 from tests.serving.bundles import bundle_files, pack
 from tests.showrooms.declared import arrival_delay
@@ -73,6 +74,8 @@ def _provenance(version: int, at: datetime, text: str) -> Provenance:
         python="3.11.9",
         machine=text,
         parity=0.04,
+        origin=Origin(made_by=f"MLflow {text}", digest="sha256:" + "5c" * 32) if version == 1 else None,
+        seen=7 if version == 1 else 0,
     )
 
 

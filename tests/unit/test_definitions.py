@@ -77,11 +77,11 @@ def test_a_tile_is_at_most_a_twelfth_of_its_window(window: int, tile: int) -> No
         (lambda: oc.Rollout(steps=[50, 10, 100]), "must rise"),
         (lambda: oc.Rollout(steps=[10, 50]), "end at 100"),
         (lambda: oc.Monitor(every="2d", window="1d"), "shorter than its interval"),
-        (lambda: declare(features=[]), "no numeric input"),
+        (lambda: declare(features=[]), "no number and no category"),
         (lambda: declare(features=[spend, doubled]), "takes units"),
         (lambda: declare(features=[spend, oc.request("amount", oc.Float64)]), "leak"),
         (lambda: declare(features=[spend, oc.request("weight", oc.Int64)]), "lacks weight"),
-        (lambda: declare(features=[spend], baseline="guess"), "not one of its inputs"),
+        (lambda: declare(features=[spend], baseline="guess"), "none of its numeric inputs"),
     ],
 )
 def test_what_cannot_be_right_is_refused_with_the_reason(declaration, reason: str) -> None:

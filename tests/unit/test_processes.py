@@ -78,7 +78,12 @@ def test_signals_that_come_while_others_are_heard_keep_nobody_waiting_and_are_he
 
 
 def test_an_address_of_ipv6_reads_as_a_url() -> None:
-    assert RunningProcess(pid=1, host="::1", port=80).url == "http://[::1]:80"
+    running = RunningProcess(pid=1, host="::1", port=80, grpc_port=81)
+    assert (running.url, running.grpc_address) == ("http://[::1]:80", "[::1]:81")
+
+
+def test_a_process_that_does_not_speak_grpc_has_no_address_for_it() -> None:
+    assert RunningProcess(pid=1, host="127.0.0.1", port=80).grpc_address == ""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -96,7 +96,7 @@ class ConsoleDoor:
     def _visit(self, request: Request, form: dict[str, str]) -> Visit:
         principal: Principal = request.state.principal
 
-        def call(name: str, **fields: Any) -> Any:
+        def call(name: str, /, **fields: Any) -> Any:
             operation = self._dispatcher.operations[name]
             return self._dispatcher.call(to_request(fields, operation.request), principal)
 

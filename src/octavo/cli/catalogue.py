@@ -76,6 +76,8 @@ SECTIONS: tuple[Section, ...] = (
     _section(
         "Serving",
         ("deployments", "deployments", "Show what serves, and release, approve or roll back versions."),
+        ("experiments", "experiments", "Compare versions on the traffic itself: start, see and end experiments."),
+        ("composites", "composites", "Show the composites: deployments and functions that answer one call together."),
         ("serve", "running", "Run the predictor alone, here in the foreground."),
         ("predict", "predictions", "Ask the running predictor, for one row or many."),
         ("predictions", "predictions", "Show what was predicted, from what, and what came of it."),

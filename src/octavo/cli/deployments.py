@@ -11,6 +11,7 @@ from octavo.cli.output import emit_json, say, show_table
 from octavo.cli.session import ask
 from octavo.release.operations import (
     ApproveRelease,
+    ArmView,
     DeploymentDetails,
     DeploymentSummary,
     ListDeployments,
@@ -19,6 +20,7 @@ from octavo.release.operations import (
     StartRelease,
 )
 from octavo.release.releases import Release, ReleaseState
+from octavo.release.shares import SHADOW
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +79,8 @@ def show(deployment: Deployment, json: Json = False) -> None:
     live = "has no live version yet" if state.live is None else f"serves {state.model} {state.live}"
     say(f"[bold]{state.deployment}[/] {live}; traffic: {_traffic(details.summary) or 'none'}.")
     say(f"A release goes through {_rollout(details)}.")
+    if details.summary.experiment is not None:
+        say(f"The experiment {details.summary.experiment.name} runs: octavo experiments show {deployment}")
     waiting = details.summary.release
     if waiting is not None and waiting.state is ReleaseState.WAITING_FOR_APPROVAL:
         say(f"Version {waiting.version} waits for a person: octavo deployments approve {waiting.id}")
@@ -171,7 +175,14 @@ def _history(release: Release) -> Iterator[list[object]]:
 
 
 def _traffic(summary: DeploymentSummary) -> str:
-    return ", ".join(f"{arm.role} {arm.version}" + (f" {arm.percent} %" if arm.percent else "") for arm in summary.arms)
+    return ", ".join(_arm(arm) for arm in summary.arms)
+
+
+def _arm(arm: ArmView) -> str:
+    name = arm.group or arm.role
+    if arm.role == SHADOW:
+        return f"{name} {arm.version}" + (f" of {arm.sample:g} %" if arm.sample < 100 else "")
+    return f"{name} {arm.version}" + (f" {arm.percent:g} %" if arm.percent else "")
 
 
 def _progress(release: Release | None) -> str:
@@ -181,6 +192,8 @@ def _progress(release: Release | None) -> str:
 
 
 def _rollout(details: DeploymentDetails) -> str:
-    shadow = [f"{duration(details.shadow_s)} in shadow"] if details.shadow_s else []
+    sampled = details.shadow_steps != (100,)
+    shares = f" of {', '.join(map(str, details.shadow_steps))} % of the predictions" if sampled else ""
+    shadow = [f"{duration(details.shadow_s)} in shadow{shares}"] if details.shadow_s else []
     steps = [f"{', '.join(str(step) for step in details.steps)} % of the traffic, {duration(details.bake_s)} each"]
     return ", then ".join(shadow + steps)

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from octavo.cli.imports import import_
 from octavo.cli.measures import bar, interval, number
 from octavo.cli.options import Json, Model
 from octavo.cli.output import emit_json, plain, say, show_facts, show_table
 from octavo.cli.session import ask
+from octavo.cli.trained import show_gates
 from octavo.registry.operations import ListModels, ModelDetails, ModelSummary, ShowModel, ShowVersion, VersionDetails
-from octavo.registry.versions import GateResult, ModelVersion
+from octavo.registry.versions import ModelVersion
 from octavo.training.reports import DataWindow, Report
 
 _MOST_INPUTS = 12
@@ -22,6 +24,7 @@ def register(app: typer.Typer) -> None:
     commands.callback()(overview)
     commands.command()(show)
     commands.command()(version)
+    commands.command("import")(import_)
     app.add_typer(commands, name="models")
 
 
@@ -151,15 +154,27 @@ def _show_report(details: VersionDetails) -> None:
 
 
 def _facts(details: VersionDetails) -> Iterator[tuple[str, object]]:
-    version, report, provenance = details.version, details.report, details.provenance
+    version, provenance = details.version, details.provenance
     yield "trained", f"{version.created_at:%Y-%m-%d %H:%M}, because of {version.trigger}"
-    yield "learned from", _window(report.training)
-    yield "held out", _window(report.holdout)
+    yield from _learning(details)
     yield "bundle", f"{details.format}, {details.size_bytes / 1e6:.2f} MB, {version.digest}"
+    yield "served by", details.forms.words
+    if details.forms.uncompiled:
+        yield "not compiled", details.forms.uncompiled
     yield "signed by", version.signature.key_id
     yield "training set", provenance.dataset
     yield "code", f"{provenance.code}{_commit(provenance.commit, uncommitted=provenance.uncommitted)}"
     yield "run", version.run
+
+
+def _learning(details: VersionDetails) -> Iterator[tuple[str, object]]:
+    report, origin = details.report, details.provenance.origin
+    if origin is None:
+        yield "learned from", _window(report.training)
+        yield "held out", _window(report.holdout)
+        return
+    yield "fitted by", f"{origin.made_by}, files {origin.digest}"
+    yield "held out", f"{_window(report.holdout)}; it may have learned from {details.provenance.seen:,} of them"
 
 
 def _commit(commit: str | None, *, uncommitted: bool) -> str:
@@ -182,12 +197,3 @@ def _importance_rows(report: Report) -> list[list[str]]:
     ranked = sorted(report.importance.items(), key=lambda item: -item[1])[:_MOST_INPUTS]
     largest = ranked[0][1] if ranked else 0.0
     return [[plain(name), f"{share:.1%}", bar(share / largest)] for name, share in ranked if share > 0]
-
-
-def show_gates(gates: tuple[GateResult, ...]) -> None:
-    """Print how each gate judged a version."""
-    show_table(
-        ["gate", "passed", "evidence"],
-        ([g.gate, g.passed, g.evidence] for g in gates),
-        empty="The model declares no gates.",
-    )

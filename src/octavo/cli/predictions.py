@@ -12,7 +12,8 @@ from octavo.cli.output import emit_json, plain, say, show_facts, show_table
 from octavo.cli.rows import Row, read_rows
 from octavo.cli.session import ask, progress_bar
 from octavo.client import Client
-from octavo.monitoring.operations import ListPredictions, ShowPrediction
+from octavo.monitoring.explanations import Explanation
+from octavo.monitoring.operations import ExplainPrediction, ListPredictions, ShowPrediction
 from octavo.monitoring.predictions import PredictionDetails, PredictionSummary
 
 ROWS_AT_ONCE = 1_000
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     commands.callback()(predictions)
     commands.command("list")(list_predictions)
     commands.command()(show)
+    commands.command()(explain)
     app.add_typer(commands, name="predictions")
 
 
@@ -154,6 +156,9 @@ def show(
             ("prediction", summary.id),
             ("at", summary.at),
             ("made by", f"{summary.model} {summary.version} ({summary.arm}) for {found.deployment}"),
+            ("group", found.group),
+            ("propensity", found.propensity),
+            ("node of", found.parent),
             ("bundle", found.digest),
             ("asked by", found.caller),
             ("took", f"{summary.latency_us / 1000:.2f} ms"),
@@ -170,6 +175,44 @@ def show(
         ["input", ">value", "status", ">age"],
         ([i.name, i.value, i.status, "" if i.age_s is None else duration(i.age_s)] for i in found.inputs),
         empty=plain(found.inputs_problem or "It has no inputs."),
+    )
+    if found.nodes:
+        say("")
+        show_table(
+            ["node", "prediction", ">version", ">predicted"],
+            ([n.deployment, n.summary.id, n.summary.version, n.summary.output] for n in found.nodes),
+            empty="",
+        )
+
+
+def explain(
+    prediction: Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")],
+    most: Annotated[int, typer.Option("--most", min=1, help="How many reasons, the largest first.")] = 10,
+    json: Json = False,
+) -> None:
+    """Say what each input contributed to a prediction.
+
+    Contributions are Shapley values, in the unit of the answer: with the base, what the version answers on average, all
+    of them add up to it. They are computed again from what was recorded, and are those that ?explain=true told.
+
+    
+    Example:
+      octavo predictions explain 0198a3f2-7c11-7d3a-9c55-1f0e2b7a6d40
+
+    
+    Next:
+      octavo predictions show ID
+    """
+    found: Explanation = ask(ExplainPrediction(prediction=prediction))
+    if json:
+        emit_json(found)
+        return
+    show_facts([("made by", f"{found.model} {found.version}"), ("base", found.base), ("predicted", found.output)])
+    say("")
+    show_table(
+        ["input", ">value", ">contribution"],
+        ([one.input, one.value, one.contribution] for one in found.reasons[:most]),
+        empty="It has no inputs.",
     )
 
 

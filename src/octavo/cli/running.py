@@ -33,6 +33,7 @@ class ProcessStatus:
     name: str
     pid: int | None
     address: str
+    grpc_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +81,11 @@ def up(json: Json = False) -> None:
 
     def ready(running: RunningProject) -> None:
         if json:
-            addresses = {"control": running.control.url, "predictor": running.predictor.url}
+            addresses = {"control": running.control.url, **_predictor_addresses(running.predictor)}
             emit_json({**addresses, "console": _console_link(config, running.control.url)})
             return
         say(f"Console and API  {running.control.url}")
-        say(f"Predictions      {running.predictor.url}/predict/DEPLOYMENT")
+        _say_predictions(running.predictor)
         say(f"Open once        {_console_link(config, running.control.url)}")
         note("[dim]Ctrl-C stops it.[/]")
 
@@ -142,7 +143,10 @@ def status(json: Json = False) -> None:
     say("")
     show_table(
         ["process", ">pid", "address"],
-        ([p.name, p.pid or "not running", p.address] for p in found.processes),
+        (
+            [p.name, p.pid or "not running", " and gRPC ".join(filter(None, (p.address, p.grpc_address)))]
+            for p in found.processes
+        ),
         empty="",
     )
     say("")
@@ -179,10 +183,21 @@ def login(json: Json = False) -> None:
 
 def _tell_serving(running: RunningProcess, *, as_json: bool) -> None:
     if as_json:
-        emit_json({"predictor": running.url})
+        emit_json(_predictor_addresses(running))
         return
-    say(f"Predictions      {running.url}/predict/DEPLOYMENT")
+    _say_predictions(running)
     note("[dim]Ctrl-C stops it.[/]")
+
+
+def _predictor_addresses(predictor: RunningProcess) -> dict[str, str]:
+    grpc = {"grpc": predictor.grpc_address} if predictor.grpc_port else {}
+    return {"predictor": predictor.url, **grpc}
+
+
+def _say_predictions(predictor: RunningProcess) -> None:
+    say(f"Predictions      {predictor.url}/predict/DEPLOYMENT")
+    if predictor.grpc_port:
+        say(f"... by gRPC      {predictor.grpc_address}")
 
 
 def _console_link(config: Config, url: str) -> str:
@@ -194,8 +209,11 @@ def _status(context: Context) -> Status:
     processes = []
     for name in (CONTROL, WORKER, PREDICTOR):
         running = find_running(home, name)
-        address = running.url if running is not None and running.port else ""
-        processes.append(ProcessStatus(name=name, pid=running.pid if running else None, address=address))
+        if running is None:
+            processes.append(ProcessStatus(name=name, pid=None, address=""))
+            continue
+        address = running.url if running.port else ""
+        processes.append(ProcessStatus(name=name, pid=running.pid, address=address, grpc_address=running.grpc_address))
     return Status(
         project=context.project.name,
         processes=tuple(processes),

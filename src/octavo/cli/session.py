@@ -47,7 +47,7 @@ def open_session(*, config: Config | None = None, writes_online: bool = False) -
     principal = Principal(name=f"user:{getpass.getuser()}", permissions=frozenset({"*"}))
     context = open_context(config or config_here(), principal=principal, writes_online=writes_online)
     try:
-        yield Session(build_dispatcher(context), principal)
+        yield Session(build_dispatcher(context, command=True), principal)
     finally:
         for store in (context.stores.metadata, context.stores.online, context.stores.stream):
             store.close()

@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from octavo.cli.materialize import bring_up_to_date
-from octavo.cli.measures import duration, number
-from octavo.cli.models import show_gates
 from octavo.cli.options import Json, Model
-from octavo.cli.output import emit_json, plain, say
+from octavo.cli.output import emit_json
 from octavo.cli.session import open_session, progress_bar
+from octavo.cli.trained import show_trained
 from octavo.loop.operations import TrainedVersion, TrainModel
 from octavo.stores.ownership import online_lock
 from octavo.wiring import config_here
@@ -50,24 +49,4 @@ def train(
     if json:
         emit_json(trained)
         return
-    _show(trained)
-
-
-def _show(trained: TrainedVersion) -> None:
-    version, run = trained.version, trained.run
-    metrics = ", ".join(f"{name} {number(value)}" for name, value in version.metrics.items())
-    say(
-        f"[bold]{version.model} {version.version}[/] was trained on {run.rows:,} rows in {duration(run.seconds)}; "
-        f"held out: {metrics}."
-    )
-    show_gates(version.gates)
-    for warning in trained.warnings:
-        say(f"[yellow]Warning:[/] {plain(warning)}")
-    say(f"Next: {_next(trained)}")
-
-
-def _next(trained: TrainedVersion) -> str:
-    version = trained.version
-    if trained.release is not None:
-        return "octavo deployments (the worker, octavo up, takes the release through its steps)"
-    return f"octavo models version {version.model} {version.version}"
+    show_trained(trained, done=f"trained on {trained.run.rows:,} rows")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from octavo.training.reports import Interval
+
 MISSING = "–"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _FIGURES = 3
@@ -53,6 +55,13 @@ def signed(value: float | None, *, unit: str = "") -> str:
     """A difference with its sign."""
     text = number(value, unit=unit)
     return text if value is None or math.isnan(value) or value <= 0 else f"+{text}"
+
+
+def interval(measured: Interval | None) -> str:
+    """A value and the 95 % interval around it."""
+    if measured is None:
+        return MISSING
+    return f"{number(measured.value)} ({number(measured.low)} to {number(measured.high)})"
 
 
 def size(size_bytes: int | None) -> str:

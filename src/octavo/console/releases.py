@@ -86,7 +86,10 @@ def _look(release: Release, is_last: bool) -> str:
 
 def _words(transition: Transition) -> str:
     words = transition.state.replace("_", " ")
-    return f"{words}, {transition.percent} %" if transition.state is ReleaseState.CANARY else words
+    told = transition.state is ReleaseState.CANARY or (
+        transition.state is ReleaseState.SHADOW and transition.percent % 100
+    )
+    return f"{words}, {transition.percent} %" if told else words
 
 
 def _ahead(release: Release, details: DeploymentDetails) -> list[str]:
@@ -97,7 +100,17 @@ def _ahead(release: Release, details: DeploymentDetails) -> list[str]:
     if order.index(release.state) < order.index(ReleaseState.APPROVED):
         ahead.append("approved")
     if details.summary.state.live is not None:
-        if order.index(release.state) < order.index(ReleaseState.SHADOW) and details.shadow_s:
-            ahead.append("shadow")
-        ahead += [f"canary, {percent} %" for percent in details.steps if release.percent < percent < 100]
+        ahead += _shadows_ahead(release, details)
+        grown = release.percent if release.state is ReleaseState.CANARY else 0
+        ahead += [f"canary, {percent} %" for percent in details.steps if grown < percent < 100]
     return [*ahead, "live"]
+
+
+def _shadows_ahead(release: Release, details: DeploymentDetails) -> list[str]:
+    order = list(ReleaseState)
+    if not details.shadow_s or order.index(release.state) > order.index(ReleaseState.SHADOW):
+        return []
+    seen = (release.percent or 100) if release.state is ReleaseState.SHADOW else 0
+    return [
+        "shadow" if percent == 100 else f"shadow, {percent} %" for percent in details.shadow_steps if percent > seen
+    ]

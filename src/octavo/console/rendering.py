@@ -23,6 +23,7 @@ _FILTERS = (
     formatting.decimal,
     formatting.percent,
     formatting.signed,
+    formatting.interval,
     formatting.duration,
     formatting.microseconds,
     formatting.moment,

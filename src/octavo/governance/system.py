@@ -29,6 +29,7 @@ class ProcessState:
     is_running: bool
     pid: int | None = None
     address: str = ""
+    grpc_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,8 @@ def process_state(home: Path, name: str) -> ProcessState:
     found = find_running(home, name)
     if found is None:
         return ProcessState(name=name, is_running=False)
-    return ProcessState(name=name, is_running=True, pid=found.pid, address=found.url if found.port else "")
+    address = found.url if found.port else ""
+    return ProcessState(name=name, is_running=True, pid=found.pid, address=address, grpc_address=found.grpc_address)
 
 
 def without_password(url: str) -> str:

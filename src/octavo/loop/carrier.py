@@ -8,7 +8,7 @@ written less often, in larger pieces; whoever needs them to hold all that was ac
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from octavo.features.online.pump import Pump
 from octavo.features.online.seen import shipped_ends
 from octavo.monitoring.outcomes import TOPIC as OUTCOMES
 from octavo.monitoring.outcomes import ship_outcomes
-from octavo.monitoring.prediction_log import ship_predictions
+from octavo.monitoring.prediction_log import ship_predictions, writer_of
 from octavo.operations import Context
 from octavo.serving.recorder import TOPIC as PREDICTIONS
 from octavo.stores.ownership import online_lock
@@ -43,8 +43,8 @@ class Carrier:
         Its online store is open for writing.
     shipping : EventStream
         The same stream as the context's, opened again: each reads on from its own place.
-    records : EventStream
-        The predictor's log.
+    records : callable
+        The logs of the predictor's workers, by their numbers; asked again each time, because workers may be added.
     group : ConsumerGroup or None
         Says which partitions of the sources are carried here; without one, all.
     """
@@ -54,7 +54,7 @@ class Carrier:
         context: Context,
         *,
         shipping: EventStream,
-        records: EventStream,
+        records: Callable[[], Mapping[int, EventStream]],
         group: ConsumerGroup | None = None,
     ) -> None:
         self._stream, self._shipping, self._records = context.stores.stream, shipping, records
@@ -125,7 +125,9 @@ class Carrier:
                 if self._group is None or topic_of(source) in self._mine(topic_of(source)):
                     letters = partial(ship_letters, source, self._shipping, self._tables)
                     self._ship(topic_of_letters(source), self._shipping, letters)
-            self._ship(PREDICTIONS, self._records, partial(ship_predictions, self._records, self._tables))
+            for number, records in self._records().items():
+                ship = partial(ship_predictions, records, self._tables, writer=writer_of(number))
+                self._ship(PREDICTIONS, records, ship, key=writer_of(number))
             self._ship(OUTCOMES, self._shipping, partial(ship_outcomes, self._shipping, self._tables))
 
     def _apply(self, source: str) -> int:
@@ -138,13 +140,14 @@ class Carrier:
         self._applied[source] = reached
         return applied
 
-    def _ship(self, topic: str, stream: EventStream, ship: Callable[[], int]) -> None:
+    def _ship(self, topic: str, stream: EventStream, ship: Callable[[], int], *, key: str = "") -> None:
+        """Ship a topic if more was published; the `key` tells topics of the same name apart."""
         reached = (*ends(stream, topic), self._mine(topic))
-        if reached == self._shipped.get(topic):
+        if reached == self._shipped.get(key or topic):
             return
         while ship():
             pass
-        self._shipped[topic] = reached
+        self._shipped[key or topic] = reached
 
     def _apply_steadily(self) -> None:
         pause_s, busy_until = _SHORTEST_PAUSE_S, time.monotonic()

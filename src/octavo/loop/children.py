@@ -46,7 +46,7 @@ class Child:
         self.deaths = 0
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self._port = self._grpc_port = 0
         self._pause_s = _FIRST_PAUSE_S
         self._started_s = self._start_at_s = 0.0
 
@@ -60,7 +60,7 @@ class Child:
         found = find_running(self._config.home, self.name)
         if found is None or self._process is None or found.pid != self._process.pid:
             return None
-        self._port = found.port
+        self._port, self._grpc_port = found.port, found.grpc_port
         return found
 
     def keep_running(self) -> None:
@@ -120,6 +120,8 @@ class Child:
         environment = {**os.environ, **settings_as_variables(self._config), SUPERVISOR_VARIABLE: str(os.getpid())}
         if self._port:
             environment[f"OCTAVO_{self.name.upper()}_PORT"] = str(self._port)
+        if self._grpc_port:
+            environment[f"OCTAVO_{self.name.upper()}_GRPC_PORT"] = str(self._grpc_port)
         return environment
 
 

@@ -11,7 +11,8 @@ from octavo.features.events.derived_checks import check_derived
 from octavo.features.events.evolution import check_tables, fit_tables
 from octavo.features.online.rebuilds import with_rebuilds
 from octavo.operations import Context, Operations
-from octavo.release.releases import DeploymentState
+from octavo.release import composites
+from octavo.release.lifecycle import declare
 
 operations = Operations()
 
@@ -111,8 +112,9 @@ def apply(request: ApplyProject, context: Context) -> Plan:
             )
         )
     for deployment in context.project.deployments.values():
-        if context.transacted.get(DeploymentState, deployment.name) is None:
-            context.transacted.add(DeploymentState(deployment=deployment.name, model=deployment.model.name))
+        declare(context, deployment)
+    for composite in context.project.composites.values():
+        composites.declare(context, composite)
     code = hashlib.sha256("\0".join(context.project.code.values()).encode()).hexdigest()
     context.transacted.put(AppliedProject(name=context.project.name, code=code, applied_at=now))
     return planned

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from octavo.definitions.models import Model
 from octavo.definitions.warnings import model_warnings
 from octavo.loop.audits import operations as audit_operations
 from octavo.loop.carrier import bring_events_into_tables
@@ -9,7 +10,9 @@ from octavo.loop.definitions import operations as definition_operations
 from octavo.loop.refreshes import operations as refresh_operations
 from octavo.loop.trainings import held, new_run, request_releases, request_training, train_version
 from octavo.operations import Context, Operations
+from octavo.registry.provenance import provenance_in
 from octavo.registry.versions import ModelVersion
+from octavo.training.origins import ImportedModel
 from octavo.training.reports import decode_report
 from octavo.training.runs import Run
 
@@ -68,18 +71,46 @@ class TrainedVersion:
 @operations.operation("models.train", request=TrainModel, permission="models:write", changes=True, long=True)
 def train(request: TrainModel, context: Context) -> TrainedVersion:
     """Train a model on what is known now, and register what comes of it."""
-    model = context.project.model(request.model)
+    return train_here(context, context.project.model(request.model), trigger="user", release=request.release)
+
+
+def train_here(
+    context: Context, model: Model, *, trigger: str, release: bool, made: ImportedModel | None = None
+) -> TrainedVersion:
+    """Train a model, or take over what was made elsewhere, and register it.
+
+    Parameters
+    ----------
+    trigger : str
+        What started it, for the record.
+    release : bool
+        As in `TrainModel`.
+    """
     bring_events_into_tables(context)
-    run = new_run(context, model.name, trigger="user")
+    run = new_run(context, model.name, trigger=trigger)
     with held(context.config.home, run.id):
-        version = train_version(context, run)
-    releases = request_releases(context, version, cause="user") if request.release else ()
+        version = train_version(context, run, imported=made)
+    releases = request_releases(context, version, cause=trigger) if release else ()
     with context.transaction() as tx:
         done = tx.get(Run, run.id)
     assert done is not None
-    report = decode_report(context.stores.artifacts.get(version.report))
-    warnings = (*model_warnings(model), *(f"not as expected: {breach}" for breach in report.breaches))
-    return TrainedVersion(version=version, run=done, release=releases[0].id if releases else None, warnings=warnings)
+    return TrainedVersion(
+        version=version,
+        run=done,
+        release=releases[0].id if releases else None,
+        warnings=_warnings(context, model, version),
+    )
+
+
+def _warnings(context: Context, model: Model, version: ModelVersion) -> tuple[str, ...]:
+    artifacts = context.stores.artifacts
+    report = decode_report(artifacts.get(version.report))
+    seen = provenance_in(artifacts, version.digest).seen
+    return (
+        *model_warnings(model),
+        *(f"not as expected: {breach}" for breach in report.breaches),
+        *([f"it may have learned from {seen:,} of the {report.holdout.rows:,} held-out rows"] if seen else []),
+    )
 
 
 @operations.operation("runs.request", request=RequestTraining, permission="models:write", changes=True)

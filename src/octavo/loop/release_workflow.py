@@ -27,13 +27,12 @@ from octavo.stores.ports import Notice
 
 log = logging.getLogger(__name__)
 
-_REFUSED_AFTER_S = 5.0
+REFUSED_AFTER_S = 5.0
 """A predictor that complains for so long will not come round: it tries again every few seconds by itself."""
 
 _HOLD_CLOCK_S = 30.0
 _LAST_WORD_S = 5.0
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.002, 0.1
-_SETTLE_S = 0.5
 
 
 class ReleaseWorkflow:
@@ -101,7 +100,7 @@ class ReleaseWorkflow:
                 return ""
             complains = bool(said.complaint) and find_running(config.home, PREDICTOR) is not None
             complaining_since_s = (complaining_since_s or now_s) if complains else None
-            if complaining_since_s is not None and now_s - complaining_since_s > _REFUSED_AFTER_S:
+            if complaining_since_s is not None and now_s - complaining_since_s > REFUSED_AFTER_S:
                 return said.complaint
             if now_s - began_s > _HOLD_CLOCK_S:
                 appointment.let_go()
@@ -128,24 +127,17 @@ class ReleaseWorkflow:
         return Evidence(has_live=has_live, complaint=verdict.complaint, summary=verdict.summary)
 
     def _verdict(self, release: Release, state: DeploymentState) -> Verdict:
-        """Compare the arms; before a complaint counts, what a shadow has still in hand is waited for."""
-        until = self._context.clock.now()
-        for is_last in (False, True):
-            self._ship()
-            found = measure(
-                self._context.stores.tables,
-                release.deployment,
-                candidate=release.version,
-                since=entered_at(release),
-                until=until,
-            )
-            live = found.get(state.live or 0, ArmStatistics())
-            candidate = found.get(release.version, ArmStatistics())
-            verdict = judge(live, candidate, is_shadow=release.state is ReleaseState.SHADOW)
-            if is_last or not verdict.complaint:
-                break
-            self._agenda.pause(_SETTLE_S)
-        return verdict
+        self._ship()
+        found = measure(
+            self._context.stores.tables,
+            release.deployment,
+            candidate=release.version,
+            since=entered_at(release),
+            until=self._context.clock.now(),
+        )
+        live = found.get(state.live or 0, ArmStatistics())
+        candidate = found.get(release.version, ArmStatistics())
+        return judge(live, candidate, is_shadow=release.state is ReleaseState.SHADOW)
 
     def _tell(self, release: Release, *, is_new: bool) -> None:
         """Tell of a release's last transition: the incident that it is about and, once, people if it went wrong."""

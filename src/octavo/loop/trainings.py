@@ -20,6 +20,7 @@ from octavo.release.releases import DeploymentState, Release
 from octavo.stores.locks import FileLock
 from octavo.stores.ports import Transaction
 from octavo.training.fit import train
+from octavo.training.origins import ImportedModel
 from octavo.training.runs import Run, RunStatus
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,8 @@ def is_held(home: Path, run_id: str) -> bool:
     return _lock(home, run_id).is_taken()
 
 
-def train_version(context: Context, run: Run) -> ModelVersion:
-    """Train and register; what was registered already is not trained again.
+def train_version(context: Context, run: Run, *, imported: ImportedModel | None = None) -> ModelVersion:
+    """Train and register, or judge and register what was fitted elsewhere; what was registered already stays as it is.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def train_version(context: Context, run: Run) -> ModelVersion:
         champion = live_version(context, tx, run.model)
     if made:
         return made[0]
-    trained = train(context, model, as_of=run.as_of, run=run)
+    trained = train(context, model, as_of=run.as_of, run=run, imported=imported)
     try:
         record_variation(context, trained)
         return register(context, trained, champion=champion)

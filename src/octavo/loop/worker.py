@@ -13,15 +13,18 @@ from octavo.features.online.materialize import materialize, pending_views
 from octavo.loop.agenda import Agenda
 from octavo.loop.carrier import Carrier
 from octavo.loop.durable import DurableWorkflows
+from octavo.loop.experiments import ExperimentWatch
+from octavo.loop.predictor_logs import PredictorLogs
 from octavo.loop.release_workflow import ReleaseWorkflow
 from octavo.loop.training_workflow import TrainingWorkflow
 from octavo.loop.trainings import UNDER_WAY, is_held, record_interrupted
 from octavo.loop.watch import Watch
 from octavo.operations import Context
 from octavo.processes import WORKER, announce, run_file, withdraw
+from octavo.release.composites import CompositeState, publish_composite
+from octavo.release.experiments import StartedExperiment
 from octavo.release.publish import publish_current
 from octavo.release.releases import DeploymentState, Release, ReleaseState
-from octavo.stores.log import LocalLog
 from octavo.stores.open import join_workers, open_stream
 from octavo.stores.urls import local_path
 from octavo.training.runs import Run
@@ -49,9 +52,9 @@ class Worker:
         self._context = context
         self._agenda = Agenda(context.clock)
         self._shipping = open_stream(config)
-        self._records = LocalLog(config.home / "predictor" / "log", sync=False)
+        self._records = PredictorLogs(config.home)
         self._group = join_workers(config, [topic_of(source) for source in context.project.sources])
-        self._carrier = Carrier(context, shipping=self._shipping, records=self._records, group=self._group)
+        self._carrier = Carrier(context, shipping=self._shipping, records=self._records.all, group=self._group)
         ship = self._carrier.ship_all
         releases = ReleaseWorkflow(context, self._agenda, ship=ship)
         trainings = TrainingWorkflow(context, self._agenda, ship=ship, released=self._see_begun)
@@ -61,6 +64,7 @@ class Worker:
             agenda=self._agenda,
         )
         self._watch = Watch(context, self._agenda, ship=ship, requested=self._see_begun)
+        self._experiments = ExperimentWatch(context)
         self._news = threading.Event()
         self._published: dict[str, int] = {}
 
@@ -127,8 +131,9 @@ class Worker:
             Ids of the records whose workflows are to be under way here.
         """
         with self._context.transaction() as tx:
-            states = tx.find(DeploymentState)
+            states, composites = tx.find(DeploymentState), tx.find(CompositeState)
             releases = [tx.get(Release, state.release) for state in states if state.release]
+            experiments = [tx.get(StartedExperiment, state.experiment) for state in states if state.experiment]
             requested, running = (tx.find(Run, status=status) for status in UNDER_WAY)
         project = self._context.project
         work = [(TRAIN, run.id) for run in requested if run.model in project.models]
@@ -139,6 +144,12 @@ class Worker:
                 self._workflows.begin(workflow, record_id)
         for state in states:
             self._publish(state)
+        for experiment in experiments:
+            if experiment is not None and experiment.deployment in project.deployments:
+                self._experiments.look(experiment)
+        for composite in composites:
+            if composite.sequence > self._published.get(composite.composite, 0):
+                self._published[composite.composite] = publish_composite(self._context, composite.composite)
         return [record_id for _, record_id in work]
 
     def _publish(self, state: DeploymentState) -> None:

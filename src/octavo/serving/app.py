@@ -5,6 +5,8 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,19 +17,29 @@ from octavo.clock import SystemClock
 from octavo.config import PredictorSettings
 from octavo.errors import NotAllowed, NotFound
 from octavo.identifiers import new_id
+from octavo.serving import arrow
 from octavo.serving.asking import Asking
+from octavo.serving.composites import CompositePredictor
+from octavo.serving.connections import ARRIVED
+from octavo.serving.fellows import Fellows
 from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
-from octavo.serving.limits import Admission, ClientGone, Receive
-from octavo.serving.metrics import PredictorMetrics
+from octavo.serving.limits import Admission, ClientGone, Receive, Visit
+from octavo.serving.lineup import Lineup
+from octavo.serving.metrics import PredictorMetrics, render
+from octavo.serving.openapi import describe
 from octavo.serving.openinference import MODELS, OpenInferenceRoutes
 from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
-from octavo.serving.routes import PUBLIC, Handled, Headers, Request, Route, check_encoding
+from octavo.serving.reading import read_rows
+from octavo.serving.routes import JSON, PUBLIC, Handled, Headers, Request, Route, check_encoding
+from octavo.serving.tracing import Trace, Tracing
 from octavo.serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
 _PREDICT = "/predict/"
+_BUSY_S = 0.01
+_ANY: AbstractContextManager[None] = nullcontext()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -45,7 +57,24 @@ class PredictorApp:
     watcher : Watcher
         Holds the lineups.
     predictor : Predictor
+    composites : CompositePredictor
     metrics : PredictorMetrics
+    tracing : Tracing or None
+        None to follow the traces of callers only.
+    kept : callable or None
+        Waits until what was recorded is on disk; None if answers do not wait for that.
+    fellows : Fellows or None
+        The other workers of the same predictor, to tell of them too.
+
+    Attributes
+    ----------
+    asking : Asking
+        The one handler behind this and the predictor's other doors.
+    tracing : Tracing
+        Of requests by all doors.
+    admission : Admission
+        Of the requests that are predicted for; shared with the predictor's other doors. What asks how the predictor is
+        is answered whatever the load.
     """
 
     def __init__(
@@ -55,57 +84,118 @@ class PredictorApp:
         access: AccessFile,
         watcher: Watcher,
         predictor: Predictor,
+        composites: CompositePredictor,
         metrics: PredictorMetrics,
+        tracing: Tracing | None = None,
+        kept: Callable[[], Awaitable[None]] | None = None,
+        fellows: Fellows | None = None,
     ) -> None:
+        self.tracing = tracing or Tracing()
+        self._fellows = fellows
         self._settings = settings
         self._access = access
         self._watcher = watcher
         self._predictor = predictor
-        self._asking = Asking(watcher, predictor, max_body_bytes=settings.max_body_bytes)
-        self._scoring = ScoringRoutes(self._asking)
-        self._metrics = metrics
-        self._admission = Admission(settings.max_concurrent)
+        self.asking = Asking(watcher, predictor, composites, max_body_bytes=settings.max_body_bytes, kept=kept)
+        self._scoring = ScoringRoutes(self.asking)
+        self.metrics = metrics
+        self.admission = Admission(
+            settings.max_concurrent,
+            timeout_s=settings.timeout_ms / 1000,
+            max_wait_s=settings.max_wait_ms / 1000,
+        )
+        predictor.shadows.make_way(self._is_busy)
+        metrics.gauge(
+            "octavo_predictor_queue_seconds",
+            "How long requests have been waiting for their turn, at least, through the last half second.",
+            lambda: self.admission.queue_s,
+        )
+        metrics.gauge(
+            "octavo_predictor_requests_in_progress", "Requests being answered.", lambda: self.admission.present
+        )
         self.routes = (
             Route(method="POST", path=_PREDICT, permission="predictions:write", handle=self._predict),
             Route(method="GET", path="/livez", permission=PUBLIC, handle=self._livez),
             Route(method="GET", path="/readyz", permission=PUBLIC, handle=self._readyz),
             Route(method="GET", path="/metrics", permission="metrics:read", handle=self._render_metrics),
             Route(method="GET", path="/status", permission="deployments:read", handle=self._status),
+            Route(method="GET", path="/openapi.json", permission="predictions:write", handle=self._describe),
             *self._scoring.routes(),
-            *OpenInferenceRoutes(self._asking).routes(),
+            *OpenInferenceRoutes(self.asking).routes(),
         )
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it is about to stop: it is not ready then, and has its callers go elsewhere from now on."""
+        return self.asking.is_draining
+
+    @is_draining.setter
+    def is_draining(self, is_draining: bool) -> None:
+        self.asking.is_draining = is_draining
+
+    def watch(self) -> None:
+        """From now on, in the running loop, bound what requests may take, and tell other workers what is counted."""
+        self.admission.watch()
+        if self._fellows is not None:
+            self._fellows.watch()
+
+    def close(self) -> None:
+        """Hand on what is left to tell."""
+        self.tracing.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"the predictor does not speak {scope['type']}")
-        arrived_ns = time.perf_counter_ns()
+        arrived_ns = scope.get(ARRIVED) or time.perf_counter_ns()
         headers = dict(scope["headers"])
+        trace = self.tracing.begin(headers.get(b"traceparent"))
         follow_up = None
         try:
-            answer, follow_up = await self._answer(scope, headers, receive, arrived_ns=arrived_ns)
+            answer, follow_up = await self._answer(scope, headers, receive, arrived_ns=arrived_ns, trace=trace)
         except ClientGone:
             return
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
             answer = _problem(error, headers, path=scope["path"])
-        self._metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
-        await _send(send, answer)
+        self.metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
+        await _send(send, answer, self._more_headers(headers, trace))
+        if trace is not None:
+            self._end(trace, scope, status=answer.status, arrived_ns=arrived_ns)
         if follow_up is not None:
-            asyncio.get_running_loop().call_soon(_follow, follow_up)
+            asyncio.get_running_loop().call_soon(follow, follow_up)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int) -> Handled:
+    def _more_headers(self, headers: Headers, trace: Trace | None) -> list[tuple[bytes, bytes]]:
+        """What an answer says besides what it is."""
+        found = []
+        if (sent := sent_id(headers)) is not None:
+            found.append((b"x-request-id", sent))
+        if trace is not None:
+            found.append((b"traceparent", trace.header))
+        if self.asking.is_draining:
+            found.append((b"connection", b"close"))
+        return found
+
+    def _end(self, trace: Trace, scope: Scope, *, status: int, arrived_ns: int) -> None:
+        path = scope["path"]
+        known = _PREDICT if path.startswith(_PREDICT) else MODELS if path.startswith(MODELS) else path
+        route = known if known in self._by_path else "unknown"
+        attributes = {
+            "http.request.method": scope["method"],
+            "http.response.status_code": status,
+            "http.route": route,
+            "url.path": path[:200],
+        }
+        self.tracing.end(trace, name=f"{scope['method']} {route}", began_ns=arrived_ns, attributes=attributes)
+
+    async def _answer(
+        self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int, trace: Trace | None
+    ) -> Handled:
         route = self._route(scope["method"], scope["path"])
-        caller = ""
-        if route.permission != PUBLIC:
-            sent = headers.get(b"authorization")
-            principal = self._access.authenticate(None if sent is None else sent.decode("latin-1"))
-            caller = principal.name
-            if not principal.may(route.permission):
-                raise NotAllowed(f"{caller} lacks the permission {route.permission!r}", permission=route.permission)
-        with self._admission.admitted():
+        caller = self.authorize(headers, route.permission)
+        with self._place(route, arrived_ns=arrived_ns) as visit:
             return await route.handle(
                 Request(
                     path=scope["path"],
@@ -114,8 +204,33 @@ class PredictorApp:
                     receive=receive,
                     caller=caller,
                     arrived_ns=arrived_ns,
+                    visit=visit,
+                    trace=trace,
                 )
             )
+
+    def authorize(self, headers: Headers, permission: str) -> str:
+        """The name of the caller, who must have a permission; empty where none is needed.
+
+        Raises
+        ------
+        NotAuthenticated
+        NotAllowed
+        """
+        if permission == PUBLIC:
+            return ""
+        sent = headers.get(b"authorization")
+        principal = self._access.authenticate(None if sent is None else sent.decode("latin-1"))
+        if not principal.may(permission):
+            raise NotAllowed(f"{principal.name} lacks the permission {permission!r}", permission=permission)
+        return principal.name
+
+    def _is_busy(self) -> bool:
+        """Whether those who wait for answers are enough to do: shadows make way."""
+        return self.admission.queue_s > _BUSY_S or 2 * self.admission.present > self._settings.max_concurrent
+
+    def _place(self, route: Route, *, arrived_ns: int) -> AbstractContextManager[Visit | None]:
+        return _ANY if route.method == "GET" else self.admission.admitted(arrived_ns=arrived_ns)
 
     def _route(self, method: str, path: str) -> Route:
         known = _PREDICT if path.startswith(_PREDICT) else MODELS if path.startswith(MODELS) else path
@@ -136,50 +251,91 @@ class PredictorApp:
     async def _predict(self, request: Request) -> Handled:
         name = request.path.removeprefix(_PREDICT)
         if name.endswith(INVOCATIONS):
-            return await self._scoring.invoke(request, self._asking.lineup(name.removesuffix(INVOCATIONS)))
-        lineup = self._asking.lineup(name)
-        check_encoding(request.headers, fix="send JSON with Content-Type: application/json")
-        answered = await self._asking.answered(request, lineup)
+            return await self._scoring.invoke(request, self.asking.lineup(name.removesuffix(INVOCATIONS)))
+        if name in self._watcher.composites:
+            check_encoding(request.headers, fix="send JSON with Content-Type: application/json")
+            body, follow_up = await self.asking.answered_together(request, self._watcher.composites[name])
+            return Answer(status=200, body=body), follow_up
+        lineup = self.asking.lineup(name)
+        check_encoding(
+            request.headers,
+            kinds=(JSON, *arrow.KINDS),
+            fix="send JSON with Content-Type: application/json, or Arrow with application/vnd.apache.arrow.stream",
+        )
+        if arrow.is_sent(request.headers) or arrow.is_wanted(request.headers):
+            return await self._predict_by_arrow(request, lineup)
+        answered = await self.asking.answered(request, lineup)
         return Answer(status=200, body=answered.body), answered.follow_up
+
+    async def _predict_by_arrow(self, request: Request, lineup: Lineup) -> Handled:
+        await arrow.load()
+        read = arrow.read_arrow if arrow.is_sent(request.headers) else read_rows
+        answered = await self.asking.answered(request, lineup, read=read)
+        if not arrow.is_wanted(request.headers):
+            return Answer(status=200, body=answered.body), answered.follow_up
+        body = arrow.encode_arrow(answered.answer, with_values=answered.with_values)
+        return Answer(status=200, body=body, content_type=arrow.STREAM), answered.follow_up
 
     async def _livez(self, request: Request) -> tuple[Answer, None]:
         return Answer(status=200, body=b'{"alive":true}'), None
 
     async def _readyz(self, request: Request) -> tuple[Answer, None]:
-        status = 200 if self._watcher.has_looked else 503
+        status = 200 if self.asking.is_ready else 503
         names: Collection[str] = sorted(self._watcher.lineups)
         return Answer(status=status, body=msgspec.json.encode({"ready": status == 200, "deployments": names})), None
 
     async def _render_metrics(self, request: Request) -> tuple[Answer, None]:
-        return Answer(status=200, body=self._metrics.render().encode(), content_type=_TEXT), None
+        families = self.metrics.families() if self._fellows is None else self._fellows.families()
+        return Answer(status=200, body=render(families).encode(), content_type=_TEXT), None
 
     async def _status(self, request: Request) -> tuple[Answer, None]:
-        return Answer(status=200, body=msgspec.json.encode(self._watcher.status)), None
+        own = self._watcher.status
+        status = own if self._fellows is None else self._fellows.status(own)
+        return Answer(status=200, body=msgspec.json.encode(status)), None
+
+    async def _describe(self, request: Request) -> tuple[Answer, None]:
+        document = describe(self.routes, self._watcher.lineups, max_body_bytes=self._settings.max_body_bytes)
+        return Answer(status=200, body=msgspec.json.encode(document)), None
+
+
+def sent_id(headers: Headers) -> bytes | None:
+    """The id that a caller gave the request; None if it gave none that may be repeated."""
+    sent = headers.get(b"x-request-id")
+    return sent if sent is not None and _REQUEST_ID.match(sent) else None
+
+
+def request_id_of(headers: Headers) -> str:
+    """The request's id: its caller's, or one of ours."""
+    sent = sent_id(headers)
+    return new_id(SystemClock()) if sent is None else sent.decode("ascii")
 
 
 def _problem(error: Exception, headers: Headers, *, path: str) -> Answer:
-    sent = headers.get(b"x-request-id", b"")
-    request_id = sent.decode("ascii") if _REQUEST_ID.match(sent) else new_id(SystemClock())
+    request_id = request_id_of(headers)
     form = inference_answer_of if path == "/v2" or path.startswith("/v2/") else answer_of
     answer = form(error, request_id=request_id)
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed", exc_info=error, extra={"request": request_id})
-    return answer
+    if headers.get(b"x-request-id") == request_id.encode("ascii"):
+        return answer
+    return replace(answer, headers=(*answer.headers, (b"x-request-id", request_id.encode("ascii"))))
 
 
-def _follow(follow_up: Callable[[], None]) -> None:
+def follow(follow_up: Callable[[], None]) -> None:
+    """Do what is left to do once an answer is sent."""
     try:
         follow_up()
     except Exception:  # the edge of the process: a shadow never costs anything but itself
         log.exception("a shadow version failed")
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: Answer, more: list[tuple[bytes, bytes]]) -> None:
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"cache-control", b"no-store"),
         *answer.headers,
+        *more,
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -1,17 +1,17 @@
 """The one handler behind all doors: a body is read, answered by a lineup, and recorded; doors differ in form only."""
 
-import asyncio
-import re
+from collections.abc import Awaitable, Callable
 
 from octavo.errors import NotFound
-from octavo.serving.asked import Read, read_rows
+from octavo.serving.composites import CompositePredictor, ServedComposite
+from octavo.serving.explaining import explained, few, wanted_reasons
 from octavo.serving.limits import read_body
 from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Answered, Call, Predictor
+from octavo.serving.reading import Read, read_rows
 from octavo.serving.routes import Request
+from octavo.serving.tracing import trace_id_of
 from octavo.serving.watcher import Watcher
-
-_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Asking:
@@ -22,13 +22,37 @@ class Asking:
     watcher : Watcher
         Holds the lineups.
     predictor : Predictor
+    composites : CompositePredictor
     max_body_bytes : int
+    kept : callable or None
+        Waits until what was recorded is on disk; None if nobody waits for that.
+
+    Attributes
+    ----------
+    is_draining : bool
+        Whether the predictor is about to stop.
     """
 
-    def __init__(self, watcher: Watcher, predictor: Predictor, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        predictor: Predictor,
+        composites: CompositePredictor,
+        *,
+        max_body_bytes: int,
+        kept: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.watcher = watcher
         self._predictor = predictor
+        self._composites = composites
         self._max_body_bytes = max_body_bytes
+        self._kept = kept
+        self.is_draining = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is the right one to ask: it has looked for manifests, and is not about to stop."""
+        return self.watcher.has_looked and not self.is_draining
 
     def lineup(self, deployment: str) -> Lineup:
         """What a deployment answers with.
@@ -39,31 +63,43 @@ class Asking:
         """
         lineup = self.watcher.lineups.get(deployment)
         if lineup is None:
-            raise NotFound("deployment with a live version", deployment, self.watcher.lineups)
+            known = self.watcher.lineups.keys() | self.watcher.composites.keys()
+            raise NotFound("deployment with a live version", deployment, known)
         return lineup
 
     async def answered(self, request: Request, lineup: Lineup, *, read: Read = read_rows) -> Answered:
-        """Read a request's body, and answer it; a large one lets others pass between its parts."""
-        body = await read_body(request.receive, request.headers, max_bytes=self._max_body_bytes)
-        call = Call(
+        """Read a request's body, and answer it once it is recorded; a large one lets others pass between its parts."""
+        most = wanted_reasons(request.query) if request.query else None
+        call = await self._call(request, read=read if most is None else few(read))
+        answered = await self._predictor.answer(lineup, call)
+        if most is not None:
+            answered = answered._replace(reasons=await explained(answered.answer, most=most))
+        if self._kept is not None:
+            await self._kept()
+        return answered
+
+    async def answered_together(self, request: Request, composite: ServedComposite) -> tuple[bytes, Callable[[], None]]:
+        """As `answered`, by a composite; its answer as JSON, and what is left to do once it is sent."""
+        call = await self._call(request, read=read_rows)
+        answered = await self._composites.answer(composite, self.watcher.lineups, call)
+        if self._kept is not None:
+            await self._kept()
+        return answered
+
+    async def _call(self, request: Request, *, read: Read) -> Call:
+        body = await read_body(request.receive, request.headers, max_bytes=self._max_body_bytes, visit=request.visit)
+        return Call(
             body=body,
             caller=request.caller,
             arrived_ns=request.arrived_ns,
-            trace=_trace(request),
+            trace=_trace_id(request),
+            steps=request.trace,
             with_values=request.query != b"" and b"values=1" in request.query.split(b"&"),
             read=read,
         )
-        steps = self._predictor.steps(lineup, call)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                answered: Answered = stop.value
-                return answered
-            await asyncio.sleep(0)
 
 
-def _trace(request: Request) -> str:
-    sent = request.headers.get(b"traceparent")
-    found = None if sent is None else _TRACE.fullmatch(sent)
-    return found[1].decode("ascii") if found else ""
+def _trace_id(request: Request) -> str:
+    if request.trace is not None:
+        return request.trace.trace_id
+    return trace_id_of(request.headers.get(b"traceparent"))

@@ -56,7 +56,7 @@ class OpenInferenceRoutes:
         return _json({"live": True})
 
     async def _ready(self, request: Request) -> Handled:
-        ready = self._asking.watcher.has_looked
+        ready = self._asking.is_ready
         return _json({"ready": ready}, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _model(self, request: Request) -> Handled:
@@ -66,7 +66,7 @@ class OpenInferenceRoutes:
         lineup = self._lineup(named)
         if named.action == _READY:
             return _json({"name": named.model, "ready": True})
-        return _json(_metadata(named.model, lineup))
+        return _json(model_metadata(named.model, lineup))
 
     async def _infer(self, request: Request) -> Handled:
         named = _parse(request.path)
@@ -80,8 +80,7 @@ class OpenInferenceRoutes:
         )
         inference = Inference(header_bytes=_header_bytes(request))
         answered = await self._asking.answered(request, lineup, read=inference.read)
-        versions = {one.version for one in answered.answer.predictions}
-        version = versions.pop() if len(versions) == 1 else lineup.fallback.arm.version
+        version = answered.answer.version or lineup.fallback.arm.version
         body, head = inference.encode(answered.answer, version=version)
         if head is None:
             return Answer(status=200, body=body), answered.follow_up
@@ -106,7 +105,8 @@ def _parse(path: str) -> _Named:
     raise NotFound("path", path)
 
 
-def _metadata(model: str, lineup: Lineup) -> dict[str, Any]:
+def model_metadata(model: str, lineup: Lineup) -> dict[str, Any]:
+    """What a deployment takes and gives, as the protocol describes a model."""
     required = lineup.decoder.required
     inputs: list[dict[str, Any]] = [
         {"name": name, "datatype": DATATYPES[dtype][0], "shape": [-1], "parameters": {"required": name in required}}

@@ -3,33 +3,38 @@
 import gc
 import logging
 import os
+import resource
 import sys
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-
 from octavo.access import project_access
-from octavo.config import Config, find_root, load_config
+from octavo.config import Config, PredictorSettings, find_root, load_config
 from octavo.errors import OctavoError
-from octavo.features.online.reader import OnlineReader
 from octavo.logs import log_to_stderr
-from octavo.processes import PREDICTOR, follow_supervisor, open_clock
-from octavo.servers import AnnouncingServer, listen
+from octavo.processes import follow_supervisor, open_clock
+from octavo.servers import listen
 from octavo.serving.app import PredictorApp
+from octavo.serving.commits import DurableLog
+from octavo.serving.composites import CompositePredictor
+from octavo.serving.fellows import Fellows, Worker, forget_others, worker_count, worker_here
+from octavo.serving.guarded import GuardedReader
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Predictor
-from octavo.serving.recorder import Recorder
+from octavo.serving.recorder import TOPIC, Recorder
+from octavo.serving.server import DRAIN_S, Beside, PredictorServer
+from octavo.serving.tracing import Tracing
 from octavo.serving.watcher import Watcher
+from octavo.serving.workers import run_workers
 from octavo.stores.log import LocalLog
 from octavo.stores.objects import ObjectArtifacts
-from octavo.stores.online import online_adapter
-from octavo.stores.reopening import ReopeningStore
+from octavo.stores.online import loop_reader
 
 log = logging.getLogger(__name__)
 
-_DRAIN_S = 10
 _SWITCH_INTERVAL_S = 0.0005
+_OTHER_FILES = 512
 
 
 def main() -> int:
@@ -52,9 +57,22 @@ def serve(config: Config) -> None:
     ConfigurationError
         If the address cannot be listened on, or must not be without TLS.
     """
-    listening = listen("predictor", config.predictor)
+    worker, count = worker_here(), worker_count(config.predictor)
+    if worker is None and count > 1:
+        follow_supervisor()
+        run_workers(config, count=count)
+        return
+    if worker is None:
+        forget_others(config.home, count=1)
+    _serve(config, worker or Worker())
+
+
+def _serve(config: Config, worker: Worker) -> None:
+    listening = listen("predictor", config.predictor, shared=worker.count > 1)
     follow_supervisor()
-    app, watcher, record_log = build(config)
+    _allow_files(config.predictor.max_connections)
+    app, watcher, record_log = build(config, worker)
+    beside = grpc_server(app, config.predictor, shared=worker.count > 1)
     watcher.restore()
     watcher.look()
     # Requests wait for whoever holds the interpreter: what lives long is not collected again and again, and a watcher
@@ -63,43 +81,80 @@ def serve(config: Config) -> None:
     gc.freeze()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     watcher.start()
-    server = AnnouncingServer(_uvicorn_config(app), home=config.home, name=PREDICTOR, listening=listening)
+    server = PredictorServer(
+        app, config.predictor, home=config.home, name=worker.process, listening=listening, beside=beside
+    )
     try:
         server.serve_until_told()
     finally:
         watcher.stop()
+        app.close()
         record_log.close()
 
 
-def build(config: Config) -> tuple[PredictorApp, Watcher, LocalLog]:
-    """Assemble a predictor."""
-    metrics, clock = PredictorMetrics(), open_clock(config)
-    online = ReopeningStore(partial(online_adapter(config), readonly=True))
+def grpc_server(app: PredictorApp, settings: PredictorSettings, *, shared: bool = False) -> Beside | None:
+    """What speaks gRPC for a predictor; None if it is not wanted, or its libraries are not there.
+
+    Raises
+    ------
+    ConfigurationError
+        If the address cannot be listened on, or must not be without TLS.
+    """
+    if settings.grpc_port < 0:
+        return None
+    try:
+        from octavo.serving.grpc.server import GrpcServer
+    except ModuleNotFoundError as error:
+        log.info("gRPC is not served; for it: pip install 'octavo[grpc]'", extra={"missing": error.name})
+        return None
+    listening = listen("predictor", replace(settings, port=settings.grpc_port), setting="grpc_port", shared=shared)
+    return GrpcServer(app, settings, listening=listening, drain_s=DRAIN_S)
+
+
+def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, Watcher, LocalLog]:
+    """Assemble a predictor, or one of its workers."""
+    worker, metrics, clock = worker or Worker(), PredictorMetrics(), open_clock(config)
+    online = GuardedReader(loop_reader(config))
+    metrics.include(online.families)
     watcher = Watcher(
         config,
         ObjectArtifacts(config.path(config.stores.artifacts)),
         clock=clock,
-        reader_of=lambda plan: OnlineReader(online, plan.views),
+        lookup_of=lambda plan: FeatureLookup.of_plan(online, plan),
+        worker=worker,
     )
-    record_log = LocalLog(config.home / "predictor" / "log", sync=False, exclusive=True)
-    predictor = Predictor(clock=clock, recorder=Recorder(record_log, metrics), metrics=metrics)
+    is_durable = config.predictor.log == "durable"
+    record_log = LocalLog(worker.log_folder(config.home), sync=is_durable, exclusive=True)
+    durable = DurableLog(record_log, topic=TOPIC) if is_durable else None
+    recorder = Recorder(durable or record_log, metrics)
+    predictor = Predictor(clock=clock, recorder=recorder, metrics=metrics)
+    composites = CompositePredictor(predictor, clock=clock, recorder=recorder, max_rows=config.predictor.max_rows)
     app = PredictorApp(
-        config.predictor, access=project_access(config.home), watcher=watcher, predictor=predictor, metrics=metrics
+        config.predictor,
+        access=project_access(config.home),
+        watcher=watcher,
+        predictor=predictor,
+        composites=composites,
+        metrics=metrics,
+        tracing=_tracing(config),
+        kept=durable.kept if durable else None,
+        fellows=Fellows(worker, home=config.home, metrics=metrics),
     )
     return app, watcher, record_log
 
 
-def _uvicorn_config(app: PredictorApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
+def _tracing(config: Config) -> Tracing:
+    if not config.telemetry.otlp:
+        return Tracing()
+    from octavo.serving.otlp import OtlpExporter
+
+    return Tracing(OtlpExporter(config.telemetry.otlp), sample=config.telemetry.sample)
+
+
+def _allow_files(connections: int) -> None:
+    """Have the system allow as many open files as connections need, if it may be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))

@@ -23,7 +23,7 @@ MAX_CONCURRENT = 12
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root: Path = tmp_path_factory.mktemp("project")
-    project = make_project(root, settings=f"{SETTINGS}max_concurrent = {MAX_CONCURRENT}\n")
+    project = make_project(root, settings=f"{SETTINGS}max_concurrent = {MAX_CONCURRENT}\ntimeout_ms = 3000\n")
     project.publish(manifest(arm(publish_bundle(project.artifacts))))
     with predictor(project) as found:
         yield found
@@ -141,16 +141,12 @@ def test_requests_sent_in_one_go_are_answered_in_their_order(running: Running) -
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"422", b"200"]
 
 
-def test_callers_beyond_the_limit_are_turned_away_and_slow_ones_are_given_up(running: Running) -> None:
+def test_slow_callers_take_nobodys_place_and_are_given_up(running: Running) -> None:
     with ExitStack() as open_sockets:
         slow = [open_sockets.enter_context(running.socket()) for _ in range(MAX_CONCURRENT)]
         for connection in slow:
             connection.sendall(head(running, "Content-Length: 100") + b'{"rows":')
-        status, problem = send(running, head(running, f"Content-Length: {len(BODY)}") + BODY)
-        assert (status, json.loads(problem)["fix"]) == (
-            429,
-            "try again in a second, or send several rows in one request",
-        )
+        assert running.call([ROW])[0] == 200
         answers = [reply(connection) for connection in slow]
     assert {status for status, _ in answers} == {408}
     assert json.loads(answers[0][1])["fix"] == "send the whole request at once"

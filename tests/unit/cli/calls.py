@@ -1,6 +1,8 @@
 """How each command is called when all are tried. A new command must be added here, or `test_every_command` fails."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tests.unit.cli.commands import Path
 from tests.unit.cli.shop import NOW, PREDICTION, ROW, Shop, jsonl
@@ -12,6 +14,11 @@ from octavo.features.datasets.snapshots import DatasetSnapshot
 from octavo.features.events.dead_letters import keep_refused
 from octavo.features.events.refusals import PayloadKind, Refused
 from octavo.monitoring.incidents import Incident, IncidentKind
+from octavo.registry.bundles import fetch_bundle
+from octavo.registry.versions import ModelVersion
+from octavo.release.composites import composite_state, live_version
+from octavo.release.experiment_lifecycle import start as start_experiment
+from octavo.release.lifecycle import deployment_state
 from octavo.release.lifecycle import request as request_release
 from octavo.release.releases import Release, ReleaseState
 from octavo.training.runs import Run
@@ -57,6 +64,36 @@ def _with_release(shop: Shop) -> list[str]:
     return ["till"]
 
 
+def _with_live_version(shop: Shop) -> None:
+    """Have another version serve than the one that was trained."""
+    with shop.context() as context, context.transaction() as tx:
+        trained = tx.get(ModelVersion, "spending/1")
+        assert trained is not None
+        state = deployment_state(tx, "till")
+        tx.add(replace(trained, version=2))
+        tx.replace(state, replace(state, live=2, sequence=1))
+
+
+def _with_experiment(shop: Shop, *more: str) -> list[str]:
+    _with_live_version(shop)
+    with shop.context() as context:
+        start_experiment(context, "till", "dearer", versions={"challenger": 1}, refusal=lambda *_: "")
+    return ["till", *more]
+
+
+def _experiment_to_start(shop: Shop) -> list[str]:
+    _with_live_version(shop)
+    return ["till", "dearer", "--arm", "challenger=1"]
+
+
+def _with_two_versions(shop: Shop) -> list[str]:
+    with shop.context() as context, context.transaction() as tx:
+        state = composite_state(tx, "bill")
+        tx.add(replace(live_version(tx, state), version=2))
+        tx.put(replace(state, live=2, previous=1, newest=2))
+    return ["bill"]
+
+
 def _with_token(shop: Shop) -> list[str]:
     ensure_admin(shop.folder / ".octavo")
     return []
@@ -73,6 +110,24 @@ def _dead_letter(shop: Shop) -> str:
     with shop.context() as context:
         keep_refused([wrong], source="visits", stream=context.stores.stream, clock=context.clock)
     return "visits"
+
+
+def model_directory(shop: Shop) -> str:
+    """Write a model directory of MLflow whose model is that of version 1, if there is none; its path."""
+    folder = shop.folder / "saved"
+    folder.mkdir(exist_ok=True)
+    with shop.context() as context:
+        with context.transaction() as tx:
+            version = tx.get(ModelVersion, "spending/1")
+        bundle = fetch_bundle(context.stores.artifacts, version.digest, into=shop.folder / "fetched")
+    (folder / "model.lgb").write_bytes((bundle.path / "model" / "model.txt").read_bytes())
+    inputs = json.dumps([{"type": "double", "name": name} for name in bundle.plan.inputs])
+    (folder / "MLmodel").write_text(
+        "flavors:\n  lightgbm: {data: model.lgb, model_class: lightgbm.basic.Booster}\n"
+        f"mlflow_version: 3.17.2\nsignature:\n  inputs: '{inputs}'\nutc_time_created: '2030-01-20 12:00:00'\n",
+        encoding="utf-8",
+    )
+    return str(folder)
 
 
 def _dataset(shop: Shop) -> DatasetSnapshot:
@@ -118,14 +173,24 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("models",): lambda shop: [],
     ("models", "show"): lambda shop: ["spending"],
     ("models", "version"): lambda shop: ["spending", "1"],
+    ("models", "import"): lambda shop: [model_directory(shop), "--model", "spending"],
     ("deployments",): lambda shop: [],
     ("deployments", "show"): _with_release,
     ("deployments", "release"): lambda shop: ["till"],
     ("deployments", "approve"): lambda shop: [_waiting_release(shop)],
     ("deployments", "rollback"): _with_release,
+    ("experiments",): lambda shop: ["--deployment", "till"],
+    ("experiments", "start"): _experiment_to_start,
+    ("experiments", "show"): _with_experiment,
+    ("experiments", "stop"): _with_experiment,
+    ("experiments", "promote"): lambda shop: _with_experiment(shop, "challenger", "--reason", "it sells [more]"),
+    ("composites",): lambda shop: [],
+    ("composites", "show"): lambda shop: ["bill"],
+    ("composites", "rollback"): _with_two_versions,
     ("predict",): _prediction,
     ("predictions", "list"): lambda shop: ["till", "--entity", "shop=north"],
     ("predictions", "show"): lambda shop: [PREDICTION],
+    ("predictions", "explain"): lambda shop: [PREDICTION],
     ("outcomes",): lambda shop: ["--prediction", PREDICTION, "--value", "-4"],
     ("monitor",): lambda shop: [],
     ("monitor", "show"): lambda shop: ["till"],

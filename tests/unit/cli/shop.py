@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from typer.testing import CliRunner, Result
 
 from octavo.cli.app import app
+from octavo.monitoring.opened import open_model
 from octavo.monitoring.prediction_log import ship_predictions
 from octavo.operations import Context
 from octavo.processes import announce
@@ -29,6 +30,7 @@ NOW = datetime(2030, 1, 21, tzinfo=UTC)
 _MS = f"{int(NOW.timestamp() * 1000):012x}"
 PREDICTION = f"{_MS[:8]}-{_MS[8:]}-7000-8000-000000000000"
 ROW = {"shop": "north", "items": 3.0}
+INPUTS = np.array([12.5, np.nan, 3.0], "<f4")
 
 SETTINGS = """
 [project]
@@ -43,6 +45,7 @@ port = 0
 
 [predictor]
 port = 0
+grpc_port = 0
 """
 
 MODULE = '''
@@ -77,7 +80,17 @@ def spending(train: oc.Dataset):
     return LGBMRegressor(n_estimators=20, num_leaves=7, n_jobs=1, verbose=-1).fit(train.X, train.y)
 
 
-till = oc.Deployment("till", model=spending)
+till = oc.Deployment(
+    "till", model=spending, experiments=[oc.Experiment("dearer", arms={"control": 50, "challenger": 12.5})]
+)
+
+
+@oc.on_demand
+def tipped(till):
+    return till * 1.1
+
+
+bill = oc.Composite("bill", nodes=[till, tipped])
 '''
 
 
@@ -152,17 +165,19 @@ def keep_predictions(shop: Shop, *, n: int = 1) -> None:
             version = tx.get(ModelVersion, "spending/1")
         assert version is not None
         log = LocalLog(context.config.home / "predictor" / "log", sync=False)
-        log.publish(TOPIC, [msgspec.msgpack.encode(_record(number, digest=version.digest)) for number in range(n)])
+        [output] = open_model(context.stores.artifacts, version.digest).model.predict(INPUTS[None])
+        records = [_record(number, digest=version.digest, output=float(output)) for number in range(n)]
+        log.publish(TOPIC, [msgspec.msgpack.encode(record) for record in records])
         while ship_predictions(log, context.stores.tables):
             pass
         log.close()
 
 
-def _record(number: int, *, digest: str) -> PredictionRecord:
+def _record(number: int, *, digest: str, output: float) -> PredictionRecord:
     return PredictionRecord(
         id=f"{PREDICTION[:-6]}{number:06d}", at_us=int(NOW.timestamp() * 1e6) - number, deployment="till",
         model="spending", version=1, digest=digest, arm="live", entities={"shop": "north"}, request=dict(ROW),
-        inputs=np.array([12.5, np.nan, 3.0], "<f4").tobytes(), status=bytes([0, 2, 0]),
-        ages_s=np.array([60, np.nan, np.nan], "<f4").tobytes(), output=12.25, latency_us=850,
+        inputs=INPUTS.tobytes(), status=bytes([0, 2, 0]),
+        ages_s=np.array([60, np.nan, np.nan], "<f4").tobytes(), output=output, latency_us=850,
         caller="admin/1f3a09c2", trace="",
     )  # fmt: skip

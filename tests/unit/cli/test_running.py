@@ -90,6 +90,8 @@ def test_up_runs_all_of_it_starts_again_what_dies_and_leaves_nothing_behind(shop
         os.kill(predictor.pid, signal.SIGKILL)
         assert "predictor ended with -9" in up.told("predictor")
         eventually(lambda: shop.run("predict", "till", jsonl(ROW)).exit_code == 0)
+        started_again = shop.json("status")["processes"][-1]
+        assert (started_again["address"], started_again["grpc_address"]) == (answer["predictor"], answer["grpc"])
         eventually(lambda: len(shop.json("predictions", "list", "till")) >= 3)
         pids = [process["pid"] for process in shop.json("status")["processes"]]
     assert [pid for pid in pids if is_alive(pid)] == []
@@ -97,8 +99,9 @@ def test_up_runs_all_of_it_starts_again_what_dies_and_leaves_nothing_behind(shop
 
 def test_serve_answers_until_it_is_told_to_stop(shop: Shop) -> None:
     with running(shop, "serve", "--json") as serve:
-        address = serve.answer()["predictor"]
-        assert address.startswith("http://127.0.0.1:")
+        answer = serve.answer()
+        assert answer["predictor"].startswith("http://127.0.0.1:")
+        assert answer["grpc"].startswith("127.0.0.1:")
         refused = shop.run("predict", "till", jsonl(ROW))
         assert refused.exit_code == 7
         assert "live version" in refused.stderr

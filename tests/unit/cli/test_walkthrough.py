@@ -28,10 +28,10 @@ def test_a_folder_that_holds_something_is_left_alone(empty_shop: Shop) -> None:
 
 
 def test_a_plan_says_what_applying_does_and_a_second_one_that_nothing_is_left(empty_shop: Shop) -> None:
-    assert "Would change 6 of 6 definitions of shops. Next: octavo apply" in empty_shop.done("plan")
+    assert "Would change 7 of 7 definitions of shops. Next: octavo apply" in empty_shop.done("plan")
     assert "+ view/takings" in empty_shop.done("apply")
-    assert empty_shop.done("plan") == "All 6 definitions of shops are in force as they stand here.\n"
-    assert empty_shop.done("apply").startswith("Applied 0 definitions of shops; 6 were in force already.")
+    assert empty_shop.done("plan") == "All 7 definitions of shops are in force as they stand here.\n"
+    assert empty_shop.done("apply").startswith("Applied 0 definitions of shops; 7 were in force already.")
 
 
 def test_a_change_says_whom_it_affects(shop: Shop) -> None:

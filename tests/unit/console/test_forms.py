@@ -9,6 +9,7 @@ from tests.showrooms.doors import Door, Html, browser
 from tests.showrooms.moments import made_id
 
 from octavo.monitoring.incidents import Incident
+from octavo.release.experiments import ExperimentState, StartedExperiment
 from octavo.release.releases import DeploymentState, Release, ReleaseState
 from octavo.training.runs import Run, RunStatus
 
@@ -58,6 +59,42 @@ def test_a_release_in_progress_is_ended_with_a_reason(room: Showroom) -> None:
     assert sent == (303, "/deployments/late")
     assert release(room, 8).state is ReleaseState.REJECTED
     assert release(room, 8).history[-1].reason.endswith(": too risky")
+
+
+def experiment(room: Showroom) -> StartedExperiment:
+    with room.stores.metadata.transaction() as tx:
+        [found] = tx.find(StartedExperiment, deployment="late")
+    return found
+
+
+def settle(room: Showroom) -> None:
+    """Have no release in progress in the deployment of the experiment that runs."""
+    with room.stores.metadata.transaction() as tx:
+        state = tx.get(DeploymentState, "late")
+        assert state is not None
+        tx.replace(state, replace(state, release=None))
+
+
+def test_an_experiment_is_stopped_with_a_reason(room: Showroom) -> None:
+    action = "/deployments/late/experiments/stop"
+    assert send(browser(room), of="/deployments/late", action=action, reason="too slow") == (303, "/deployments/late")
+    assert experiment(room).state is ExperimentState.STOPPED
+    assert experiment(room).reason.endswith(": too slow")
+
+
+def test_an_arm_is_promoted(room: Showroom) -> None:
+    settle(room)
+    action = "/deployments/late/experiments/promote"
+    assert send(browser(room), of="/deployments/late", action=action, arm="challenger") == (303, "/deployments/late")
+    assert experiment(room).promoted == "challenger"
+
+
+def test_what_keeps_an_experiment_from_starting_is_said(room: Showroom) -> None:
+    door = browser(room)
+    csrf = Html(door.get("/").text).fields("/logout")
+    answer = door.post("/deployments/late/experiments/start", data={**csrf, "experiment": "surer"})
+    assert answer.status_code == 409
+    assert "one runs at a time" in answer.text
 
 
 def test_a_version_is_released(room: Showroom) -> None:

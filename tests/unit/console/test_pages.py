@@ -146,6 +146,14 @@ def test_a_version_that_failed_a_gate_says_so_first(full: Door) -> None:
     assert "It may never be released: better_than_baseline(mae) failed" in page(full, "/models/arrival_delay/3").text
 
 
+def test_a_version_that_was_fitted_elsewhere_says_where_and_what_it_may_have_seen(full: Door) -> None:
+    found = page(full, "/models/arrival_delay/1")
+    assert "Fitted by" in found.text
+    assert "7 of the held-out rows, which are older than the model" in found.text
+    assert "Rows to compare with" in found.text
+    assert "Fitted by" not in page(full, "/models/arrival_delay/2").text
+
+
 def test_a_prediction_shows_inputs_outcome_and_shadow(full: Door) -> None:
     found = page(full, f"/predictions/{prediction_id(40)}")
     assert "plane_landings__arr_delay_latest" in found.text

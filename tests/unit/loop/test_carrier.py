@@ -39,7 +39,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def carrier_of(stage: Stage, records: MemoryEventStream) -> Carrier:
-    return Carrier(stage.context, shipping=stage.context.stores.stream, records=records)
+    return Carrier(stage.context, shipping=stage.context.stores.stream, records=lambda: {0: records})
 
 
 def send(stage: Stage, *flights: str) -> None:
@@ -174,7 +174,7 @@ def parted(stage: Stage) -> Stage:
 
 
 def sharing(stage: Stage, group: Share) -> Carrier:
-    return Carrier(stage.context, shipping=stage.context.stores.stream, records=MemoryEventStream(), group=group)
+    return Carrier(stage.context, shipping=stage.context.stores.stream, records=dict, group=group)
 
 
 def test_each_of_two_workers_carries_its_own_partitions(parted: Stage) -> None:

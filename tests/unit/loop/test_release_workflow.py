@@ -1,5 +1,6 @@
 """A release from its request to its end, over real durable workflows and a predictor's own words."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,6 @@ ROLLOUT = oc.Rollout(shadow="1h", steps=[50, 100], bake="1h")
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The versions of the stage have no bundles; what a bundle must be is tested with the registry."""
     monkeypatch.setattr(release_workflow, "verify_version", lambda context, version: "")
-    monkeypatch.setattr(release_workflow, "_SETTLE_S", 0.01)
 
 
 class Predictor:
@@ -109,7 +109,7 @@ def test_a_first_version_goes_live_and_a_second_through_all_stages(tmp_path: Pat
         until(lambda: is_at(stage, first, S.LIVE, 100))
         second = ask(stage, 2)
         workflows.begin("release", second.id)
-        for state, percent in ((S.SHADOW, 0), (S.CANARY, 50), (S.LIVE, 100)):
+        for state, percent in ((S.SHADOW, 100), (S.CANARY, 50), (S.LIVE, 100)):
             until(lambda state=state, percent=percent: is_at(stage, second, state, percent))  # type: ignore[misc]
             stage.wait(HOUR)
     assert [t.at - START for t in now(stage, second).history[2:]] == [0 * HOUR, HOUR, 2 * HOUR]
@@ -128,7 +128,7 @@ def test_a_release_waits_for_a_predictor_that_does_not_run(tmp_path: Path) -> No
 
 
 def test_a_version_that_the_predictor_refuses_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_workflow, "_REFUSED_AFTER_S", 0.1)
+    monkeypatch.setattr(release_workflow, "REFUSED_AFTER_S", 0.1)
     stage = set_stage(tmp_path, rollout=ROLLOUT)
     with Predictor(stage) as predictor, releasing(stage) as workflows:
         first = ask(stage, 1)
@@ -142,7 +142,7 @@ def test_a_version_that_the_predictor_refuses_is_rolled_back(tmp_path: Path, mon
     assert stage.state().live == 1
 
 
-def test_a_shadow_that_does_not_answer_is_rolled_back_at_the_next_look(tmp_path: Path) -> None:
+def test_a_shadow_that_fails_is_rolled_back_at_the_next_look(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, rollout=ROLLOUT)
     with Predictor(stage), releasing(stage) as workflows:
         first = ask(stage, 1)
@@ -150,8 +150,9 @@ def test_a_shadow_that_does_not_answer_is_rolled_back_at_the_next_look(tmp_path:
         until(lambda: is_at(stage, first, S.LIVE, 100))
         second = ask(stage, 2)
         workflows.begin("release", second.id)
-        until(lambda: is_at(stage, second, S.SHADOW))
+        until(lambda: is_at(stage, second, S.SHADOW, 100))
         stage.predict(1, [1.0] * 100)
+        stage.predict(2, [math.nan] * 100, arm="shadow")
         until(lambda: stage.wait(HOUR / 60) and now(stage, second).state is S.ROLLED_BACK)
     assert "more than 1% of its predictions failed" in now(stage, second).history[-1].reason
     [notice] = stage.context.stores.notifier.sent  # type: ignore[attr-defined]  # in memory
@@ -177,7 +178,7 @@ def test_a_release_goes_on_in_the_next_process(tmp_path: Path) -> None:
             until(lambda: is_at(stage, first, S.LIVE, 100))
             second = ask(stage, 2)
             workflows.begin("release", second.id)
-            until(lambda: is_at(stage, second, S.SHADOW))
+            until(lambda: is_at(stage, second, S.SHADOW, 100))
         stage.wait(HOUR)
         with releasing(stage):
             until(lambda: is_at(stage, second, S.CANARY, 50))

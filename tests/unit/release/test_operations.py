@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.stages import DEPLOYMENT, Stage, set_stage
+from tests.stages import DEPLOYMENT, MODEL, Stage, set_stage
 
 import octavo as oc
 from octavo.errors import InvalidRequest, NotAllowed, NotFound
@@ -76,7 +76,7 @@ def test_a_rollback_takes_effect_without_a_worker(tmp_path: Path) -> None:
         take(stage, dispatcher(stage).call(StartRelease(deployment=DEPLOYMENT, version=version), SYSTEM))
     assert published_sequence(stage.context.stores.artifacts, DEPLOYMENT) == 0, "no worker runs"
     summary = dispatcher(stage).call(RollBack(deployment=DEPLOYMENT, reason="wrong units"), ADA)
-    assert summary.arms == (ArmView(role="live", version=1, percent=100),)
+    assert summary.arms == (ArmView(role="live", version=1, percent=100, model=MODEL),)
     assert published_sequence(stage.context.stores.artifacts, DEPLOYMENT) == stage.state().sequence
     assert stage.releases()[-1].history[-1].reason == "rolled back by user:ada: wrong units"
 

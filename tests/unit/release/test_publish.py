@@ -36,7 +36,7 @@ def manifest(stage: Stage) -> DeploymentManifest:
     return msgspec.json.decode(signed.payload, type=DeploymentManifest)
 
 
-def arms(stage: Stage) -> list[tuple[str, int, int]]:
+def arms(stage: Stage) -> list[tuple[str, int, float]]:
     return [(arm.role, arm.version, arm.percent) for arm in manifest(stage).arms]
 
 

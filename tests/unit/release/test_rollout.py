@@ -9,7 +9,7 @@ from tests.stages import DEPLOYMENT, HOUR, MODEL, START
 
 import octavo as oc
 from octavo.release.releases import Release, ReleaseState
-from octavo.release.rollout import Evidence, entered_at, look_again_at, served, stage_end, step
+from octavo.release.rollout import Evidence, entered_at, look_again_at, moved, served, stage_end, step
 
 S = ReleaseState
 WITH_LIVE, ALONE = Evidence(has_live=True), Evidence(has_live=False)
@@ -42,11 +42,26 @@ def test_a_version_goes_through_shadow_and_each_percentage_for_its_time() -> Non
     assert way(ROLLOUT, WITH_LIVE) == [
         (S.VERIFIED, 0, START),
         (S.APPROVED, 0, START),
-        (S.SHADOW, 0, START),
+        (S.SHADOW, 100, START),
         (S.CANARY, 10, START + 2 * HOUR),
         (S.CANARY, 50, START + 3 * HOUR),
         (S.LIVE, 100, START + 4 * HOUR),
     ]
+
+
+def test_a_shadow_may_see_a_few_predictions_first() -> None:
+    rollout = oc.Rollout(shadow="2h", shadow_steps=[1, 100], steps=[100], bake="1h")
+    assert way(rollout, WITH_LIVE)[2:] == [
+        (S.SHADOW, 1, START),
+        (S.SHADOW, 100, START + 2 * HOUR),
+        (S.LIVE, 100, START + 4 * HOUR),
+    ]
+
+
+def test_a_shadow_of_before_shadows_were_sampled_sees_all_and_goes_on() -> None:
+    old = served(moved(requested(), S.SHADOW, at=START, reason=""), at=START)
+    after = step(old, ROLLOUT, now=START + 2 * HOUR, evidence=WITH_LIVE)
+    assert (after.state, after.percent) == (S.CANARY, 10)
 
 
 def test_the_first_version_of_a_deployment_is_live_at_once() -> None:
@@ -113,6 +128,7 @@ def test_a_release_that_waits_for_a_person_or_has_ended_needs_no_look() -> None:
 rollouts = st.builds(
     oc.Rollout,
     shadow=st.sampled_from([None, "1h", "5h"]),
+    shadow_steps=st.sampled_from([(100,), (1, 100), (10, 20, 30)]),
     steps=st.sets(st.integers(1, 99), max_size=4).map(lambda steps: [*sorted(steps), 100]),
     bake=st.sampled_from(["1h", "3h"]),
     approval=st.sampled_from(["policy", "manual"]),
@@ -152,8 +168,9 @@ def check_step(before: Release, after: Release, rollout: oc.Rollout, now: dateti
         assert after.percent == 0
         assert (after.state is S.ROLLED_BACK) == before.state.has_traffic
         return
-    assert after.percent >= before.percent
-    assert after.percent in (0, *rollout.steps)
+    if after.state is before.state:
+        assert after.percent > before.percent
+    assert after.percent in (0, *(rollout.shadow_steps if after.state is S.SHADOW else rollout.steps))
     if before.state in (S.SHADOW, S.CANARY):
         end = stage_end(before, rollout)
         assert end is not None

@@ -3,36 +3,65 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from octavo.serving.answers import DeploymentAnswer, PredictionAnswer, StatusWords, encode_answer
+from octavo.serving.answers import Predictions, Share, StatusWords, encode_answer
+from octavo.serving.ids import Ids
+
+WORDS = StatusWords(["a", "b"])
 
 
-def answer(**changes: Any) -> dict[str, Any]:
-    one = PredictionAnswer(id="1", value=2.5, version=3, features=msgspec.Raw(b'{"a":"present"}'), **changes)
-    data = encode_answer(DeploymentAnswer(deployment="eta", model="delay", predictions=[one]))
-    found: dict[str, Any] = msgspec.json.decode(data)
-    return found
+def predictions(*shares: Share, n_rows: int = 1, degraded: bool = False) -> Predictions:
+    return Predictions(
+        "eta",
+        "delay",
+        ids=Ids(bytes(range(16)) * n_rows),
+        values=np.full(n_rows, 2.5),
+        shares=shares,
+        degraded=degraded,
+    )
+
+
+def share(rows: Any = slice(None), *, arm: str = "live", version: int = 3, status: Any = None) -> Share:
+    model: Any = None  # which answers do not look at
+    return Share(rows, version, arm, model, WORDS, status, np.array([[1.0, np.nan]], np.float32))
+
+
+def told(answer: Predictions, **more: Any) -> Any:
+    return msgspec.json.decode(encode_answer(answer, **more))
 
 
 def test_what_goes_without_saying_is_left_out() -> None:
-    prediction = {"id": "1", "value": 2.5, "version": 3, "features": {"a": "present"}}
-    assert answer() == {"deployment": "eta", "model": "delay", "predictions": [prediction]}
+    found = {"a": "present", "b": "present"}
+    prediction = {"id": "00010203-0405-0607-0809-0a0b0c0d0e0f", "value": 2.5, "version": 3, "features": found}
+    assert told(predictions(share())) == {"deployment": "eta", "model": "delay", "predictions": [prediction]}
 
 
 def test_what_was_asked_for_or_differs_is_said() -> None:
-    [prediction] = answer(arm="canary", values={"a": 1.0, "b": float("nan")})["predictions"]
-    assert prediction["arm"] == "canary"
-    assert prediction["values"] == {"a": 1.0, "b": None}
+    [prediction] = told(predictions(share(arm="canary")), with_values=True)["predictions"]
+    assert (prediction["arm"], prediction["values"]) == ("canary", {"a": 1.0, "b": None})
+
+
+def test_each_row_has_what_its_version_says() -> None:
+    canary = share(np.array([1]), arm="canary", version=4, status=np.array([[0, 2]], np.uint8))
+    answer = predictions(share(np.array([0, 2])), canary, n_rows=3)
+    rows = told(answer)["predictions"]
+    assert [(one["version"], one.get("arm"), one["features"]["b"]) for one in rows] == [
+        (3, None, "present"),
+        (4, "canary", "missing"),
+        (3, None, "present"),
+    ]
+    assert answer.versions.tolist() == [3, 4, 3]
+    assert answer.version is None
 
 
 def test_degradation_is_flagged() -> None:
-    data = encode_answer(DeploymentAnswer(deployment="eta", model="delay", predictions=[], degraded=True))
-    assert msgspec.json.decode(data)["degraded"] is True
+    assert told(predictions(share(), degraded=True))["degraded"] is True
 
 
 def test_statuses_are_words_by_the_inputs_name() -> None:
     words = StatusWords(["a", "b", "c", "d"])
-    assert msgspec.json.decode(words.json(bytes([0, 1, 2, 3]))) == {
+    assert msgspec.json.decode(words.json(np.array([0, 1, 2, 3], np.uint8))) == {
         "a": "present",
         "b": "stale",
         "c": "missing",
@@ -40,13 +69,13 @@ def test_statuses_are_words_by_the_inputs_name() -> None:
     }
 
 
-def test_equal_statuses_share_their_bytes_and_memory_stays_bounded() -> None:
+def test_equal_statuses_share_their_text_and_memory_stays_bounded() -> None:
     words = StatusWords([f"f{place}" for place in range(8)])
-    assert words.json(bytes(8)) is words.json(bytes(8))
+    assert words.json(np.zeros(8, np.uint8)) is words.json(np.zeros(8, np.uint8))
     for number in range(10_000):
-        words.json(bytes(number // 4**place % 4 for place in range(8)))
+        words.json(np.array([number // 4**place % 4 for place in range(8)], np.uint8))
     assert len(words._known) <= 4096
 
 
 def test_a_model_without_inputs_has_no_statuses() -> None:
-    assert bytes(StatusWords([]).json(b"")) == b"{}"
+    assert StatusWords([]).all_present == "{}"

@@ -93,7 +93,7 @@ def test_a_wrong_method_is_told_the_right_one(caller: Caller, method: str, path:
 )
 def test_what_is_not_json_is_refused_by_its_type(caller: Caller, kind: str) -> None:
     problem = check_problem(caller.post(PATH, BODY, content_type=kind), 415, "unsupported_media_type")
-    assert problem["fix"] == "send JSON with Content-Type: application/json"
+    assert problem["fix"].startswith("send JSON with Content-Type: application/json, or Arrow with")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", ""])
@@ -139,6 +139,21 @@ def test_a_trace_that_is_none_is_passed_over(bench: Bench, caller: Caller, trace
     assert bench.records[-1].trace == ""
 
 
+def test_a_callers_trace_and_request_id_are_answered(caller: Caller) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    reply = caller.post(PATH, BODY, traceparent=f"00-{trace}-00f067aa0ba902b7-01", x_request_id="mine")
+    version, trace_id, span_id, flags = reply.headers["traceparent"].split("-")
+    assert (version, trace_id, flags, reply.headers["x-request-id"]) == ("00", trace, "01", "mine")
+    assert span_id != "00f067aa0ba902b7"
+    assert "traceparent" not in caller.post(PATH, BODY).headers
+
+
+def test_a_refusal_carries_the_id_that_it_tells(caller: Caller) -> None:
+    for sent in ("mine", "", "not one\u00e4"):
+        reply = caller.post(PATH, b"", x_request_id=sent)
+        assert reply.headers["x-request-id"] == reply.json["request_id"]
+
+
 def test_what_nobody_foresaw_is_answered_without_its_text(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.online = Broken()
     bench.publish(arm(publish_bundle(bench.project.artifacts)))
@@ -157,26 +172,26 @@ def test_a_caller_who_leaves_is_not_answered(bench: Bench, caller: Caller) -> No
     assert bench.records == []
 
 
-def test_beyond_the_limit_of_concurrency_callers_are_turned_away(bench: Bench, caller: Caller) -> None:
-    bench.app._admission = Admission(2)
-    go_on = asyncio.Event()
+def test_beyond_the_limit_of_concurrency_callers_are_turned_away_but_told_how_the_predictor_is(
+    bench: Bench, caller: Caller
+) -> None:
+    bench.app.admission = Admission(2)
 
-    async def slow() -> AsyncIterator[bytes]:
-        yield BODY[:10]
-        await go_on.wait()
+    async def crowd() -> tuple[Reply, Reply]:
+        with bench.app.admission.admitted(), bench.app.admission.admitted():
+            return await caller.ask("POST", PATH, parts=[BODY]), await caller.ask("GET", "/livez", parts=[b""])
 
-    async def crowd() -> Reply:
-        waiting = [asyncio.ensure_future(caller.ask("POST", PATH, parts=slow())) for _ in range(2)]
-        await asyncio.sleep(0)
-        refused = await caller.ask("POST", PATH, parts=[BODY])
-        go_on.set()
-        await asyncio.gather(*waiting)
-        return refused
-
-    reply = asyncio.run(crowd())
+    reply, alive = asyncio.run(crowd())
     check_problem(reply, 429, "too_many_requests")
-    assert reply.headers["retry-after"] == "1"
+    assert (reply.headers["retry-after"], alive.status) == ("1", 200)
     assert caller.post(PATH, BODY).status == 200
+
+
+def test_one_who_is_about_to_stop_is_not_ready_and_sends_its_callers_elsewhere(bench: Bench, caller: Caller) -> None:
+    bench.app.is_draining = True
+    assert (bench.caller.get("/readyz").status, bench.caller.get("/livez").status) == (503, 200)
+    answer = caller.post(PATH, BODY)
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_a_predictor_is_ready_once_it_has_looked_for_manifests(bench: Bench) -> None:

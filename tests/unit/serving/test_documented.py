@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from tests.serving.predictors import PATH, Bench, Broken
 from tests.serving.projects import PROJECT, arm, make_project
 
 from octavo.access import project_access
-from octavo.serving import limits
 from octavo.serving.limits import Admission
 from octavo.stores.memory import MemoryArtifacts
 
@@ -49,13 +49,22 @@ def slowly(bench: Bench) -> Reply:
         yield b"{"
         await asyncio.sleep(60)
 
-    return asyncio.run(bench.caller.ask("POST", PATH, parts=stalling()))
+    async def ask() -> Reply:
+        bench.app.admission.watch()
+        return await bench.caller.ask("POST", PATH, parts=stalling())
+
+    bench.app.admission = Admission(1, timeout_s=0.01)
+    return asyncio.run(ask())
 
 
 def in_a_crowd(bench: Bench) -> Reply:
-    bench.app._admission = Admission(256)
-    bench.app._admission._present = 256
-    return bench.caller.post(PATH, b"")
+    async def ask() -> Reply:
+        with ExitStack() as crowd:
+            for _ in range(256):
+                crowd.enter_context(bench.app.admission.admitted())
+            return await bench.caller.ask("POST", PATH, parts=[b""])
+
+    return asyncio.run(ask())
 
 
 def without_a_finite_number(bench: Bench) -> Reply:
@@ -105,10 +114,7 @@ PROVOKED: dict[str, Callable[[Bench], Reply]] = {
 
 
 @pytest.mark.parametrize("provoke", PROVOKED.values(), ids=PROVOKED)
-def test_an_error_stands_in_the_page_as_it_is_given(
-    served: Bench, provoke: Callable[[Bench], Reply], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits.read_body, "__kwdefaults__", {"timeout_s": 0.01})
+def test_an_error_stands_in_the_page_as_it_is_given(served: Bench, provoke: Callable[[Bench], Reply]) -> None:
     problem = provoke(served).json
     detail = re.sub("ann/[0-9a-f]{8}", "ann/1f3a09c2", problem["detail"]).replace("0.01 seconds", "10 seconds")
     assert documented().get((str(problem["status"]), problem["code"], detail)) == problem.get("fix", "")

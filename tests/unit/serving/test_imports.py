@@ -22,6 +22,7 @@ HEAVY = {
     "jinja2",
     "httpx",
     "redis",
+    "opentelemetry",
 }
 WORK = """
 import json, sys

@@ -14,9 +14,11 @@ from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, PlannedField, PlannedFunction
 from octavo.definitions.types import DType
 from octavo.errors import PredictionFailed
-from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus
+from octavo.serving.asked import AskedRows
 from octavo.serving.inputs import InputBuilder, Inputs
+from octavo.serving.lookup import FeatureLookup
+from octavo.stores.inline import InlineReader
 from octavo.stores.memory import MemoryOnlineStore
 
 Array = npt.NDArray[Any]
@@ -35,18 +37,16 @@ def build(*rows: tuple[Any, ...], functions: tuple[OnDemand, ...] = ()) -> Input
         views=(),
         functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs) for f in functions),
     )
-    reader = OnlineReader(MemoryOnlineStore(), ())
-    builder = InputBuilder(plan, functions=functions, reader=reader, names=tuple(TYPES))
-    return builder.build(rows, entities=[{}] * len(rows), at_us=0)
+    lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
+    return InputBuilder(plan, functions=functions, lookup=lookup, names=tuple(TYPES)).build(AskedRows(rows), None)
 
 
 def test_sent_values_are_numbers_of_float32_and_null_is_missing() -> None:
     made = build((0.1, 2**53 + 1, True, "x", None), (None, None, None, None, None))
     assert made.matrix.dtype == np.float32
     np.testing.assert_array_equal(made.matrix, np.array([[0.1, 2**53, 1], [np.nan] * 3], np.float32))
-    assert made.status.tolist() == [[PRESENT] * 3, [MISSING] * 3]
-    assert np.isnan(made.ages_s).all()
-    assert not made.degraded
+    assert made.statuses.tolist() == [[PRESENT] * 3, [MISSING] * 3]
+    assert made.ages_s is None
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_times_are_instants_in_utc_whatever_zone_they_came_in() -> None:
     at = datetime(2013, 7, 1, 23, 30, tzinfo=UTC)
     rows = [(None, None, None, None, moment) for moment in (at, at.astimezone(timezone(timedelta(hours=-5))), None)]
     assert build(*rows, functions=(hour,)).matrix[:, 0].tolist()[:2] == [23, 23]
-    assert build(*rows, functions=(hour,)).status[:, 0].tolist() == [PRESENT, PRESENT, MISSING]
+    assert build(*rows, functions=(hour,)).statuses[:, 0].tolist() == [PRESENT, PRESENT, MISSING]
 
 
 def test_what_a_function_cannot_say_is_missing_and_what_is_too_large_is_infinite() -> None:
@@ -93,7 +93,7 @@ def test_what_a_function_cannot_say_is_missing_and_what_is_too_large_is_infinite
 
     made = build(*[(1.0, 1, True, "x", None)] * 4, functions=(odd,))
     np.testing.assert_array_equal(made.matrix[:, 0], [np.nan, np.nan, np.inf, 5])
-    assert made.status[:, 0].tolist() == [MISSING, MISSING, PRESENT, PRESENT]
+    assert made.statuses[:, 0].tolist() == [MISSING, MISSING, PRESENT, PRESENT]
 
 
 @pytest.mark.parametrize("wrong", [lambda number: 1.0, lambda number: number[:1], lambda number: ["a", "b"]])

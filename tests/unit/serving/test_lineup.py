@@ -11,18 +11,22 @@ from tests.serving.projects import arm, manifest
 from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.definitions.types import DType
 from octavo.errors import Conflict, Unavailable
-from octavo.features.online.reader import OnlineReader
 from octavo.registry.bundles import fetch_bundle
 from octavo.release.manifests import Arm
 from octavo.serving.lineup import Lineup
+from octavo.serving.lookup import FeatureLookup
 from octavo.serving.models import load_model
+from octavo.stores.inline import InlineReader
 
 
 def lineup(bench: Bench, *arms: Arm, unit: str | None = None) -> Lineup:
     into = bench.project.config.home
     models = {one.digest: load_model(fetch_bundle(bench.project.artifacts, one.digest, into=into)) for one in arms}
     return Lineup(
-        manifest(*arms, unit=unit), models, reader_of=lambda plan: OnlineReader(bench.online, plan.views), max_rows=10
+        manifest(*arms, unit=unit),
+        models,
+        lookup_of=lambda plan: FeatureLookup.of_plan(InlineReader(bench.online), plan),
+        max_rows=10,
     )
 
 
@@ -60,18 +64,21 @@ def test_versions_that_make_the_same_row_of_a_request_share_the_work(bench: Benc
 def test_rows_about_the_same_unit_go_to_the_same_arm(bench: Bench) -> None:
     digest = publish(bench)
     made = lineup(bench, arm(digest, percent=50), arm(digest, role="canary", version=2, percent=50), unit="origin")
-    rows = [(1.0, None, None, f"airport {number % 10}") for number in range(40)]
-    places = made.places([f"id {number}" for number in range(40)], rows)
-    assert places == places[:10] * 4
-    assert set(places) == {0, 1}
+    units = [f"airport {number % 10}" for number in range(40)]
+    places = made.assign([f"id {number}" for number in range(40)], units).places
+    assert places is not None
+    assert places.tolist() == places.tolist()[:10] * 4
+    assert set(places.tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("unit", [None, "seats", "unknown"])
 def test_a_row_without_a_unit_is_a_unit_of_its_own(bench: Bench, unit: str | None) -> None:
     digest = publish(bench)
     made = lineup(bench, arm(digest, percent=50), arm(digest, role="canary", version=2, percent=50), unit=unit)
-    places = made.places([f"id {number}" for number in range(40)], [(1.0, None, None, "JFK")] * 40)
-    assert 5 < sum(places) < 35
+    units = None if made.unit is None else [None] * 40
+    places = made.assign([f"id {number}" for number in range(40)], units).places
+    assert places is not None
+    assert 5 < places.sum() < 35
 
 
 def test_what_only_a_new_version_takes_may_be_left_out(bench: Bench) -> None:
@@ -92,3 +99,12 @@ def test_versions_that_disagree_about_a_field_are_refused(bench: Bench) -> None:
 def test_a_manifest_without_an_arm_that_answers_is_refused(bench: Bench) -> None:
     with pytest.raises(Unavailable, match="manifest 1 of deployment 'eta' has no arm that answers"):
         lineup(bench, arm(publish(bench), role="shadow"))
+
+
+def test_one_arm_that_answers_everything_asks_nobody(bench: Bench) -> None:
+    digest = publish(bench)
+    made = lineup(bench, arm(digest), arm(digest, role="shadow", version=2))
+    assert made.assign([], None) is made.assign([], None)
+    assert (made.assign([], None).places, made.assign([], None).propensities) == (None, 1.0)
+    of_shadow = made.of_version("2").assign([], None)
+    assert (of_shadow.places, of_shadow.only, of_shadow.groups) == (None, 0, "")

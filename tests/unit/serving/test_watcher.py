@@ -18,6 +18,7 @@ from octavo.definitions.types import DType
 from octavo.errors import Unavailable
 from octavo.registry.signing import Signer
 from octavo.release.manifests import SignedManifest, document_name, encode
+from octavo.serving import following
 from octavo.serving import watcher as watching
 from octavo.serving.status import DeploymentStatus, PredictorStatus
 from octavo.serving.watcher import PURPOSE
@@ -134,7 +135,7 @@ def test_a_damaged_artifact_is_never_served_and_is_once_it_is_mended(served: Ben
     served.publish(arm(damaged, version=2), sequence=6)
     assert status(served).error
     artifacts._bytes[damaged] = sound
-    time.sleep(watching._FIRST_RETRY_S)
+    time.sleep(following._FIRST_RETRY_S)
     served.watcher.look()
     assert (status(served).sequence, status(served).error) == (6, None)
 
@@ -150,7 +151,7 @@ def test_a_newer_manifest_replaces_the_lineup_as_a_whole(served: Bench) -> None:
 
 
 def test_what_is_applied_is_not_looked_at_again(served: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served.watcher, "_consider", lambda *_: pytest.fail("applied already"))
+    monkeypatch.setattr(served.watcher, "_verified", lambda *_: pytest.fail("applied already"))
     for _ in range(3):
         served.watcher.look()
 
@@ -163,7 +164,7 @@ def test_what_was_refused_is_tried_again_less_and_less_often(served: Bench, monk
         tried += 1
         raise Unavailable("not yet")
 
-    monkeypatch.setattr("octavo.serving.watcher.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("octavo.serving.following.time.monotonic", lambda: now_s)
     monkeypatch.setattr(served.watcher, "_verified", considered)
     served.project.publish(manifest(other(served), sequence=6))
     for _ in range(1000):
@@ -205,11 +206,11 @@ def restarted(bench: Bench, artifacts: MemoryArtifacts) -> Bench:
 
 
 def test_while_the_artifacts_are_out_of_reach_it_goes_on_and_says_so(served: Bench) -> None:
-    served.watcher._artifacts = Gone()
+    served.watcher._following._artifacts = Gone()
     served.watcher.look()
     assert served.watcher.status.error == "the artifacts cannot be reached"
     assert len(served.predict(ROW)["predictions"]) == 1
-    served.watcher._artifacts = served.project.artifacts
+    served.watcher._following._artifacts = served.project.artifacts
     served.watcher.look()
     assert served.watcher.status.error is None
 

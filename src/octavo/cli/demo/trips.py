@@ -226,7 +226,7 @@ def _with_free_ports(config: Config) -> Config:
     if "OCTAVO_CONTROL_PORT" not in os.environ:
         control = replace(control, port=0)
     if "OCTAVO_PREDICTOR_PORT" not in os.environ:
-        predictor = replace(predictor, port=0)
+        predictor = replace(predictor, port=0, grpc_port=0)
     return replace(config, control=control, predictor=predictor)
 
 

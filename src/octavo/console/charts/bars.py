@@ -64,17 +64,17 @@ def share_bar(share: float, *, name: str, style: str = "one", width: int = 120) 
     return figure(f"{name}: {percent(share)}", parts, width=width, height=14, kind="inline-chart")
 
 
-def split_bar(parts: Sequence[tuple[str, int, str]], *, width: int = 320) -> Markup:
+def split_bar(parts: Sequence[tuple[str, float, str]], *, width: int = 320) -> Markup:
     """One bar divided by percentages: (label, percent, style) each."""
     drawn, left = [], 0.0
     for label, share, style in parts:
         size = width * share / 100
         if size <= 0:
             continue
-        title = element("title", f"{label}: {share} %")
+        title = element("title", f"{label}: {share:g} %")
         drawn.append(element("rect", title, class_=f"bar {style}", x=left, y=0, width=max(size - 1, 1.0), height=12))
         left += size
-    name = ", ".join(f"{label} {share} %" for label, share, _ in parts)
+    name = ", ".join(f"{label} {share:g} %" for label, share, _ in parts)
     return figure(f"Traffic: {name}", drawn, width=width, height=12, kind="inline-chart split")
 
 

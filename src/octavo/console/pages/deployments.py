@@ -1,5 +1,6 @@
 """Deployments: who gets which traffic, and the release in progress with what can be done about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -21,12 +22,21 @@ from octavo.console.traffic import (
 )
 from octavo.console.visits import Page, Reply, Visit
 from octavo.errors import OctavoError
+from octavo.monitoring.experiments import ExperimentReport
 from octavo.monitoring.traffic import Traffic
 from octavo.registry.operations import ModelDetails
 from octavo.release.operations import ArmView, DeploymentDetails, DeploymentSummary
 from octavo.release.releases import ReleaseState
+from octavo.release.shares import SHADOW
 
-ARM_STYLES = {"live": "one", "canary": "two", "shadow": "three"}
+ARM_STYLES = {
+    "live": "one",
+    "canary": "two",
+    "shadow": "three",
+    "experiment": "two",
+    "holdout": "three",
+    "explore": "four",
+}
 _DAY = timedelta(days=1)
 
 
@@ -72,6 +82,7 @@ def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
         latency=latency_chart(traffic, styles, markers),
         history=history_of(details.releases),
         versions=_releasable(visit, details),
+        experiment=_experiment(visit, details),
         can_release=visit.principal.may("releases:write"),
         can_approve=visit.principal.may("releases:approve"),
     )
@@ -80,18 +91,38 @@ def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
 def release(visit: Visit) -> Reply:
     """A form was sent to release a version."""
     name, version = visit.parameters["deployment"], visit.form.get("version", "")
-    return _act(visit, name, "releases.start", deployment=name, version=int(version) if version.isdecimal() else None)
+    chosen = int(version) if version.isdecimal() else None
+    return _act(visit, name, "releases.start", {"deployment": name, "version": chosen})
 
 
 def approve(visit: Visit) -> Reply:
     """A form was sent to approve the release in progress."""
-    return _act(visit, visit.parameters["deployment"], "releases.approve", release=visit.form.get("release", ""))
+    return _act(visit, visit.parameters["deployment"], "releases.approve", {"release": visit.form.get("release", "")})
 
 
 def roll_back(visit: Visit) -> Reply:
     """A form was sent to end the release in progress, or to return to the version before."""
     name = visit.parameters["deployment"]
-    return _act(visit, name, "releases.rollback", deployment=name, reason=visit.form.get("reason", "").strip())
+    return _act(visit, name, "releases.rollback", {"deployment": name, "reason": visit.form.get("reason", "").strip()})
+
+
+def start_experiment(visit: Visit) -> Reply:
+    """A form was sent to start an experiment."""
+    name = visit.parameters["deployment"]
+    return _act(visit, name, "experiments.start", {"deployment": name, "name": visit.form.get("experiment", "")})
+
+
+def stop_experiment(visit: Visit) -> Reply:
+    """A form was sent to stop the experiment that runs."""
+    name = visit.parameters["deployment"]
+    return _act(visit, name, "experiments.stop", {"deployment": name, "reason": visit.form.get("reason", "").strip()})
+
+
+def promote(visit: Visit) -> Reply:
+    """A form was sent to make the version of an experiment's arm the live one."""
+    name, form = visit.parameters["deployment"], visit.form
+    reason = form.get("reason", "").strip()
+    return _act(visit, name, "experiments.promote", {"deployment": name, "arm": form.get("arm", ""), "reason": reason})
 
 
 def summary_status(summary: DeploymentSummary) -> Status:
@@ -103,11 +134,24 @@ def summary_status(summary: DeploymentSummary) -> Status:
 
 def split(arms: tuple[ArmView, ...], *, width: int = 160) -> str:
     """The division of the traffic, drawn."""
-    parts = [(f"version {arm.version}", arm.percent, ARM_STYLES[arm.role]) for arm in arms if arm.role != "shadow"]
+    parts = [(_name(arm), arm.percent, ARM_STYLES[arm.role]) for arm in arms if arm.role != SHADOW]
     return split_bar(parts, width=width)
 
 
-def _act(visit: Visit, name: str, operation: str, **fields: object) -> Reply:
+def _name(arm: ArmView) -> str:
+    return f"version {arm.version}" + (f" ({arm.group})" if arm.group else "")
+
+
+def _experiment(visit: Visit, details: DeploymentDetails) -> ExperimentReport | None:
+    """How the newest experiment does, if one was started."""
+    name = details.summary.state.deployment
+    if not visit.call_if_allowed("releases:read", "experiments.list", deployment=name, limit=1):
+        return None
+    report: ExperimentReport | None = visit.call_if_allowed("monitoring:read", "experiments.show", deployment=name)
+    return report
+
+
+def _act(visit: Visit, name: str, operation: str, fields: Mapping[str, object]) -> Reply:
     try:
         visit.call(operation, **fields)
     except OctavoError as error:
@@ -120,6 +164,9 @@ def _verdict(details: DeploymentDetails, now: datetime) -> tuple[Status, str]:
     if release is None:
         if state.live is None:
             return unknown("nothing released"), f"Nothing answers under {state.deployment!r} yet."
+        experiment = details.summary.experiment
+        if experiment is not None:
+            return running("experiment"), f"The experiment {experiment.name!r} divides the units; see how its arms do."
         return healthy("live"), f"Version {state.live} answers every request."
     beside = f" beside version {state.live}" if state.live is not None else ""
     match release.state:
@@ -145,7 +192,7 @@ def _arm_row(arm: ArmView, traffic: Traffic, now: datetime) -> ArmRow:
     hours = [
         hour
         for hour in traffic.hours
-        if hour.version == arm.version and hour.hour >= now - _DAY and (hour.arm == "shadow") is (arm.role == "shadow")
+        if (hour.version, hour.arm) == (arm.version, arm.role) and hour.hour >= now - _DAY
     ]
     return ArmRow(arm=arm, style=ARM_STYLES[arm.role], day=volume(hours))
 
@@ -169,5 +216,23 @@ PAGES = (
     Page(path="/deployments/{deployment}", permission="deployments:read", show=deployment),
     Page(path="/deployments/{deployment}/release", permission="releases:write", show=release, method="POST"),
     Page(path="/deployments/{deployment}/approve", permission="releases:approve", show=approve, method="POST"),
+    Page(
+        path="/deployments/{deployment}/experiments/start",
+        permission="releases:write",
+        show=start_experiment,
+        method="POST",
+    ),
+    Page(
+        path="/deployments/{deployment}/experiments/stop",
+        permission="releases:write",
+        show=stop_experiment,
+        method="POST",
+    ),
+    Page(
+        path="/deployments/{deployment}/experiments/promote",
+        permission="releases:write",
+        show=promote,
+        method="POST",
+    ),
     Page(path="/deployments/{deployment}/rollback", permission="releases:write", show=roll_back, method="POST"),
 )

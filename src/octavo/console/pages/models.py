@@ -24,7 +24,7 @@ class Serving:
     version: int
     deployment: str
     role: str
-    percent: int
+    percent: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from octavo.console.rendering import render
 from octavo.console.status import Status, healthy, unknown, watch
 from octavo.console.visits import Page, Reply, Visit
 from octavo.errors import OctavoError
+from octavo.monitoring.explanations import Explanation
 from octavo.monitoring.predictions import InputValue, PredictionDetails, PredictionSummary
 from octavo.registry.operations import VersionDetails
 from octavo.release.operations import DeploymentSummary
@@ -29,12 +30,16 @@ class InputRow:
     ----------
     place : Markup
         Where the value stands among those of training, drawn; empty if that is not known.
+    word : str
+        Of a category; empty for a number.
     """
 
     input: InputValue
     status: Status
     importance: float | None
+    contribution: float | None
     place: Markup
+    word: str = ""
 
 
 def predictions(visit: Visit) -> Reply:
@@ -66,8 +71,9 @@ def prediction(visit: Visit) -> Reply:
     """One prediction."""
     found: PredictionDetails = visit.call("predictions.show", prediction=visit.parameters["prediction"])
     report = _report(visit, found.summary)
-    rows = [_input_row(value, report) for value in found.inputs]
-    rows.sort(key=lambda row: row.importance or 0, reverse=True)
+    explanation = _explanation(visit, found)
+    rows = [_input_row(value, report, explanation) for value in found.inputs]
+    rows.sort(key=lambda row: (abs(row.contribution or 0), row.importance or 0), reverse=True)
     return render(
         visit,
         "prediction.html",
@@ -75,6 +81,7 @@ def prediction(visit: Visit) -> Reply:
         found=found,
         verdict=_verdict(found),
         rows=rows,
+        explanation=explanation,
         not_present=sum(row.input.status != "present" for row in rows),
         counting=found.outcomes[-1] if found.outcomes else None,
     )
@@ -111,6 +118,15 @@ def _report(visit: Visit, summary: PredictionSummary) -> Report | None:
     return found.report if found else None
 
 
+def _explanation(visit: Visit, found: PredictionDetails) -> Explanation | None:
+    """None where there is none to be had: of a composite, a failure, or a bundle that is gone."""
+    try:
+        explanation: Explanation = visit.call("predictions.explain", prediction=found.summary.id)
+    except OctavoError:
+        return None
+    return explanation
+
+
 def _verdict(found: PredictionDetails) -> tuple[Status, str]:
     summary = found.summary
     said = f"Version {summary.version} answered {number(summary.output)}"
@@ -122,14 +138,25 @@ def _verdict(found: PredictionDetails) -> tuple[Status, str]:
     return healthy("outcome known"), f"{said}; {number(summary.label)} came, known {later} later."
 
 
-def _input_row(value: InputValue, report: Report | None) -> InputRow:
+def _input_row(value: InputValue, report: Report | None, explanation: Explanation | None) -> InputRow:
+    contributions = {one.input: one.contribution for one in explanation.reasons} if explanation else {}
     importance: Mapping[str, float] = report.importance if report else {}
     return InputRow(
         input=value,
         status=_STATUSES.get(value.status, watch(value.status)),
         importance=importance.get(value.name),
+        contribution=contributions.get(value.name),
         place=_place(value, report),
+        word=_word(value, report),
     )
+
+
+def _word(value: InputValue, report: Report | None) -> str:
+    """The word of a category, or those that it is counted with; empty for a number."""
+    profile = report.profiles.get(value.name) if report else None
+    if profile is None or not profile.words or value.value is None:
+        return ""
+    return profile.words[int(profile.counts([value.value])[0].argmax())]
 
 
 def _place(value: InputValue, report: Report | None) -> Markup:

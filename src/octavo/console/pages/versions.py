@@ -53,6 +53,9 @@ def _provenance(found: Provenance) -> list[tuple[str, str, bool]]:
     tables = ", ".join(f"{table} {version}" for table, version in found.tables.items())
     commit = f"{found.commit}{' with uncommitted changes' if found.uncommitted else ''}" if found.commit else ""
     made = {
+        "Fitted by": found.origin.made_by if found.origin else "",
+        "Files": found.origin.digest if found.origin else "",
+        "May have seen": f"{found.seen:,} of the held-out rows, which are older than the model" if found.origin else "",
         "Training set": found.dataset,
         "Tables read": tables,
         "Code": found.code,
