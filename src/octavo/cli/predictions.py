@@ -1,7 +1,7 @@
 """predict, predictions: asking the running predictor, and what is kept of its answers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -61,11 +61,28 @@ def predict(
     if json:
         emit_json({**answers[0], "predictions": predictions})
         return
+    if "composite" in answers[0]:
+        _show_together(predictions)
+        return
     show_table(
         ["prediction", ">value", ">version", "features"],
-        ([p["id"], number(p["value"]), p["version"], _statuses(p["features"])] for p in predictions),
+        ([p["id"], number(p["value"]), p["version"], _statuses(p.get("features", {}))] for p in predictions),
         empty="Nothing was predicted.",
     )
+
+
+def _show_together(predictions: Sequence[Mapping[str, Any]]) -> None:
+    """What a composite answered, and its nodes."""
+    names = tuple(predictions[0]["nodes"])
+    show_table(
+        ["prediction", ">value", *(f">{name}" for name in names)],
+        ([p["id"], number(p["value"]), *(_of_node(p["nodes"][name]) for name in names)] for p in predictions),
+        empty="Nothing was predicted.",
+    )
+
+
+def _of_node(node: Mapping[str, Any]) -> str:
+    return "" if node["value"] is None else number(node["value"])
 
 
 def _answers(deployment: str, rows: list[Row], *, values: bool) -> Iterator[Answer]:
@@ -77,12 +94,11 @@ def _answers(deployment: str, rows: list[Row], *, values: bool) -> Iterator[Answ
 
 
 def _statuses(features: Mapping[str, str]) -> str:
-    """How many features were present, and which were not."""
-    others = {name: word for name, word in features.items() if word != "present"}
-    if not others:
-        return f"all {len(features)} present"
-    if len(others) <= 2:
-        return ", ".join(f"{name} {word}" for name, word in others.items())
+    """Which features were not present, or how many."""
+    if not features:
+        return "all present"
+    if len(features) <= 2:
+        return ", ".join(f"{name} {word}" for name, word in features.items())
     return ", ".join(f"{count} {word}" for word, count in Counter(features.values()).most_common())
 
 

@@ -80,6 +80,15 @@ def test_a_model_card_is_printed_as_it_is(shop: Shop) -> None:
     )
 
 
+def test_an_alias_names_a_version_until_somebody_moves_it(shop: Shop) -> None:
+    assert "spending@champion names version 1." in shop.done("models", "alias", "spending", "champion", "1")
+    assert "spending@champion" in shop.done("models", "aliases", "spending")
+    refused = shop.run("models", "unalias", "spending", "champion", "--expect", "2")
+    assert "names version 1, not version 2 as expected" in refused.stderr
+    assert "names no version any more" in shop.done("models", "unalias", "spending", "champion", "--expect", "1")
+    assert shop.done("models", "aliases").startswith("No alias yet.")
+
+
 def test_a_prediction_shows_what_it_was_made_from_and_what_came_of_it(shop: Shop) -> None:
     text = shop.done("predictions", "show", PREDICTION)
     assert "spending 1 (live) for till" in text
@@ -89,12 +98,23 @@ def test_a_prediction_shows_what_it_was_made_from_and_what_came_of_it(shop: Shop
 
 def test_an_answer_names_the_features_that_were_not_there(shop: Shop) -> None:
     ensure_admin(shop.folder / ".octavo")
-    features = {"items": "present", "takings__spent_latest": "stale"}
-    body = {**ANSWER, "predictions": [{"id": PREDICTION, "value": 12.0, "version": 1, "features": features}]}
-    with scripted_server(Reply(body=body)) as server:
+    prediction = {"id": PREDICTION, "value": 12.0, "version": 1}
+    stale = {**prediction, "features": {"takings__spent_latest": "stale"}}
+    bodies = [{**ANSWER, "predictions": [one]} for one in (stale, prediction)]
+    with scripted_server(*(Reply(body=body) for body in bodies)) as server:
         shop.announce("predictor", server.url)
         assert "takings__spent_latest stale" in shop.done("predict", "till", jsonl(ROW))
+        assert "all present" in shop.done("predict", "till", jsonl(ROW))
     assert server.requests[0].body == {"rows": [ROW]}
+
+
+def test_a_composite_answers_with_its_nodes(shop: Shop) -> None:
+    ensure_admin(shop.folder / ".octavo")
+    nodes = {"till": {"value": 12.0, "id": PREDICTION, "version": 1}, "tipped": {"value": None}}
+    body = {"composite": "bill", "version": 1, "predictions": [{"id": PREDICTION, "value": 13.2, "nodes": nodes}]}
+    with scripted_server(Reply(body=body)) as server:
+        shop.announce("predictor", server.url)
+        assert re.search(rf"till +tipped\n{PREDICTION} +13.2 +12 +-\n", shop.done("predict", "bill", jsonl(ROW)))
 
 
 def test_many_rows_are_asked_for_in_several_requests_and_answered_as_one(shop: Shop) -> None:
