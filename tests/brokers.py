@@ -50,7 +50,12 @@ class Brokers:
 
     def address(self, prefix: str, **options: Any) -> KafkaAddress:
         """Where a project's topics are."""
-        return KafkaAddress(servers=self.servers, prefix=prefix, create=False, **options)
+        return self.address_of(self.servers, prefix, **options)
+
+    @staticmethod
+    def address_of(servers: str, prefix: str, **options: Any) -> KafkaAddress:
+        """As `address`, for another process."""
+        return KafkaAddress(servers=servers, prefix=prefix, create=False, **options)
 
     def make(self, topic: str, *, partitions: int) -> None:
         """Make a topic, under its whole name."""

@@ -68,6 +68,8 @@ class PredictorSettings:
     log : {"fast", "durable"}
         Whether a prediction is answered once its record is with the operating system, so that it survives the death of
         the process, or once it is on disk.
+    publish : str
+        A topic that predictions are sent to, beside their table: ``kafka://HOST:PORT/TOPIC``; empty for none.
     workers : int or "cores"
         How many processes answer on the same port, from 1 on; ``cores`` is one per core.
     timeout_ms : int
@@ -77,6 +79,27 @@ class PredictorSettings:
     linger_ms : int
         How long a predictor that was told to stop still takes requests, saying that it is not ready, so that those who
         balance load see it first.
+    model_memory : str
+        How much the models in memory may take before those that no deployment holds are unloaded, the one that was
+        unused for longest first; ``2GB``.
+    keep_former : str
+        How long a version stays loaded that a deployment or an alias has left, so that to go back takes no time.
+    code_timeout_ms : int
+        How long the functions that travel with a version or a composite may take for some rows, in their own process.
+    code_memory : str
+        What each such process may allocate; ``512MB``.
+    keep_answers : str
+        How long the answer to an asynchronous prediction can be fetched, and its callback is tried.
+    max_later_body_bytes, max_later_rows : int
+        Of one asynchronous prediction.
+    max_waiting, max_kept_bytes : int
+        Asynchronous predictions that are not answered yet; and the bytes of these and of all answers that are kept.
+    callbacks : tuple of str
+        Below which addresses callers may be told of answers.
+    callback_hosts : tuple of str
+        The hosts among them that may have addresses which are not public.
+    callback_secret : str
+        Where the key is that callbacks are signed with.
     """
 
     host: str = "127.0.0.1"
@@ -90,8 +113,21 @@ class PredictorSettings:
     timeout_ms: int = 10_000
     linger_ms: int = 0
     log: Literal["fast", "durable"] = "fast"
+    publish: str = ""
     workers: int | Literal["cores"] = 1
     lookup_timeout_ms: int = 20
+    code_timeout_ms: int = 100
+    code_memory: str = "512MB"
+    model_memory: str = "2GB"
+    keep_former: str = "1h"
+    keep_answers: str = "24h"
+    max_later_body_bytes: int = 32_000_000
+    max_later_rows: int = 100_000
+    max_waiting: int = 1_000
+    max_kept_bytes: int = 1_000_000_000
+    callbacks: tuple[str, ...] = ()
+    callback_hosts: tuple[str, ...] = ()
+    callback_secret: str = ""
     behind_proxy: bool = False
 
 
@@ -222,7 +258,7 @@ def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Con
         for setting in _names(settings):
             given = environment.get(f"OCTAVO_{name}_{setting}".upper())
             if given is not None:
-                values[setting] = given
+                values[setting] = given.split() if isinstance(getattr(settings, setting), tuple) else given
         sections[name] = _settings(settings, values, where=f"{file} [{name}]")
     return replace(Config(root=root), **sections)  # type: ignore[arg-type]  # each section has its own type, checked above
 

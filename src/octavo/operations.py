@@ -238,5 +238,5 @@ class Dispatcher:
 
 def _target(request: object) -> str:
     """What a request is about: its identifying fields, never its payload."""
-    naming = ("deployment", "model", "version", "source", "name", "incident", "release", "run", "dataset")
+    naming = ("deployment", "model", "alias", "version", "source", "name", "incident", "release", "run", "dataset")
     return " ".join(f"{n}={getattr(request, n)}" for n in naming if getattr(request, n, None) is not None)

@@ -13,6 +13,7 @@ from octavo.monitoring.operations import operations as monitoring_operations
 from octavo.operations import SYSTEM, Context, Dispatcher, Operations, Principal
 from octavo.processes import open_clock
 from octavo.registry.operations import operations as registry_operations
+from octavo.release.alias_operations import operations as alias_operations
 from octavo.release.composite_operations import operations as composite_operations
 from octavo.release.experiment_operations import operations as experiment_operations
 from octavo.release.operations import operations as release_operations
@@ -31,6 +32,7 @@ def all_operations() -> Operations:
         release_operations,
         experiment_operations,
         composite_operations,
+        alias_operations,
         monitoring_operations,
         governance_operations,
         loop_operations,

@@ -11,6 +11,7 @@ from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.definitions.types import DType
 from octavo.serving.asked import AskedColumns, AskedRows
 from octavo.serving.columns import accept_all
+from octavo.serving.functions import FunctionsHere
 from octavo.serving.inputs import InputBuilder
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.requests import RequestDecoder
@@ -35,7 +36,7 @@ PLAN = LookupPlan(
 DECODER = RequestDecoder(FIELDS, max_rows=100)
 BUILDER = InputBuilder(
     PLAN,
-    functions=(),
+    functions=FunctionsHere(),
     lookup=FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), PLAN),
     names=DECODER.names,
 )

@@ -32,6 +32,7 @@ from octavo.features.events.ingest import ingest_rows
 from octavo.features.online.materialize import materialize
 from octavo.features.online.pump import Pump
 from octavo.serving.asked import AskedRows
+from octavo.serving.functions import FunctionsHere
 from octavo.serving.inputs import InputBuilder
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.requests import RequestDecoder
@@ -190,7 +191,7 @@ class City:
         self.decoder = RequestDecoder(plan.fields, max_rows=1_000)
         self.builder = InputBuilder(
             plan,
-            functions=trip_delay.on_demand,
+            functions=FunctionsHere(trip_delay.on_demand),
             lookup=FeatureLookup.of_plan(InlineReader(self.stores.online), plan),
             names=self.decoder.names,
         )
@@ -209,7 +210,8 @@ class City:
         rows = self.decoder.decode(json.dumps({"rows": sent}).encode())
         asked = AskedRows(rows)
         looked_up = asyncio.run(self.builder.look_up(asked, at_us=self.clock.now_us()))
-        matrix = self.builder.build(asked, looked_up).matrix
+        computed = asyncio.run(self.builder.compute(asked, looked_up))
+        matrix = self.builder.build(asked, looked_up, computed).matrix
         self.asked |= {trip["number"]: canonical(row) for trip, row in zip(trips_booked, matrix, strict=True)}
         return matrix
 

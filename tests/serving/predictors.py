@@ -1,8 +1,10 @@
 """A whole predictor in this process, over stores in memory."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +24,11 @@ from octavo.features.online.pump import Pump
 from octavo.monitoring.prediction_log import rows_of
 from octavo.serving.app import PredictorApp
 from octavo.serving.composites import CompositePredictor
+from octavo.serving.fellows import Worker
 from octavo.serving.grpc.app import GrpcApp
+from octavo.serving.later.holding import HoldingLog
+from octavo.serving.later.opening import open_later
+from octavo.serving.later.work import LaterWork, Records
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Predictor
@@ -108,7 +114,7 @@ class Bench:
             clock=self.clock,
             lookup_of=lambda plan: FeatureLookup.of_plan(InlineReader(self.online), plan),
         )
-        recorder = Recorder(self.log, self.metrics)
+        recorder = Recorder(HoldingLog(self.log), self.metrics)
         predictor = Predictor(clock=self.clock, recorder=recorder, metrics=self.metrics)
         self.app = PredictorApp(
             config.predictor,
@@ -117,9 +123,21 @@ class Bench:
             predictor=predictor,
             composites=CompositePredictor(predictor, clock=self.clock, recorder=recorder, max_rows=1000),
             metrics=self.metrics,
+            later=self.work,
         )
         self.grpc = GrpcApp(self.app, max_bytes=config.predictor.max_body_bytes)
         self.caller = Caller(app=self.app, token=self.project.token, grpc=self.grpc)
+
+    @cached_property
+    def work(self) -> LaterWork:
+        """What keeps and answers asynchronous predictions, one whenever `work_off` is called."""
+        records = Records(publish=self.log.publish, kept=None, log_of=lambda number: self.log)
+        return open_later(self.project.config, records, worker=Worker(), metrics=self.metrics)
+
+    def work_off(self) -> bool:
+        """Answer the asynchronous prediction that has waited longest; False if none waits."""
+        assert self.app.later is not None
+        return asyncio.run(self.work.work_off(self.app.later.answering))
 
     @property
     def records(self) -> list[PredictionRecord]:

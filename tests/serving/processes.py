@@ -69,14 +69,14 @@ class Connection:
         self._http = http.client.HTTPConnection("127.0.0.1", running.port, timeout=_PATIENCE_S)
         self._headers = {"authorization": f"Bearer {running.project.token}", "content-type": "application/json"}
 
-    def call(self, rows: list[dict[str, Any]]) -> tuple[int, Any]:
+    def call(self, rows: list[dict[str, Any]], *, path: str = PATH) -> tuple[int, Any]:
         """Ask for predictions: the status and the document that was answered."""
-        return self.send(json.dumps({"rows": rows}).encode())
+        return self.send(json.dumps({"rows": rows}).encode(), path=path)
 
-    def send(self, body: Any, **headers: str) -> tuple[int, Any]:
+    def send(self, body: Any, *, path: str = PATH, **headers: str) -> tuple[int, Any]:
         """Send a body, or the parts of one, as it is."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._http.request("POST", PATH, body, {**self._headers, **named})
+        self._http.request("POST", path, body, {**self._headers, **named})
         reply = self._http.getresponse()
         return reply.status, json.loads(reply.read())
 
@@ -130,6 +130,7 @@ class Load:
     running: Running
     rows: list[dict[str, Any]]
     callers: int = 3
+    path: str = PATH
     answers: list[tuple[int, Any]] = field(default_factory=list)
     broken: list[Exception] = field(default_factory=list)
 
@@ -158,7 +159,7 @@ class Load:
         connection = Connection(self.running)
         try:
             while not self._stop.is_set():
-                self.answers.append(connection.call(self.rows))
+                self.answers.append(connection.call(self.rows, path=self.path))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.broken.append(error)
         finally:

@@ -117,3 +117,14 @@ def test_a_made_up_login_code_is_refused(tmp_path: Path, code: str) -> None:
 def test_a_machine_without_a_local_token_is_told_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(NotAuthenticated, match="octavo up"):
         local_token(tmp_path)
+
+
+def test_a_header_seen_before_is_believed_for_as_long_as_was_said(tmp_path: Path) -> None:
+    patient, exact = AccessFile(tmp_path / "access.json", look_every_s=3600), AccessFile(tmp_path / "access.json")
+    token = exact.issue(name="ada", permissions=["*"])
+    for access in (patient, exact):
+        assert access.authenticate(bearer(token)).may("models:read")
+    exact.revoke(exact.tokens()[0].id)
+    assert patient.authenticate(bearer(token)).may("models:read")
+    with pytest.raises(NotAuthenticated):
+        exact.authenticate(bearer(token))

@@ -37,6 +37,11 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, names: str) -> None
         load_config(write(tmp_path, text), {})
 
 
+def test_a_list_stands_in_the_environment_with_spaces_between(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, ""), {"OCTAVO_PREDICTOR_CALLBACKS": "https://a.example/x https://b.example/"})
+    assert config.predictor.callbacks == ("https://a.example/x", "https://b.example/")
+
+
 def test_the_root_is_found_from_a_folder_below(tmp_path: Path) -> None:
     below = write(tmp_path, "") / "a" / "b"
     below.mkdir(parents=True)

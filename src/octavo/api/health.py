@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from octavo.api.endpoints import PUBLIC, Endpoint, Identify
 from octavo.api.metrics import RequestMetrics
+from octavo.api.unpublished import render_unpublished
 from octavo.errors import Unavailable
 from octavo.operations import Context
 
@@ -24,7 +25,8 @@ def health_endpoints(context: Context, metrics: RequestMetrics, *, identify: Ide
         return PlainTextResponse("ok\n")
 
     async def render(_: Request) -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+        waiting = await run_in_threadpool(render_unpublished, context.config, context.clock)
+        return Response(metrics.render() + waiting, media_type="text/plain; version=0.0.4")
 
     return [
         Endpoint(method="GET", path="/livez", permission=PUBLIC, handle=livez, identify=identify),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from octavo.cli.aliases import alias, aliases, unalias
 from octavo.cli.imports import import_
 from octavo.cli.measures import bar, interval, number
 from octavo.cli.options import Json, Model
@@ -25,6 +26,8 @@ def register(app: typer.Typer) -> None:
     commands.command()(show)
     commands.command()(version)
     commands.command("import")(import_)
+    for command in (aliases, alias, unalias):
+        commands.command()(command)
     app.add_typer(commands, name="models")
 
 
@@ -36,6 +39,7 @@ def overview(context: typer.Context, json: Json = False) -> None:
       octavo models
       octavo models show arrival_delay
       octavo models version arrival_delay 1
+      octavo models aliases
 
     \b
     Next:

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,10 +17,14 @@ from octavo.cli.session import open_session
 from octavo.config import Config
 from octavo.errors import Unavailable
 from octavo.features.online.pump import Backlog, backlog
+from octavo.loop.predictor_logs import PredictorLogs
 from octavo.loop.supervisor import RunningProject, run_project
+from octavo.monitoring.publication import Unpublished, unpublished
 from octavo.operations import Context
 from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running
+from octavo.serving.fellows import predictor_folder
 from octavo.serving.process import serve as serve_predictions
+from octavo.serving.status import ModelStatus, models_in_memory
 from octavo.wiring import config_here
 
 _POLL_S = 0.05
@@ -44,6 +48,10 @@ class Status:
     ----------
     sources : dict of source to Backlog
         In payloads, each of which holds up to some thousand events.
+    unpublished : Unpublished or None
+        Predictions that wait for the topic in ``[predictor] publish``; None if none is named.
+    models : tuple of ModelStatus
+        Those in the predictor's memory.
     """
 
     project: str
@@ -51,6 +59,8 @@ class Status:
     now: datetime
     replay: bool
     sources: dict[str, Backlog]
+    unpublished: Unpublished | None = None
+    models: tuple[ModelStatus, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -155,6 +165,24 @@ def status(json: Json = False) -> None:
         ([name, b.published, b.unapplied, b.unshipped] for name, b in sorted(found.sources.items())),
         empty="No source yet. Declare one with oc.Source in the project's module.",
     )
+    if found.models:
+        say("")
+        show_table(
+            ["model in memory", ">version", ">MB", "serves"],
+            (
+                [
+                    m.model,
+                    m.version,
+                    f"{m.size_bytes / 1e6:,.1f}",
+                    ", ".join((*m.deployments, *m.called)) or "nobody now",
+                ]
+                for m in found.models
+            ),
+            empty="",
+        )
+    if found.unpublished is not None:
+        say("")
+        say(_told(found.unpublished))
 
 
 def login(json: Json = False) -> None:
@@ -220,7 +248,22 @@ def _status(context: Context) -> Status:
         now=context.clock.now(),
         replay=context.clock.is_replay,
         sources={name: backlog(context.stores, context.project, name) for name in context.project.sources},
+        models=models_in_memory(home),
+        unpublished=_unpublished(context.config) if context.config.predictor.publish else None,
     )
+
+
+def _unpublished(config: Config) -> Unpublished:
+    with closing(PredictorLogs(config.home)) as logs:
+        return unpublished(predictor_folder(config.home), logs.all())
+
+
+def _told(waiting: Unpublished) -> str:
+    left_out = f" {waiting.left_out:,} were too large for a message." if waiting.left_out else ""
+    if waiting.since is None:
+        return f"All recorded predictions are published.{left_out}"
+    since = f"{waiting.since:%Y-%m-%d %H:%M} UTC"
+    return f"{waiting.records:,} records of predictions wait to be published, since {since}.{left_out}"
 
 
 def _replayed(status: Status) -> str:

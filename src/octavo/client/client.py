@@ -3,6 +3,7 @@
 What is safe to send twice, and so is sent again by itself when a kept-alive connection was lost:
 
 - events, whose id tells one that was sent before;
+- predictions for later, each under a key of its own;
 - outcomes, which are known by what they say; one that does not say since when it is known gets an id here;
 - predictions: a row is predicted anew, and the prediction whose answer was lost stays in the log without an outcome;
 - the clock, and operations that only read.
@@ -13,6 +14,7 @@ Any other operation is sent once. If its connection is lost, it raises `Connecti
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -27,6 +29,8 @@ from octavo.errors import Unavailable
 from octavo.processes import CONTROL, PREDICTOR, find_running
 
 Row = Mapping[str, object]
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
 READS = frozenset({"list", "show", "version", "plan", "traffic", "compare", "dead"})
 """Verbs of operations that only read."""
@@ -103,6 +107,65 @@ class Client:
         """
         path = f"/predict/{quote(deployment, safe='')}" + ("?values=1" if values else "")
         return self.predictor.call("POST", path, {"rows": rows}, repeatable=True)
+
+    def predict_later(self, deployment: str, rows: Sequence[Row], *, values: bool = False, callback: str = "") -> str:
+        """As `predict`, but answered when there is time; larger ones than `predict` are taken.
+
+        Parameters
+        ----------
+        callback : str
+            An address to be told there that it is answered; the predictor's settings say which may be.
+
+        Returns
+        -------
+        str
+            The id to `fetch` the answer with, also from another client.
+
+        Raises
+        ------
+        InvalidRequest
+            If the callback must not be made.
+        Unavailable
+            If too many wait already.
+        """
+        path = f"/predictions/{quote(deployment, safe='')}" + ("?values=1" if values else "")
+        headers = {"Idempotency-Key": uuid4().hex} | ({"Callback-URL": callback} if callback else {})
+        accepted = self.predictor.call("POST", path, {"rows": rows}, repeatable=True, headers=headers)
+        return str(accepted["id"])
+
+    def fetch(self, deployment: str, id: str, *, timeout_s: float = 600.0) -> Any:
+        """The answer to `predict_later`, as `predict` would have given it; waits until it is there.
+
+        Raises
+        ------
+        NotFound
+            If there is none, because it was cancelled or its time is over.
+        Unavailable
+            If it is not there in time; it may be fetched later.
+        OctavoError
+            Whatever `predict` would have raised.
+        """
+        path, until_s = f"/predictions/{quote(deployment, safe='')}/{quote(id, safe='')}", monotonic() + timeout_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            found = self.predictor.call("GET", path, repeatable=True)
+            if "state" not in found:
+                return found
+            if monotonic() + pause_s > until_s:
+                raise Unavailable(f"{path} is not answered within {timeout_s:g} s; fetch it again later")
+            sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def cancel(self, deployment: str, id: str) -> None:
+        """Forget a `predict_later`, answered or not.
+
+        Raises
+        ------
+        NotFound
+            If there is none (any more).
+        """
+        path = f"/predictions/{quote(deployment, safe='')}/{quote(id, safe='')}"
+        self.predictor.call("DELETE", path, repeatable=False)
 
     def send_events(self, source: str, rows: Sequence[Row] | Columns, *, bad: str = "refuse") -> Any:
         """Send events of a source; when it returns they are kept.

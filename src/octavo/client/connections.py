@@ -7,7 +7,7 @@ only if it is *repeatable*, which is to say that doing it twice comes to the sam
 
 import http.client
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,7 +54,15 @@ class Connection:
         if isinstance(url, str):
             _unconnected(url, timeout_s=timeout_s)
 
-    def send(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> None:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Send a request without waiting for its answer; `receive` must follow before the next.
 
         Parameters
@@ -63,18 +71,20 @@ class Connection:
             What is written as JSON; or bytes with their media type, as `Encoded`.
         timeout_s : float or None
             For this request instead of the connection's own.
+        headers : mapping or None
+            Beside those of all requests.
 
         Raises
         ------
         Unavailable
             If the process cannot be reached; nothing was sent.
         """
-        data, headers = _encoded(body, self._headers)
+        data, named = _encoded(body, {**self._headers, **(headers or {})})
         connection = self._opened()
         self._waits_s = self._timeout_s if timeout_s is None else timeout_s
         connection.sock.settimeout(self._waits_s)
         try:
-            connection.request(method, path, body=data, headers=headers)
+            connection.request(method, path, body=data, headers=named)
         except TimeoutError as error:
             raise self._timed_out() from error
         except OSError:
@@ -117,6 +127,7 @@ class Connection:
         *,
         repeatable: bool = False,
         timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a request and wait for its answer.
 
@@ -126,19 +137,21 @@ class Connection:
             Whether doing it twice comes to the same, so that it may be sent again where the connection was lost.
         timeout_s : float or None
             For this request instead of the connection's own.
+        headers : mapping or None
+            Beside those of all requests.
 
         Raises
         ------
         OctavoError
             As `send` and `receive`.
         """
-        self.send(method, path, body, timeout_s=timeout_s)
+        self.send(method, path, body, timeout_s=timeout_s, headers=headers)
         try:
             return self.receive()
         except ConnectionLost:
             if not repeatable:
                 raise
-        self.send(method, path, body, timeout_s=timeout_s)
+        self.send(method, path, body, timeout_s=timeout_s, headers=headers)
         return self.receive()
 
     def close(self) -> None:

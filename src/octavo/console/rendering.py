@@ -25,6 +25,7 @@ _FILTERS = (
     formatting.signed,
     formatting.interval,
     formatting.duration,
+    formatting.size,
     formatting.microseconds,
     formatting.moment,
     formatting.short,

@@ -72,7 +72,7 @@ def changes(before: Mapping[str, bytes], project: Project) -> tuple[Change, ...]
 
 
 def dependants(project: Project, definition: str) -> tuple[str, ...]:
-    """Definitions that rest on another: views on sources, models on views, deployments on models, composites on those."""
+    """Definitions that rest on another: views on sources, models on views, deployments on models, then composites."""
     kind, _, name = definition.partition("/")
     views = [
         v

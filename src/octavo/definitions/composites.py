@@ -91,7 +91,7 @@ class Composite:
 
     @property
     def sent_fields(self) -> dict[str, RequestField]:
-        """The fields of the request that are declared: by the models of its nodes and its own, without nodes' values."""
+        """The declared fields of the request, by the models of its nodes and its own, without nodes' values."""
         earlier: set[str] = set()
         found = {field.name: field for field in self.fields}
         for one in self.nodes:

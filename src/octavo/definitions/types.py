@@ -8,6 +8,12 @@ from enum import StrEnum
 from octavo.errors import InvalidDefinition
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B?\s*", re.IGNORECASE)
+_UNIT_BYTES = {"": 1} | {
+    letter + binary: base**power
+    for power, letter in enumerate("kmgt", start=1)
+    for binary, base in (("", 1000), ("i", 1024))
+}
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)\Z")
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -167,6 +173,20 @@ def check_name(name: str, *, what: str) -> str:
             f"{name!r} cannot name a {what}: use lower-case letters, digits and underscores, starting with a letter"
         )
     return name
+
+
+def size_bytes(size: str, *, what: str = "size") -> int:
+    """Bytes of a size such as ``512MB``, ``2GB`` or ``1.5GiB``.
+
+    Raises
+    ------
+    InvalidDefinition
+        If it is none.
+    """
+    match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if match is None:
+        raise InvalidDefinition(f"{size!r} is no {what}: write a number and kB, MB, GB, KiB, MiB or GiB: '2GB'")
+    return int(float(match[1]) * _UNIT_BYTES[(match[2] or "").lower()])
 
 
 def seconds(duration: str, *, what: str = "duration") -> int:

@@ -10,6 +10,7 @@ import octavo
 from octavo.clock import Clock
 from octavo.config import Config, StoreSettings
 from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running
+from octavo.serving.status import ModelStatus, models_in_memory
 
 PROCESSES = (CONTROL, WORKER, PREDICTOR)
 _SETTINGS = tuple(setting.name for setting in fields(StoreSettings))
@@ -40,6 +41,8 @@ class SystemDetails:
     ----------
     stores : mapping of what is kept to its URL
         Without passwords.
+    models : tuple of ModelStatus
+        Those in the predictor's memory.
     clock : str
         ``system`` or ``replay``.
     """
@@ -51,6 +54,7 @@ class SystemDetails:
     now: datetime
     stores: Mapping[str, str]
     processes: tuple[ProcessState, ...]
+    models: tuple[ModelStatus, ...] = ()
 
 
 def describe_system(config: Config, clock: Clock) -> SystemDetails:
@@ -65,6 +69,7 @@ def describe_system(config: Config, clock: Clock) -> SystemDetails:
             setting.name: without_password(getattr(config.stores, setting.name)) for setting in fields(config.stores)
         },
         processes=tuple(process_state(config.home, name) for name in PROCESSES),
+        models=models_in_memory(config.home),
     )
 
 

@@ -1,5 +1,8 @@
 """Carries what is accepted to where it is used: events into online states at once, and all records into tables.
 
+Where a topic of the user's own is to have the predictions too, they are sent there beside all that, by a thread that
+keeps nobody waiting.
+
 Events are applied within a millisecond or so, because predictions and a replay's clock wait for them. Tables are
 written less often, in larger pieces; whoever needs them to hold all that was accepted up to now asks for it by
 `ship_all`.
@@ -20,6 +23,7 @@ from octavo.features.online.seen import shipped_ends
 from octavo.monitoring.outcomes import TOPIC as OUTCOMES
 from octavo.monitoring.outcomes import ship_outcomes
 from octavo.monitoring.prediction_log import ship_predictions, writer_of
+from octavo.monitoring.publication import PredictionPublisher
 from octavo.operations import Context
 from octavo.serving.recorder import TOPIC as PREDICTIONS
 from octavo.stores.ownership import online_lock
@@ -32,6 +36,8 @@ SHIP_EVERY_S = 0.5
 _LIVELY_S, _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 0.001, 0.02
 _PAUSE_AFTER_FAILURE_S = 1.0
 _WAIT_FOR_WORKER_S, _WAIT_POLL_S = 60.0, 0.05
+_PUBLISH_WAIT_S, _PUBLISH_AT_END_S = 1.0, 3.0
+_TELL_AGAIN_S = 60.0
 
 
 class Carrier:
@@ -47,6 +53,8 @@ class Carrier:
         The logs of the predictor's workers, by their numbers; asked again each time, because workers may be added.
     group : ConsumerGroup or None
         Says which partitions of the sources are carried here; without one, all.
+    publisher : PredictionPublisher or None
+        Sends predictions to a topic; None if nobody asked for that.
     """
 
     def __init__(
@@ -56,11 +64,12 @@ class Carrier:
         shipping: EventStream,
         records: Callable[[], Mapping[int, EventStream]],
         group: ConsumerGroup | None = None,
+        publisher: PredictionPublisher | None = None,
     ) -> None:
         self._stream, self._shipping, self._records = context.stores.stream, shipping, records
         self._tables = context.stores.tables
         self._sources = tuple(context.project.sources)
-        self._group = group
+        self._group, self._publisher = group, publisher
         self._applier = Pump(context.stores, context.project, context.clock, group=group)
         self._shipper = Pump(replace(context.stores, stream=shipping), context.project, context.clock, group=group)
         self._applied: dict[str, tuple[object, ...]] = {}
@@ -71,11 +80,16 @@ class Carrier:
             threading.Thread(target=self._repeat, args=("apply", self._apply_steadily), name="apply", daemon=True),
             threading.Thread(target=self._repeat, args=("ship", self._ship_steadily), name="ship", daemon=True),
         )
+        self._publishing = threading.Thread(
+            target=self._repeat, args=("publish predictions", self._publish_steadily), name="publish", daemon=True
+        )
 
     def start(self) -> None:
         """Carry from now on, in threads of its own, until `stop`."""
         for thread in self._threads:
             thread.start()
+        if self._publisher is not None:
+            self._publishing.start()
 
     def stop(self) -> None:
         """Stop carrying, once all that was accepted is in the tables; a store that is away keeps nobody waiting."""
@@ -87,6 +101,8 @@ class Carrier:
             self._ship_mine()
         except OctavoError as error:
             log.error("not all is in the tables: %s", error.message)
+        if self._publisher is not None:
+            self._publish_the_rest(self._publisher)
 
     def apply_all(self) -> int:
         """Bring all events that were published before this call into the online states; how many there were."""
@@ -161,13 +177,36 @@ class Carrier:
         while not self._stop.wait(SHIP_EVERY_S):
             self._ship_mine()
 
+    def _publish_steadily(self) -> None:
+        assert self._publisher is not None, "this thread runs for one only"
+        while not self._stop.wait(SHIP_EVERY_S):
+            while not self._stop.is_set() and self._publisher.publish(wait_s=_PUBLISH_WAIT_S):
+                pass
+
+    def _publish_the_rest(self, publisher: PredictionPublisher) -> None:
+        """Send what was recorded, for a bounded time: what is not sent now is so when a worker begins."""
+        deadline_s = time.monotonic() + _PUBLISH_AT_END_S
+        if self._publishing.is_alive():
+            self._publishing.join(_PUBLISH_AT_END_S)
+        if self._publishing.is_alive():
+            return  # it waits for brokers that do not answer
+        try:
+            while (left_s := deadline_s - time.monotonic()) > 0 and publisher.publish(wait_s=left_s):
+                pass
+        except OctavoError as error:
+            log.error("not all predictions are published; the next worker goes on: %s", error.message)
+        publisher.close()
+
     def _repeat(self, what: str, run: Callable[[], None]) -> None:
-        """Run until stopped, through whatever fails: a store that is away comes back."""
+        """Run until stopped, through whatever fails: what is away comes back. Until then it is told once a minute."""
+        told, told_s = "", 0.0
         while not self._stop.is_set():
             try:
                 run()
             except OctavoError as error:
-                log.error("cannot %s now: %s", what, error.message)
+                if error.message != told or time.monotonic() - told_s > _TELL_AGAIN_S:
+                    log.error("cannot %s now: %s", what, error.message)
+                    told, told_s = error.message, time.monotonic()
             except Exception:  # the edge of a thread that must not die
                 log.exception("cannot %s now", what)
             self._stop.wait(_PAUSE_AFTER_FAILURE_S)

@@ -138,7 +138,12 @@ def settings_as_variables(config: Config) -> dict[str, str]:
     """All settings as ``OCTAVO_*``, so that a child has them wherever they came from."""
     sections = ((f.name, getattr(config, f.name)) for f in fields(config) if f.name != "root")
     return {
-        f"OCTAVO_{section}_{setting.name}".upper(): str(getattr(settings, setting.name))
+        f"OCTAVO_{section}_{setting.name}".upper(): _written(getattr(settings, setting.name))
         for section, settings in sections
         for setting in fields(settings)
     }
+
+
+def _written(value: object) -> str:
+    """A setting as `octavo.config` reads it from the environment."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

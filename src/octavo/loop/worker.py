@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 
 from octavo.errors import OctavoError
@@ -19,13 +19,18 @@ from octavo.loop.release_workflow import ReleaseWorkflow
 from octavo.loop.training_workflow import TrainingWorkflow
 from octavo.loop.trainings import UNDER_WAY, is_held, record_interrupted
 from octavo.loop.watch import Watch
+from octavo.monitoring.messages import MessageWriter
+from octavo.monitoring.publication import PredictionPublisher
 from octavo.operations import Context
 from octavo.processes import WORKER, announce, run_file, withdraw
+from octavo.release.aliases import ModelAliases, publish_aliases
 from octavo.release.composites import CompositeState, publish_composite
 from octavo.release.experiments import StartedExperiment
 from octavo.release.publish import publish_current
 from octavo.release.releases import DeploymentState, Release, ReleaseState
-from octavo.stores.open import join_workers, open_stream
+from octavo.serving.fellows import predictor_folder
+from octavo.stores.open import join_workers, open_published, open_stream
+from octavo.stores.ports import EventStream
 from octavo.stores.urls import local_path
 from octavo.training.runs import Run
 
@@ -54,7 +59,14 @@ class Worker:
         self._shipping = open_stream(config)
         self._records = PredictorLogs(config.home)
         self._group = join_workers(config, [topic_of(source) for source in context.project.sources])
-        self._carrier = Carrier(context, shipping=self._shipping, records=self._records.all, group=self._group)
+        self._published_records = PredictorLogs(config.home)
+        self._carrier = Carrier(
+            context,
+            shipping=self._shipping,
+            records=self._records.all,
+            group=self._group,
+            publisher=publisher_of(context, records=self._published_records.all),
+        )
         ship = self._carrier.ship_all
         releases = ReleaseWorkflow(context, self._agenda, ship=ship)
         trainings = TrainingWorkflow(context, self._agenda, ship=ship, released=self._see_begun)
@@ -107,6 +119,7 @@ class Worker:
         if self._group is not None:
             self._group.close()
         self._records.close()
+        self._published_records.close()
         self._shipping.close()
 
     def _see_begun(self, record_ids: Collection[str]) -> None:
@@ -132,6 +145,7 @@ class Worker:
         """
         with self._context.transaction() as tx:
             states, composites = tx.find(DeploymentState), tx.find(CompositeState)
+            aliases = tx.find(ModelAliases)
             releases = [tx.get(Release, state.release) for state in states if state.release]
             experiments = [tx.get(StartedExperiment, state.experiment) for state in states if state.experiment]
             requested, running = (tx.find(Run, status=status) for status in UNDER_WAY)
@@ -150,6 +164,9 @@ class Worker:
         for composite in composites:
             if composite.sequence > self._published.get(composite.composite, 0):
                 self._published[composite.composite] = publish_composite(self._context, composite.composite)
+        for named in aliases:
+            if named.sequence > self._published.get(f"{named.model}@", 0):
+                self._published[f"{named.model}@"] = publish_aliases(self._context, named.model)
         return [record_id for _, record_id in work]
 
     def _publish(self, state: DeploymentState) -> None:
@@ -164,6 +181,15 @@ class Worker:
         if not is_held(self._context.config.home, run.id):
             record_interrupted(self._context, run, error="its process ended before it was done; train again")
         return False
+
+
+def publisher_of(context: Context, *, records: Callable[[], Mapping[int, EventStream]]) -> PredictionPublisher | None:
+    """What sends predictions to the topic that the settings name; None if they name none."""
+    topic = open_published(context.config)
+    if topic is None:
+        return None
+    folder = predictor_folder(context.config.home)
+    return PredictionPublisher(topic, records=records, folder=folder, write=MessageWriter(context.stores).write)
 
 
 def _is_going(release: Release) -> bool:

@@ -212,10 +212,18 @@ def list_recorded(request: ListPredictions, context: Context) -> tuple[Predictio
     return list_predictions(
         context.stores,
         context.project,
-        context.project.deployment(request.deployment).name,
+        _answering(context, request.deployment),
         limit=request.limit,
         entity=request.entity,
         before=request.before,
+    )
+
+
+def _answering(context: Context, name: str) -> str:
+    """What predictions are recorded under: a deployment, or a model with an alias or a version."""
+    model, called, _ = name.partition("@")
+    return (
+        f"{context.project.model(model).name}{name[len(model) :]}" if called else context.project.deployment(name).name
     )
 
 

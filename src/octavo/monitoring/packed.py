@@ -46,7 +46,7 @@ def packed_of(artifacts: Artifacts, digest: str, *, project: Project) -> Packed:
     """
     with TemporaryDirectory() as scratch:
         bundle = fetch_bundle(artifacts, digest, into=Path(scratch))
-        functions, _ = load_functions(bundle)
+        functions = load_functions(bundle)
         declared = {**project.views, **_views_in(_modules(bundle))}
     features = {view.name: view.features for view in bundle.plan.views}
     views = {name: declared[name].with_features(features[name]) for name in features if name in declared}

@@ -89,8 +89,15 @@ def rows_of(payloads: Sequence[tuple[int, bytes]]) -> pa.Table:
     IntegrityError
         If one is no record of predictions.
     """
+    return placed_rows_of(payloads)[0]
+
+
+def placed_rows_of(payloads: Sequence[tuple[int, bytes]]) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """As `rows_of`, and beside it where each row stands: its payload's offset, and which of this payload's it is."""
     found = [_decode(payload, offset=offset) for offset, payload in payloads]
-    return pa.concat_tables([_of_kind[kind](list(run)) for kind, run in groupby(found, type)])
+    rows = pa.concat_tables([_of_kind[kind](list(run)) for kind, run in groupby(found, type)])
+    counts = (one.n_rows if isinstance(one, PredictionBlock) else 1 for one in found)
+    return rows, [(offset, row) for (offset, _), n in zip(payloads, counts, strict=True) for row in range(n)]
 
 
 _decode_block = msgspec.msgpack.Decoder(PredictionBlock).decode

@@ -266,7 +266,7 @@ def _inputs(row: Mapping[str, Any], stores: Stores) -> tuple[tuple[InputValue, .
     if not row["inputs"]:
         return (), "the version failed before its inputs were complete"
     try:
-        names = plan_of(stores.artifacts, row["digest"]).inputs if row["model"] else _node_names(stores, row["digest"])
+        names = input_names(stores, model=row["model"], digest=row["digest"])
     except OctavoError as error:
         return (), error.message
     values, ages = (np.frombuffer(row[column], "<f4").tolist() for column in ("inputs", "ages_s"))
@@ -274,6 +274,17 @@ def _inputs(row: Mapping[str, Any], stores: Stores) -> tuple[tuple[InputValue, .
     if not len(names) == len(values) == len(statuses) == len(ages):
         return (), f"{len(values)} values were recorded for the {len(names)} inputs of bundle {row['digest']}"
     return _named(names, values, statuses, ages), ""
+
+
+def input_names(stores: Stores, *, model: str, digest: str) -> tuple[str, ...]:
+    """What the recorded inputs of a version are called; a composite has no model, and its inputs are its nodes.
+
+    Raises
+    ------
+    OctavoError
+        If its bundle is gone or damaged, or cannot be reached now.
+    """
+    return plan_of(stores.artifacts, digest).inputs if model else _node_names(stores, digest)
 
 
 def _node_names(stores: Stores, digest: str) -> tuple[str, ...]:

@@ -10,12 +10,15 @@ import numpy.typing as npt
 
 from octavo.definitions.features import OnDemand
 from octavo.definitions.models import Model
+from octavo.definitions.order import in_order
 from octavo.definitions.plans import LookupPlan, plan_lookup
 from octavo.features.audit.reasons import FeatureAudit, Reason, told
 from octavo.features.audit.recomputed import Recomputed, Served
+from octavo.features.functions import compute
 from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.monitoring.packed import Packed
 from octavo.serving.asked import AskedRows
+from octavo.serving.functions import FunctionsHere
 from octavo.serving.inputs import InputBuilder
 from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import RequestDecoder
@@ -89,8 +92,10 @@ def _replay(plan: LookupPlan, functions: tuple[OnDemand, ...], served: Served, a
     decoder = RequestDecoder(plan.fields, max_rows=len(asked))
     rows = decoder.decode(b'{"rows":[' + b",".join(asked) + b"]}")
     lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
-    builder = InputBuilder(plan, functions=functions, lookup=lookup, names=decoder.names)
-    inputs = builder.build(AskedRows(rows), _as_served(plan, served))
+    builder = InputBuilder(plan, functions=FunctionsHere(), lookup=lookup, names=decoder.names)
+    sent, looked_up = AskedRows(rows), _as_served(plan, served)
+    computed = compute(in_order(functions), builder.taken(sent, looked_up), sent.n_rows)
+    inputs = builder.build(sent, looked_up, computed)
     same = (inputs.matrix == served.values) | (np.isnan(inputs.matrix) & np.isnan(served.values))
     return Recomputed(values=inputs.matrix, status=inputs.statuses, agrees=same & (inputs.statuses == served.status))
 

@@ -1,16 +1,16 @@
 """Which form of a model answers how many rows: measured on real rows when the model is packed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from octavo.registry.forms import COMPILED_ALONE, NATIVE_ALONE, Form, FormChoice, Forms, Measured
+from octavo.registry.forms import Form, FormChoice, Forms, Measured
 from octavo.registry.served import Outputs
 
 BATCHES = (1, 16, 256, 4_096)
 FASTER = 1.3
-"""How many times faster a native form must be to be preferred: it needs its library wherever it is loaded."""
+"""How many times faster a form must be than those before it: a native one needs its library wherever it is loaded."""
 
 _SEED, _LEAST_S, _CALLS = 0, 0.02, 3
 
@@ -23,7 +23,7 @@ def choose_forms(
     Parameters
     ----------
     outputs : mapping of form to callable
-        At least one.
+        At least one; each is preferred to those behind it.
     real : ndarray, shape (n_rows, n_inputs), at least one row
     timer : callable
         Seconds, rising.
@@ -31,18 +31,19 @@ def choose_forms(
         Why there is no compiled form.
     """
     measured = tuple(one for form, run in outputs.items() for one in _measure(form, run, real, timer=timer))
-    if Form.COMPILED not in outputs:
-        return Forms(forms=NATIVE_ALONE.forms, measured=measured, uncompiled=uncompiled)
-    if Form.NATIVE not in outputs:
-        return Forms(forms=COMPILED_ALONE.forms, measured=measured)
     took = {(one.form, one.rows): one.us for one in measured}
-    chosen: list[FormChoice] = []
+    chosen = []
     for rows in BATCHES:
-        is_native = took[Form.NATIVE, rows] * FASTER <= took[Form.COMPILED, rows]
-        form = Form.NATIVE if is_native else Form.COMPILED
-        if not chosen or chosen[-1].form is not form:
-            chosen.append(FormChoice(form=form, from_rows=rows))
-    return Forms(forms=tuple(chosen), measured=measured)
+        fastest, *others = outputs
+        for form in others:
+            if took[form, rows] * FASTER <= took[fastest, rows]:
+                fastest = form
+        chosen.append(FormChoice(form=fastest, from_rows=rows))
+    return Forms(forms=_where_they_change(chosen), measured=measured, uncompiled=uncompiled)
+
+
+def _where_they_change(chosen: Sequence[FormChoice]) -> tuple[FormChoice, ...]:
+    return tuple(one for place, one in enumerate(chosen) if not place or chosen[place - 1].form is not one.form)
 
 
 def _measure(

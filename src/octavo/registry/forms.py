@@ -14,6 +14,8 @@ class Form(StrEnum):
     COMPILED = "onnx"
     NATIVE = "native"
     """By its own library."""
+    TREES = "trees"
+    """By loops of ours over the trees as arrays."""
 
 
 class FormChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +64,7 @@ class Forms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 COMPILED_ALONE = Forms(forms=(FormChoice(form=Form.COMPILED, from_rows=1),))
-NATIVE_ALONE = Forms(forms=(FormChoice(form=Form.NATIVE, from_rows=1),))
+TREES_ALONE = Forms(forms=(FormChoice(form=Form.TREES, from_rows=1),))
 
 
 def decode_forms(data: bytes | None) -> Forms:

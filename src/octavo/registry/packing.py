@@ -1,45 +1,37 @@
 """Packing: a trained model, its compiled form and all that must travel with them, as a bundle among the artifacts."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from octavo.definitions.plans import plan_lookup
-from octavo.errors import IntegrityError, TrainingFailed
+from octavo.errors import TrainingFailed
 from octavo.operations import Context
 from octavo.registry.bundles import (
     CARD,
     ENVIRONMENT,
     FORMS,
     GOLDEN,
-    ONNX,
     PLAN,
     PROVENANCE,
     REPORT,
     BundleFile,
     BundleManifest,
-    Golden,
     digest_of,
     is_safe_name,
 )
 from octavo.registry.cards import model_card
-from octavo.registry.choosing import choose_forms
-from octavo.registry.compiled import CompiledModel
-from octavo.registry.formats import Format, Outputs
-from octavo.registry.formats.choice import format_of
-from octavo.registry.forms import Form, Forms, encode_forms
-from octavo.registry.golden import choose_rows, encode_golden
-from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity
+from octavo.registry.forms import encode_forms
+from octavo.registry.golden import encode_golden
 from octavo.registry.provenance import encode_provenance, environment_lock, installed_distributions, provenance_of
+from octavo.registry.proving import Subject, prove
 from octavo.stores.ports import Artifacts
-from octavo.training.estimators import predict
 from octavo.training.fit import TrainedModel
-from octavo.training.frames import Words, words_of
+from octavo.training.frames import words_of
 from octavo.training.reports import encode_report
 
 Floats = npt.NDArray[np.float64]
@@ -63,24 +55,6 @@ class Packed:
     predictions: Floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Proven:
-    """A model in its forms, proven equal, and which of them serve.
-
-    Attributes
-    ----------
-    onnx : bytes or None
-        None if it cannot be compiled, or not so that it answers as the native one.
-    """
-
-    native: Mapping[str, bytes]
-    onnx: bytes | None
-    forms: Forms
-    golden: Golden
-    parity: Parity
-    predictions: Floats
-
-
 def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] = time.perf_counter) -> Packed:
     """Compile, prove parity, measure, and keep the bundle.
 
@@ -98,13 +72,15 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
     Unavailable
         If the artifacts cannot be reached.
     """
-    proven = _proven(trained, timer=timer)
+    rows = trained.training_set.holdout
+    words = words_of(rows.columns, _vocabularies(trained))
+    subject = Subject(estimator=trained.estimator, real=rows.X, task=trained.model.task, words=words)
+    proven = prove(subject, timer=timer)
     environment = installed_distributions()
     provenance = provenance_of(trained, folder=context.config.root, environment=environment, parity=proven.parity)
     report = encode_report(trained.report)
     files = {
-        **({} if proven.onnx is None else {ONNX: proven.onnx}),
-        **{f"model/{name}": data for name, data in proven.native.items()},
+        **proven.files("model/"),
         PLAN: msgspec.json.encode(plan_lookup(trained.model, categories=_vocabularies(trained)), order="deterministic"),
         FORMS: encode_forms(proven.forms),
         GOLDEN: encode_golden(proven.golden),
@@ -119,77 +95,15 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
         files,
         project=context.project.name,
         model=trained.model.name,
-        library=format_of(trained.estimator).name,
+        library=proven.library,
     )
-    return Packed(digest=digest, report=digest_of(report), predictions=proven.predictions)
+    with np.errstate(over="ignore"):
+        predictions = proven.judged(rows.X.astype(np.float32))
+    return Packed(digest=digest, report=digest_of(report), predictions=predictions)
 
 
 def _vocabularies(trained: TrainedModel) -> Mapping[str, tuple[str, ...]]:
     return trained.training_set.train.categories
-
-
-def _proven(trained: TrainedModel, *, timer: Callable[[], float]) -> _Proven:
-    estimator, task, real = trained.estimator, trained.model.task, trained.training_set.holdout.X
-    library, words = format_of(estimator), words_of(trained.training_set.holdout.columns, _vocabularies(trained))
-    native = partial(predict, estimator, task=task, words=words)
-    sizes = {place: len(known) for place, known in words.by_place.items()} if words else {}
-    hard = hard_trials(real, thresholds=library.thresholds(estimator), categories=sizes)
-    trials = (Trial(kind="held-out rows", rows=real), *hard)
-    kept = library.save(estimator)
-    onnx, parity, uncompiled = _compiled(trained, library, trials, native=native, words=words)
-    outputs: dict[Form, Outputs] = {} if onnx is None else {Form.COMPILED: CompiledModel(onnx).predict}
-    again = library.load(kept, words=words)
-    if library.serves:
-        outputs[Form.NATIVE] = again
-    parity = parity or prove_parity(trials, native=native, compiled=again)
-    rows = choose_rows(parity.proven)
-    prove_parity([Trial(kind="golden rows", rows=rows)], native=native, compiled=again)
-    forms = choose_forms(outputs, real, timer=timer, uncompiled=uncompiled)
-    golden = Golden(
-        rows=rows.astype(np.float32),
-        expected=native(rows),
-        tolerance=TOLERANCE,
-        n_real=len(choose_rows(parity.proven[:1])),
-    )
-    judged = outputs.get(Form.COMPILED, again)
-    with np.errstate(over="ignore"):
-        predictions = judged(real.astype(np.float32))
-    return _Proven(native=kept, onnx=onnx, forms=forms, golden=golden, parity=parity, predictions=predictions)
-
-
-def _compiled(
-    trained: TrainedModel,
-    library: Format,
-    trials: Sequence[Trial],
-    *,
-    native: Callable[[Floats], Floats],
-    words: Words | None,
-) -> tuple[bytes | None, Parity | None, str]:
-    """The compiled form with what trials have shown of it; or none, and why.
-
-    Raises
-    ------
-    TrainingFailed
-        If there is none, and its library cannot serve it.
-    """
-    estimator, task = trained.estimator, trained.model.task
-    native(trials[0].rows)  # what cannot answer the held-out rows is no model
-    try:
-        onnx = library.to_onnx(estimator, n_inputs=trials[0].rows.shape[1], task=task, words=words)
-        compiled = CompiledModel(onnx)
-        parity = prove_parity(trials, native=native, compiled=compiled.predict)
-        alone = Trial(kind="golden rows, one at a time", rows=choose_rows(parity.proven))
-        prove_parity([alone], native=native, compiled=partial(_one_by_one, compiled))
-    except (TrainingFailed, IntegrityError) as error:
-        if not library.serves:
-            raise
-        return None, None, error.message
-    return onnx, parity, ""
-
-
-def _one_by_one(compiled: CompiledModel, rows: Floats) -> Floats:
-    """What the model answers for each row alone, as most requests ask."""
-    return np.concatenate([compiled.predict(row[None]) for row in rows])
 
 
 def _keep(artifacts: Artifacts, files: Mapping[str, bytes], *, project: str, model: str, library: str) -> str:

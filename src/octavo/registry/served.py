@@ -1,9 +1,10 @@
 """A model as a bundle says that it is served: by the form that answers so many rows the soonest.
 
-Light: a predictor imports it. A native form imports its library, and only if the bundle says so.
+Light: a predictor imports it. A native form imports its library, and trees import numba, only if the bundle says so.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -11,15 +12,15 @@ import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, MissingExtra
-from octavo.registry.bundles import FORMS, ONNX, BundleManifest
+from octavo.registry.bundles import FORMS, BundleManifest
 from octavo.registry.compiled import CompiledModel
-from octavo.registry.forms import COMPILED_ALONE, Form, Forms, decode_forms
+from octavo.registry.forms import COMPILED_ALONE, TREES_ALONE, Form, Forms, decode_forms
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 Outputs = Callable[[Rows], Floats]
-_FORMATS = "octavo.registry.formats.choice"
-_FOLDER = "model/"
+_FORMATS, _LOOPS = "octavo.registry.formats.choice", "octavo.registry.formats.symmetric_file"
+_FOLDER, _COMPILED, _TREES = "model/", "model.onnx", "trees.npz"
 
 
 class ServedModel:
@@ -58,10 +59,41 @@ class ServedModel:
         return self._rising[0][1](matrix)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What a bundle keeps of its model."""
+
+    format: str
+    forms: Forms
+    files: Mapping[str, str]
+    """The name in the bundle of each, by its name in the model's folder."""
+    read: Callable[[str], bytes]
+
+    def compiled(self) -> CompiledModel:
+        if _COMPILED not in self.files:
+            raise IntegrityError("the bundle lacks a compiled model that it says it is served by; pack it again")
+        return CompiledModel(self.read(self.files[_COMPILED]))
+
+    def native(self, plan: LookupPlan) -> Outputs:
+        """By name, so that nobody who imports this imports a library of models."""
+        files = {name: self.read(whole) for name, whole in self.files.items() if name not in (_COMPILED, _TREES)}
+        outputs: Outputs = import_module(_FORMATS).load_native(
+            self.format, files, columns=plan.inputs, categories=plan.categories
+        )
+        return outputs
+
+    def trees(self) -> Outputs:
+        """By name, so that numba is imported only for a bundle of trees."""
+        if _TREES not in self.files:
+            raise IntegrityError("the bundle lacks the trees that it says it is served by; pack it again")
+        outputs: Outputs = import_module(_LOOPS).read_trees(self.read(self.files[_TREES]))
+        return outputs
+
+
 def open_served(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> ServedModel:
     """The model of a bundle.
 
-    Where the library of a native form is not installed, the compiled one stands in, if there is one.
+    Where the library of a native form is not installed, the compiled one or the trees stand in, if they are there.
 
     Parameters
     ----------
@@ -73,26 +105,11 @@ def open_served(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[s
     IntegrityError
         If a form cannot be loaded, or its library is not installed and no other form is there.
     """
-    forms = decode_forms(read(FORMS) if FORMS in manifest.files else None)
-    outputs: dict[Form, Outputs] = {}
-    if Form.NATIVE in forms.used:
-        try:
-            outputs[Form.NATIVE] = _native(manifest, plan, read=read)
-        except MissingExtra as error:
-            if ONNX not in manifest.files:
-                raise IntegrityError(
-                    f"model {manifest.model!r} is served by its own library, which is not installed here: "
-                    f"{error.message}"
-                ) from error
-            forms = COMPILED_ALONE
-    if Form.COMPILED not in forms.used:
-        return ServedModel(forms, outputs)
-    compiled = CompiledModel(read(ONNX))
-    return ServedModel(forms, {**outputs, Form.COMPILED: compiled.predict}, width=compiled.width)
+    return _open(_kept(manifest, read=read), plan)
 
 
 def open_judged(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> Outputs:
-    """The model of a bundle by the form that versions are compared by: the compiled one wherever there is one.
+    """The model of a bundle by the form that versions are compared by: the compiled one where there is one, else trees.
 
     All forms answer alike but for the last digits, and which of them serves hangs on the machine that packed it; so the
     same model is judged the same.
@@ -102,16 +119,40 @@ def open_judged(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[s
     IntegrityError
         As by `open_served`.
     """
-    if ONNX in manifest.files:
-        return CompiledModel(read(ONNX)).predict
-    return open_served(manifest, plan, read=read).predict
+    kept = _kept(manifest, read=read)
+    if _COMPILED in kept.files:
+        return kept.compiled().predict
+    return kept.trees() if _TREES in kept.files else _open(kept, plan).predict
 
 
-def _native(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> Outputs:
-    """By name, so that nobody who imports this imports a library of models."""
-    names = [name for name in manifest.files if name.startswith(_FOLDER) and name != ONNX]
-    files = {name.removeprefix(_FOLDER): read(name) for name in names}
-    outputs: Outputs = import_module(_FORMATS).load_native(
-        manifest.format, files, columns=plan.inputs, categories=plan.categories
-    )
-    return outputs
+def _kept(manifest: BundleManifest, *, read: Callable[[str], bytes]) -> _Kept:
+    forms = decode_forms(read(FORMS) if FORMS in manifest.files else None)
+    files = {name.removeprefix(_FOLDER): name for name in manifest.files if name.startswith(_FOLDER)}
+    return _Kept(format=manifest.format, forms=forms, files=files, read=read)
+
+
+def _open(kept: _Kept, plan: LookupPlan) -> ServedModel:
+    forms = kept.forms
+    outputs: dict[Form, Outputs] = {}
+    if Form.NATIVE in forms.used:
+        try:
+            outputs[Form.NATIVE] = kept.native(plan)
+        except MissingExtra as error:
+            forms = _without_native(kept, plan, error)
+    if Form.TREES in forms.used:
+        outputs[Form.TREES] = kept.trees()
+    if Form.COMPILED not in forms.used:
+        return ServedModel(forms, outputs)
+    compiled = kept.compiled()
+    return ServedModel(forms, {**outputs, Form.COMPILED: compiled.predict}, width=compiled.width)
+
+
+def _without_native(kept: _Kept, plan: LookupPlan, error: MissingExtra) -> Forms:
+    """Another form in place of those that were chosen."""
+    if _COMPILED in kept.files:
+        return COMPILED_ALONE
+    if _TREES in kept.files:
+        return TREES_ALONE
+    raise IntegrityError(
+        f"model {plan.model!r} is served by its own library, which is not installed here: {error.message}"
+    ) from error

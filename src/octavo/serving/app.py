@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +22,10 @@ from octavo.serving.composites import CompositePredictor
 from octavo.serving.connections import ARRIVED
 from octavo.serving.fellows import Fellows
 from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
-from octavo.serving.limits import Admission, ClientGone, Receive, Visit
+from octavo.serving.later.answering import Answering
+from octavo.serving.later.routes import LATER, LaterRoutes
+from octavo.serving.later.work import LaterWork
+from octavo.serving.limits import Admission, ClientGone, Receive
 from octavo.serving.lineup import Lineup
 from octavo.serving.metrics import PredictorMetrics, render
 from octavo.serving.openapi import describe
@@ -41,6 +43,9 @@ _PREDICT = "/predict/"
 _BUSY_S = 0.01
 _ANY: AbstractContextManager[None] = nullcontext()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_KINDS = (JSON, *arrow.KINDS)
+_TRACE = b"traceparent"
+_NOT_KEPT = (b"cache-control", b"no-store")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -65,11 +70,15 @@ class PredictorApp:
         Waits until what was recorded is on disk; None if answers do not wait for that.
     fellows : Fellows or None
         The other workers of the same predictor, to tell of them too.
+    later : LaterWork or None
+        Keeps asynchronous predictions; None to take none.
 
     Attributes
     ----------
     asking : Asking
         The one handler behind this and the predictor's other doors.
+    later : LaterRoutes or None
+        What is answered later.
     tracing : Tracing
         Of requests by all doors.
     admission : Admission
@@ -89,6 +98,7 @@ class PredictorApp:
         tracing: Tracing | None = None,
         kept: Callable[[], Awaitable[None]] | None = None,
         fellows: Fellows | None = None,
+        later: LaterWork | None = None,
     ) -> None:
         self.tracing = tracing or Tracing()
         self._fellows = fellows
@@ -113,6 +123,7 @@ class PredictorApp:
         metrics.gauge(
             "octavo_predictor_requests_in_progress", "Requests being answered.", lambda: self.admission.present
         )
+        self.later = None if later is None else self._answered_later(later)
         self.routes = (
             Route(method="POST", path=_PREDICT, permission="predictions:write", handle=self._predict),
             Route(method="GET", path="/livez", permission=PUBLIC, handle=self._livez),
@@ -122,10 +133,12 @@ class PredictorApp:
             Route(method="GET", path="/openapi.json", permission="predictions:write", handle=self._describe),
             *self._scoring.routes(),
             *OpenInferenceRoutes(self.asking).routes(),
+            *(() if self.later is None else self.later.routes()),
         )
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
+        self._predict_route = self._by_path[_PREDICT]["POST"]
 
     @property
     def is_draining(self) -> bool:
@@ -141,10 +154,14 @@ class PredictorApp:
         self.admission.watch()
         if self._fellows is not None:
             self._fellows.watch()
+        if self.later is not None:
+            self.later.watch()
 
     def close(self) -> None:
         """Hand on what is left to tell."""
         self.tracing.close()
+        if self.later is not None:
+            self.later.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
@@ -152,7 +169,7 @@ class PredictorApp:
             raise NotImplementedError(f"the predictor does not speak {scope['type']}")
         arrived_ns = scope.get(ARRIVED) or time.perf_counter_ns()
         headers = dict(scope["headers"])
-        trace = self.tracing.begin(headers.get(b"traceparent"))
+        trace = self.tracing.begin(headers.get(_TRACE)) if self.tracing.samples or _TRACE in headers else None
         follow_up = None
         try:
             answer, follow_up = await self._answer(scope, headers, receive, arrived_ns=arrived_ns, trace=trace)
@@ -161,7 +178,16 @@ class PredictorApp:
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
             answer = _problem(error, headers, path=scope["path"])
         self.metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
-        await _send(send, answer, self._more_headers(headers, trace))
+        head = [
+            (b"content-type", answer.content_type),
+            (b"content-length", b"%d" % len(answer.body)),
+            _NOT_KEPT,
+            *answer.headers,
+        ]
+        if trace is not None or self.asking.is_draining or b"x-request-id" in headers:
+            head += self._more_headers(headers, trace)
+        await send({"type": "http.response.start", "status": answer.status, "headers": head})
+        await send({"type": "http.response.body", "body": answer.body})
         if trace is not None:
             self._end(trace, scope, status=answer.status, arrived_ns=arrived_ns)
         if follow_up is not None:
@@ -180,7 +206,7 @@ class PredictorApp:
 
     def _end(self, trace: Trace, scope: Scope, *, status: int, arrived_ns: int) -> None:
         path = scope["path"]
-        known = _PREDICT if path.startswith(_PREDICT) else MODELS if path.startswith(MODELS) else path
+        known = _below(path)
         route = known if known in self._by_path else "unknown"
         attributes = {
             "http.request.method": scope["method"],
@@ -193,21 +219,21 @@ class PredictorApp:
     async def _answer(
         self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int, trace: Trace | None
     ) -> Handled:
-        route = self._route(scope["method"], scope["path"])
+        path = scope["path"]
+        route = self._route(scope["method"], path)
         caller = self.authorize(headers, route.permission)
-        with self._place(route, arrived_ns=arrived_ns) as visit:
-            return await route.handle(
-                Request(
-                    path=scope["path"],
-                    query=scope["query_string"],
-                    headers=headers,
-                    receive=receive,
-                    caller=caller,
-                    arrived_ns=arrived_ns,
-                    visit=visit,
-                    trace=trace,
-                )
+        with _ANY if route.method == "GET" else self.admission.admitted(arrived_ns=arrived_ns) as visit:
+            request = Request(
+                path=path,
+                query=scope["query_string"],
+                headers=headers,
+                receive=receive,
+                caller=caller,
+                arrived_ns=arrived_ns,
+                visit=visit,
+                trace=trace,
             )
+            return await route.handle(request)
 
     def authorize(self, headers: Headers, permission: str) -> str:
         """The name of the caller, who must have a permission; empty where none is needed.
@@ -229,11 +255,10 @@ class PredictorApp:
         """Whether those who wait for answers are enough to do: shadows make way."""
         return self.admission.queue_s > _BUSY_S or 2 * self.admission.present > self._settings.max_concurrent
 
-    def _place(self, route: Route, *, arrived_ns: int) -> AbstractContextManager[Visit | None]:
-        return _ANY if route.method == "GET" else self.admission.admitted(arrived_ns=arrived_ns)
-
     def _route(self, method: str, path: str) -> Route:
-        known = _PREDICT if path.startswith(_PREDICT) else MODELS if path.startswith(MODELS) else path
+        if method == "POST" and path.startswith(_PREDICT):  # nearly always
+            return self._predict_route
+        known = _below(path)
         by_method = self._by_path.get(known)
         if by_method is None:
             raise NotFound("path", path, self._by_path)
@@ -248,18 +273,25 @@ class PredictorApp:
             )
         return route
 
+    def _answered_later(self, work: LaterWork) -> LaterRoutes:
+        settings = self._settings
+        answering = Answering(
+            self._predict, self.asking, self._predictor, max_rows=settings.max_later_rows, is_busy=self._is_busy
+        )
+        return LaterRoutes(settings, asking=self.asking, answering=answering, work=work, clock=SystemClock())
+
     async def _predict(self, request: Request) -> Handled:
         name = request.path.removeprefix(_PREDICT)
         if name.endswith(INVOCATIONS):
-            return await self._scoring.invoke(request, self.asking.lineup(name.removesuffix(INVOCATIONS)))
+            return await self._scoring.invoke(request, await self.asking.finder.lineup(name.removesuffix(INVOCATIONS)))
         if name in self._watcher.composites:
             check_encoding(request.headers, fix="send JSON with Content-Type: application/json")
             body, follow_up = await self.asking.answered_together(request, self._watcher.composites[name])
             return Answer(status=200, body=body), follow_up
-        lineup = self.asking.lineup(name)
+        lineup = self._watcher.lineups.get(name) or await self.asking.finder.lineup(name)
         check_encoding(
             request.headers,
-            kinds=(JSON, *arrow.KINDS),
+            kinds=_KINDS,
             fix="send JSON with Content-Type: application/json, or Arrow with application/vnd.apache.arrow.stream",
         )
         if arrow.is_sent(request.headers) or arrow.is_wanted(request.headers):
@@ -298,6 +330,11 @@ class PredictorApp:
         return Answer(status=200, body=msgspec.json.encode(document)), None
 
 
+def _below(path: str) -> str:
+    """The path of the route that a path is below, or the path itself."""
+    return next((known for known in (MODELS, _PREDICT, LATER) if path.startswith(known)), path)
+
+
 def sent_id(headers: Headers) -> bytes | None:
     """The id that a caller gave the request; None if it gave none that may be repeated."""
     sent = headers.get(b"x-request-id")
@@ -318,7 +355,7 @@ def _problem(error: Exception, headers: Headers, *, path: str) -> Answer:
         log.error("a request failed", exc_info=error, extra={"request": request_id})
     if headers.get(b"x-request-id") == request_id.encode("ascii"):
         return answer
-    return replace(answer, headers=(*answer.headers, (b"x-request-id", request_id.encode("ascii"))))
+    return msgspec.structs.replace(answer, headers=(*answer.headers, (b"x-request-id", request_id.encode("ascii"))))
 
 
 def follow(follow_up: Callable[[], None]) -> None:
@@ -327,15 +364,3 @@ def follow(follow_up: Callable[[], None]) -> None:
         follow_up()
     except Exception:  # the edge of the process: a shadow never costs anything but itself
         log.exception("a shadow version failed")
-
-
-async def _send(send: Send, answer: Answer, more: list[tuple[bytes, bytes]]) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"cache-control", b"no-store"),
-        *answer.headers,
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

@@ -5,15 +5,16 @@ it; what its columns hold is checked as values in JSON are.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from octavo.errors import InvalidRequest
-from octavo.serving.answers import Predictions, statuses_by_row, values_by_row
+from octavo.serving.answers import Predictions, Share, statuses_by_row, values_by_row
 from octavo.serving.asked import Asked
 from octavo.serving.columns import Words
-from octavo.serving.ids import ID_LETTERS
+from octavo.serving.ids import ID_BYTES, ID_LETTERS, Ids
 from octavo.serving.lineup import Lineup
 from octavo.serving.reading import asked_by_columns, check_count
 from octavo.serving.routes import Headers, content_type
@@ -27,6 +28,8 @@ KINDS = (STREAM, FILE)
 _MAGIC, _MAGIC_BYTES = b"ARROW1", 8
 _MOST_BYTES = 16_000_000
 """Of what a compressed stream may become."""
+_FEW = 4
+_REMEMBERED = 64
 _FIX = "send an Arrow IPC stream with one column per field, in uncompressed batches"
 
 
@@ -76,12 +79,37 @@ def read_arrow(lineup: Lineup, body: bytes) -> Asked:
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InvalidRequest(f"the body is no Arrow that can be read: {str(error)[:200]}", fix=_FIX) from error
     check_count(lineup, batch.num_rows)
-    columns: dict[str, Any] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if name in columns:
-            raise InvalidRequest(f"{name[:80]!r} is the name of two columns", field=name[:80], fix="send it once")
-        columns[name] = _column(name, column)
-    return asked_by_columns(lineup, columns, n_rows=batch.num_rows)
+    names = batch.schema.names
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"{name[:80]!r} is the name of two columns", field=name[:80], fix="send it once")
+    together, values = _side_by_side(batch)
+    columns = dict(zip(together, values.T, strict=True)) if values is not None else {}
+    for place, name in enumerate(names):
+        if name not in columns:
+            columns[name] = _column(name, batch.column(place))
+    side_by_side = None if values is None else (together, values)
+    return asked_by_columns(lineup, columns, n_rows=batch.num_rows, side_by_side=side_by_side)
+
+
+def _side_by_side(batch: "pa.RecordBatch") -> tuple[list[str], Any]:
+    """Columns of numbers of the type that most are of, and these as one array, shape (n_rows, n_columns).
+
+    Arrow puts them side by side itself, which takes a quarter of the time of doing so column by column. There is no
+    array where one holds a null, or it is not worth it.
+    """
+    import pyarrow as pa
+
+    types = batch.schema.types
+    kind = pa.float32() if types.count(pa.float32()) > len(types) // 2 else pa.float64()
+    places = [place for place, one in enumerate(types) if one == kind]
+    if len(places) < _FEW:
+        return [], None
+    chosen = batch.select(places)
+    try:
+        return chosen.schema.names, chosen.to_tensor(row_major=True).to_numpy()
+    except pa.ArrowException:
+        return [], None
 
 
 def _read(stream: bytes) -> "pa.RecordBatch":
@@ -102,9 +130,18 @@ def encode_arrow(answer: Predictions, *, with_values: bool = False, live: str = 
     """An answer as a stream of one batch.
 
     Its columns are id, value and version; ``arm`` where not all rows are answered by the live version, ``features``
-    (the statuses of a row's inputs, as JSON) where not all are present, and ``values`` if they were asked for. What is
-    said of all rows stands in the schema's metadata.
+    (the statuses of those of a row's inputs that are not present, as JSON) where not all are, and ``values`` if they
+    were asked for. What is said of all rows stands in the schema's metadata.
     """
+    plain = len(answer.shares) == 1 and answer.shares[0].arm == live and answer.shares[0].status is None
+    if not plain or with_values:
+        return _written(answer, with_values=with_values, live=live)
+    share = answer.shares[0]
+    parts = _around(answer.deployment, answer.model, share.version, len(answer), answer.degraded)
+    return parts.before + answer.ids.letters.tobytes() + parts.between + answer.values.tobytes() + parts.after
+
+
+def _written(answer: Predictions, *, with_values: bool, live: str) -> bytes:
     import pyarrow as pa
 
     n_rows = len(answer)
@@ -118,7 +155,7 @@ def encode_arrow(answer: Predictions, *, with_values: bool = False, live: str = 
     if any(share.arm != live for share in answer.shares):
         columns["arm"] = pa.array(_arms(answer)).dictionary_encode()
     if any(share.status is not None for share in answer.shares):
-        columns["features"] = pa.array(statuses_by_row(answer)).dictionary_encode()
+        columns["features"] = pa.array([told or None for told in statuses_by_row(answer)]).dictionary_encode()
     if with_values:
         columns["values"] = pa.array(values_by_row(answer))
     about = {"deployment": answer.deployment, "model": answer.model, "degraded": "true" if answer.degraded else "false"}
@@ -127,6 +164,28 @@ def encode_arrow(answer: Predictions, *, with_values: bool = False, live: str = 
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]  # bytes
+
+
+class _Around(NamedTuple):
+    """What stands around the ids and the values of answers that are alike in all else."""
+
+    before: bytes
+    between: bytes
+    after: bytes
+
+
+_ID, _VALUE = b"\xa5" * ID_BYTES, 1 / 3
+
+
+@lru_cache(_REMEMBERED)
+def _around(deployment: str, model: str, version: int, n_rows: int, degraded: bool) -> _Around:  # a key of the cache
+    """Cut from an answer that Arrow writes, with ids and a value that are found again in it."""
+    share = Share(slice(None), version, "live", None, None, None, None)  # type: ignore[arg-type]  # not looked at
+    ids, values = Ids(_ID * n_rows), np.full(n_rows, _VALUE)
+    answer = Predictions(deployment, model, ids=ids, values=values, shares=[share], degraded=degraded)
+    before, _, rest = _written(answer, with_values=False, live=share.arm).partition(ids.letters.tobytes())
+    between, _, after = rest.partition(values.tobytes())
+    return _Around(before, between, after)
 
 
 def _arms(answer: Predictions) -> list[str]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from octavo.clock import to_micros
 from octavo.definitions.types import DType
-from octavo.serving.columns import AcceptedColumn
+from octavo.serving.columns import AcceptedColumn, Grid
 from octavo.serving.records import BlockColumn
 from octavo.serving.requests import Row, Scalar
 
@@ -38,7 +38,7 @@ class Asked(Protocol):
 
     def recorded(
         self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]
-    ) -> tuple[list[Any] | None, list[BlockColumn | None] | None]:
+    ) -> tuple[Sequence[Any] | None, list[BlockColumn | None] | None]:
         """Rows or columns as they are kept.
 
         Parameters
@@ -77,9 +77,11 @@ class AskedRows:
         """See `Asked.taken`."""
         return _taken(self.values(place), dtype)
 
-    def recorded(self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]) -> tuple[list[Any], None]:
+    def recorded(
+        self, times: Sequence[int], chosen: Chosen, *, inputs: Mapping[int, int]
+    ) -> tuple[Sequence[Any], None]:
         """See `Asked.recorded`."""
-        rows: list[Any] = list(self.rows) if chosen is None else [self.rows[place] for place in chosen.tolist()]
+        rows: Sequence[Any] = self.rows if chosen is None else [self.rows[place] for place in chosen.tolist()]
         return [_with_texts(row, times) for row in rows] if times else rows, None
 
 
@@ -91,20 +93,24 @@ class AskedColumns:
     columns : sequence of AcceptedColumn or None
         None for a field that was not sent.
     n_rows : int
+    grid : Grid or None
+        Some of the columns again, side by side.
     """
 
-    __slots__ = ("columns", "n_rows")
+    __slots__ = ("columns", "grid", "n_rows")
     matrix = None
 
-    def __init__(self, columns: Sequence[AcceptedColumn | None], *, n_rows: int) -> None:
+    def __init__(self, columns: Sequence[AcceptedColumn | None], *, n_rows: int, grid: Grid | None = None) -> None:
         self.columns = columns
         self.n_rows = n_rows
+        self.grid = grid
 
     def part(self, first: int, last: int) -> "AskedColumns":
         """See `Asked.part`."""
         last = min(last, self.n_rows)
         columns = [None if column is None else column[first:last] for column in self.columns]
-        return AskedColumns(columns, n_rows=last - first)
+        grid = self.grid and self.grid._replace(values=self.grid.values[first:last])
+        return AskedColumns(columns, n_rows=last - first, grid=grid)
 
     def values(self, place: int) -> list[Scalar]:
         """See `Asked.values`."""

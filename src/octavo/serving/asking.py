@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from octavo.errors import NotFound
+from octavo.serving.attempts import Answered, Call
 from octavo.serving.composites import CompositePredictor, ServedComposite
 from octavo.serving.explaining import explained, few, wanted_reasons
+from octavo.serving.finding import Finder
 from octavo.serving.limits import read_body
 from octavo.serving.lineup import Lineup
-from octavo.serving.predict import Answered, Call, Predictor
+from octavo.serving.predict import Predictor
 from octavo.serving.reading import Read, read_rows
 from octavo.serving.routes import Request
 from octavo.serving.tracing import trace_id_of
@@ -29,6 +30,8 @@ class Asking:
 
     Attributes
     ----------
+    finder : Finder
+        Finds what answers, by any name.
     is_draining : bool
         Whether the predictor is about to stop.
     """
@@ -43,6 +46,7 @@ class Asking:
         kept: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.watcher = watcher
+        self.finder = Finder(watcher)
         self._predictor = predictor
         self._composites = composites
         self._max_body_bytes = max_body_bytes
@@ -61,11 +65,7 @@ class Asking:
         ------
         NotFound
         """
-        lineup = self.watcher.lineups.get(deployment)
-        if lineup is None:
-            known = self.watcher.lineups.keys() | self.watcher.composites.keys()
-            raise NotFound("deployment with a live version", deployment, known)
-        return lineup
+        return self.finder.deployment(deployment)
 
     async def answered(self, request: Request, lineup: Lineup, *, read: Read = read_rows) -> Answered:
         """Read a request's body, and answer it once it is recorded; a large one lets others pass between its parts."""
@@ -74,6 +74,13 @@ class Asking:
         answered = await self._predictor.answer(lineup, call)
         if most is not None:
             answered = answered._replace(reasons=await explained(answered.answer, most=most))
+        if self._kept is not None:
+            await self._kept()
+        return answered
+
+    async def answer(self, lineup: Lineup, call: Call) -> Answered:
+        """Answer a call whose body has been read already, once it is recorded."""
+        answered = await self._predictor.answer(lineup, call)
         if self._kept is not None:
             await self._kept()
         return answered

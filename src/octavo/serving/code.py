@@ -1,20 +1,86 @@
-"""The on-demand functions of a bundle, from the project's module that travels in it."""
+"""The on-demand functions of a bundle, from the project's modules that travel in it."""
 
 import hashlib
-import importlib.util
-import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from octavo.definitions.features import OnDemand
+from octavo.definitions.types import DType
 from octavo.errors import IntegrityError
 from octavo.registry.bundles import Bundle
+from octavo.serving.functions import Functions, FunctionsHere
+from octavo.serving.modules import functions_in, load_module
 
 
-def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
-    """The on-demand features of the plan, in its order, and the digest of the code that holds them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Modules, and the functions in them that are wanted.
 
-    The module is loaded under a name of its own, so that versions with different code stand side by side. A plan
+    Attributes
+    ----------
+    of : str
+        Whose they are, for those who read errors.
+    modules : tuple of (str, str)
+        A name of its own for each, and its path; on the predictor's own disk, their bytes proven.
+    functions : tuple of (str, tuple of str)
+        The name and the inputs of each.
+    dtypes : mapping of name to DType
+        Of those inputs that are no floats.
+    digest : str
+        Of all modules.
+    is_chained : bool
+        Whether they take each other's values, and are computed together.
+    """
+
+    of: str
+    modules: tuple[tuple[str, str], ...]
+    functions: tuple[tuple[str, tuple[str, ...]], ...]
+    dtypes: Mapping[str, DType] = field(default_factory=dict)
+    digest: str
+    is_chained: bool = True
+
+
+OpenFunctions = Callable[[Code], Functions]
+
+
+def code_of(bundle: Bundle) -> Code:
+    """The functions of a bundle's plan; without functions there is no code, whatever travels with it."""
+    plan = bundle.plan
+    functions = tuple((function.name, function.inputs) for function in plan.functions)
+    return Code(
+        of=f"model {plan.model!r}",
+        modules=_named(bundle) if functions else (),
+        functions=functions,
+        dtypes={one.name: one.dtype for one in plan.fields},
+        digest=digest_of_code(bundle.code.values()) if functions else "",
+    )
+
+
+def digest_of_code(paths: Iterable[Path]) -> str:
+    """Of modules, by their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_here(code: Code) -> Functions:
+    """Functions that run in this very process, for one that serves nobody else.
+
+    Raises
+    ------
+    IntegrityError
+        If the code fails to load or lacks a function.
+    """
+    return FunctionsHere(_declared(code))
+
+
+def load_functions(bundle: Bundle) -> tuple[OnDemand, ...]:
+    """The on-demand features of the plan, in its order, loaded into this very process.
+
+    Modules are loaded under names of their own, so that versions with different code stand side by side. A plan
     without on-demand features loads no code.
 
     Raises
@@ -22,18 +88,7 @@ def load_functions(bundle: Bundle) -> tuple[tuple[OnDemand, ...], str]:
     IntegrityError
         If the code fails to load or lacks a function.
     """
-    if not bundle.plan.functions:
-        return (), ""
-    found: dict[str, OnDemand] = {}
-    digest = hashlib.sha256()
-    for _, path in sorted(bundle.code.items()):
-        digest.update(path.read_bytes())
-    for module in load_modules(bundle):
-        found |= functions_in(module)
-    missing = [function.name for function in bundle.plan.functions if function.name not in found]
-    if missing:
-        raise IntegrityError(f"bundle {bundle.digest}: its code lacks the on-demand features {', '.join(missing)}")
-    return tuple(found[function.name] for function in bundle.plan.functions), digest.hexdigest()
+    return _declared(code_of(bundle))
 
 
 def load_modules(bundle: Bundle) -> tuple[ModuleType, ...]:
@@ -44,31 +99,19 @@ def load_modules(bundle: Bundle) -> tuple[ModuleType, ...]:
     IntegrityError
         If one fails to load.
     """
+    return tuple(load_module(Path(path), name=name) for name, path in _named(bundle))
+
+
+def _named(bundle: Bundle) -> tuple[tuple[str, str], ...]:
     name = f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}"
-    return tuple(load_module(path, name=f"{name}_{path.stem}") for _, path in sorted(bundle.code.items()))
+    return tuple((f"{name}_{path.stem}", str(path)) for _, path in sorted(bundle.code.items()))
 
 
-def functions_in(module: ModuleType) -> dict[str, OnDemand]:
-    """The functions that a module declares, by name."""
-    return {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}
-
-
-def load_module(path: Path, *, name: str) -> ModuleType:
-    """Run a module that travelled here, under a name of its own.
-
-    Raises
-    ------
-    IntegrityError
-        If it fails to load.
-    """
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise IntegrityError(f"{path} in a bundle is no Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's module may fail in any way; this is a process boundary
-        del sys.modules[name]
-        raise IntegrityError(f"{path.name} in a bundle failed to load: {type(error).__name__}: {error}") from error
-    return module
+def _declared(code: Code) -> tuple[OnDemand, ...]:
+    found: dict[str, OnDemand] = {}
+    for name, path in code.modules:
+        found |= functions_in(load_module(Path(path), name=name))
+    missing = [name for name, _ in code.functions if name not in found]
+    if missing:
+        raise IntegrityError(f"the code of {code.of} lacks the on-demand features {', '.join(missing)}")
+    return tuple(found[name] for name, _ in code.functions)

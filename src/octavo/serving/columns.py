@@ -4,6 +4,7 @@ What does not pass here at once is not refused here: it goes through the rows' o
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from math import isnan
 from typing import Any, NamedTuple
 
@@ -40,6 +41,20 @@ class Words(NamedTuple):
         return len(self.places)
 
 
+class Grid(NamedTuple):
+    """Numbers of one type in many fields, all there and none too large.
+
+    Attributes
+    ----------
+    places : tuple of int
+        Of the fields, among those of the decoder.
+    values : ndarray, shape (n_rows, n_places), float32 or float64
+    """
+
+    places: tuple[int, ...]
+    values: npt.NDArray[np.floating[Any]]
+
+
 class AcceptedColumn:
     """A column whose values are all what the field takes.
 
@@ -72,7 +87,7 @@ class AcceptedColumn:
     def recorded(self, chosen: npt.NDArray[np.intp] | None, *, column: int | None) -> BlockColumn:
         """As it is kept; `column` is that of the matrix which holds the same values as float32, if one does."""
         if column is not None and self.array.dtype == np.float32:
-            return BlockColumn(INPUT, b"", [], column)
+            return _among_inputs(column)
         array = self.array if chosen is None else self.array[chosen]
         return BlockColumn(array.dtype.str, array.tobytes())
 
@@ -116,9 +131,28 @@ class AcceptedWords(AcceptedColumn):
         return BlockColumn(WORDS, places.astype(np.uint8 if len(self.words) <= _BYTE else "<i4").tobytes(), self.words)
 
 
+@lru_cache
+def _among_inputs(column: int) -> BlockColumn:
+    return BlockColumn(INPUT, b"", [], column)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def are_all_small(values: npt.NDArray[np.floating[Any]]) -> bool:
+    """Whether numbers, contiguous in memory, are all finite and far from too large; nearly always they are.
+
+    No other look at them takes as little time.
+    """
+    numbers = values.reshape(-1)
+    return bool(np.dot(numbers, numbers) <= _SMALL_SQUARES)
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def accept_all(
-    columns: Mapping[str, Any], dtypes: Mapping[str, DType], *, required: Collection[str]
+    columns: Mapping[str, Any],
+    dtypes: Mapping[str, DType],
+    *,
+    required: Collection[str],
+    accepted: Collection[str] = (),
 ) -> list[AcceptedColumn | None] | None:
     """Columns as the fields of `dtypes` take them, in their order; None where a closer look is needed.
 
@@ -128,12 +162,18 @@ def accept_all(
         A field whose column is not there was not sent.
     required : collection of str
         Fields in which nulls are refused.
+    accepted : collection of str
+        Fields of numbers whose arrays have been looked at already.
     """
-    accepted = [
-        _accept(columns[name], dtype, required=name in required) if name in columns else None
+    found = [
+        None
+        if name not in columns
+        else AcceptedColumn(columns[name])
+        if name in accepted and dtype is DType.FLOAT64
+        else _accept(columns[name], dtype, required=name in required)
         for name, dtype in dtypes.items()
     ]
-    return accepted if sum(column is not None for column in accepted) == len(columns) else None
+    return found if sum(column is not None for column in found) == len(columns) else None
 
 
 def _accept(column: Any, dtype: DType, *, required: bool) -> AcceptedColumn | None:
@@ -179,7 +219,7 @@ def _accept_floats(array: npt.NDArray[Any], *, required: bool) -> AcceptedColumn
         return None
     if not array.size:
         return AcceptedColumn(array)
-    if np.dot(array, array) <= _SMALL_SQUARES:  # nearly always; no other look takes as little time
+    if np.dot(array, array) <= _SMALL_SQUARES:  # see `are_all_small`
         return AcceptedColumn(array)
     lowest, highest = array.min(), array.max()
     if lowest >= -LARGEST_FLOAT32 and highest <= LARGEST_FLOAT32:

@@ -3,17 +3,18 @@
 What was applied is kept on the predictor's own disk, the code too, so that it starts without the artifacts.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from octavo.config import Config
-from octavo.definitions.features import OnDemand
 from octavo.errors import IntegrityError
 from octavo.registry.bundles import verify
 from octavo.release.composites import FOLDER, PURPOSE, CompositeManifest
-from octavo.serving.code import functions_in, load_module
+from octavo.serving.code import Code, OpenFunctions, run_here
 from octavo.serving.composites import ServedComposite
 from octavo.serving.following import Following, verified
+from octavo.serving.functions import Functions, FunctionsHere
 from octavo.serving.status import write_atomically
 from octavo.stores.ports import Artifacts
 
@@ -27,6 +28,8 @@ class CompositeWatcher:
     ----------
     config : Config
     artifacts : Artifacts
+    open_functions : callable
+        How the code of functions is run.
 
     Attributes
     ----------
@@ -36,12 +39,13 @@ class CompositeWatcher:
         Why the newest manifest is not served by.
     """
 
-    def __init__(self, config: Config, artifacts: Artifacts) -> None:
+    def __init__(self, config: Config, artifacts: Artifacts, *, open_functions: OpenFunctions = run_here) -> None:
         self.served: dict[str, ServedComposite] = {}
         self.errors: dict[str, str] = {}
         self._project = config.project.name
         self._key = config.home / "keys" / "release.pub"
         self._artifacts = artifacts
+        self._open_functions = open_functions
         self._home = config.home / "predictor"
         self._following = Following(
             artifacts, folder=FOLDER, home=self._home, prepare=self._prepared, refused=self.errors.__setitem__
@@ -82,7 +86,7 @@ class CompositeWatcher:
         self.served[name] = ready
         self.errors.pop(name, None)
 
-    def _functions(self, manifest: CompositeManifest) -> Mapping[str, OnDemand]:
+    def _functions(self, manifest: CompositeManifest) -> Functions:
         """Those that the graph names, from the code that it names by digest.
 
         Raises
@@ -90,14 +94,22 @@ class CompositeWatcher:
         IntegrityError
             If the code does not load, or lacks one.
         """
-        found: dict[str, OnDemand] = {}
-        for name, digest in sorted(manifest.plan.code.items()):
-            module = load_module(self._code(digest), name=f"octavo_code_{digest[7:23]}_{Path(name).stem}")
-            found |= functions_in(module)
-        planned = [part for node in manifest.plan.nodes for part in (node.function, node.when) if part is not None]
-        if missing := [function.name for function in planned if function.name not in found]:
-            raise IntegrityError(f"composite {manifest.composite!r}: its code lacks the functions {', '.join(missing)}")
-        return {function.name: found[function.name] for function in planned}
+        plan, code = manifest.plan, sorted(manifest.plan.code.items())
+        planned = dict.fromkeys(part for node in plan.nodes for part in (node.function, node.when) if part is not None)
+        if not planned:
+            return FunctionsHere()
+        return self._open_functions(
+            Code(
+                of=f"composite {manifest.composite!r}",
+                modules=tuple(
+                    (f"octavo_code_{digest[7:23]}_{Path(name).stem}", str(self._code(digest))) for name, digest in code
+                ),
+                functions=tuple((function.name, function.inputs) for function in planned),
+                dtypes={one.name: one.dtype for one in plan.fields},
+                digest=hashlib.sha256("".join(digest for _, digest in code).encode()).hexdigest(),
+                is_chained=False,
+            )
+        )
 
     def _code(self, digest: str) -> Path:
         """A module on the predictor's own disk, its bytes proven."""

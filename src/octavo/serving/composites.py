@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.clock import Clock
-from octavo.definitions.features import OnDemand
-from octavo.definitions.plans import PlannedField
+from octavo.definitions.plans import PlannedField, PlannedFunction
 from octavo.definitions.types import DType
 from octavo.errors import Conflict, InvalidRequest, PredictionFailed, Unavailable
-from octavo.features.functions import compute
 from octavo.release.composites import CompositeManifest, PlannedNode
 from octavo.release.shares import LIVE
 from octavo.serving.asked import Asked, AskedRows
+from octavo.serving.attempts import Answered, Call
+from octavo.serving.functions import Functions
 from octavo.serving.ids import IdMaker, Ids
 from octavo.serving.lineup import Lineup
-from octavo.serving.predict import Answered, Call, Predictor
+from octavo.serving.predict import Predictor
 from octavo.serving.recorder import Recorder
 from octavo.serving.records import BlockHead, PredictionBlock
 from octavo.serving.requests import RequestDecoder, Row
@@ -39,12 +39,12 @@ class ServedComposite:
 
     Attributes
     ----------
-    functions : mapping of name to OnDemand
+    functions : Functions
         From the code that travels with it.
     """
 
     manifest: CompositeManifest
-    functions: Mapping[str, OnDemand]
+    functions: Functions
 
     @property
     def deployments(self) -> tuple[str, ...]:
@@ -189,10 +189,10 @@ class _UnderWay:
 
     async def ask(self, node: PlannedNode, predictor: Predictor) -> None:
         """Ask a node for the rows that are its own."""
-        rows = self._own_rows(node)
+        rows = await self._own_rows(node)
         if node.function is not None:
             values = np.full(self._asked.n_rows, np.nan)
-            values[rows] = self._computed(node.function.name)[rows]
+            values[rows] = (await self._computed(node.function))[rows]
             nothing = [None] * self._asked.n_rows
             self._answers[node.name] = NodeAnswer(node.name, values, nothing, nothing)
         else:
@@ -254,11 +254,11 @@ class _UnderWay:
     def _last(self) -> NodeAnswer:
         return self._answers[self._composite.manifest.plan.nodes[-1].name]
 
-    def _own_rows(self, node: PlannedNode) -> npt.NDArray[np.intp]:
+    async def _own_rows(self, node: PlannedNode) -> npt.NDArray[np.intp]:
         """The rows for which a node is asked: where its condition says so, and no earlier node that it needs failed."""
         own = np.ones(self._asked.n_rows, np.bool_)
         if node.when is not None:
-            told = self._computed(node.when.name)
+            told = await self._computed(node.when)
             own &= np.isfinite(told) & (told != 0)
         if node.deployment:
             required = self._lineups[node.deployment].decoder.required
@@ -281,11 +281,10 @@ class _UnderWay:
                         fix=f"add {name!r} to the row",
                     )
 
-    def _computed(self, name: str) -> Floats:
+    async def _computed(self, function: PlannedFunction) -> Floats:
         """A function's value for all rows."""
-        function = self._composite.functions[name]
         columns = {taken: self._taken(taken) for taken in function.inputs}
-        return compute([function], columns, n_rows=self._asked.n_rows)[name]
+        return (await self._composite.functions.compute(columns, self._asked.n_rows, only=function.name))[function.name]
 
     def _taken(self, name: str) -> npt.NDArray[Any]:
         if name in self._answers:

@@ -73,6 +73,11 @@ def worker_count(settings: PredictorSettings) -> int:
     return wanted
 
 
+def predictor_folder(home: Path) -> Path:
+    """Where the logs of all workers are, and what is noted about them."""
+    return home / "predictor"
+
+
 def log_folders(home: Path) -> dict[int, Path]:
     """The logs of all workers that there are or were, by their numbers."""
     found = {0: Worker().log_folder(home)}

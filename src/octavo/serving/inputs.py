@@ -8,20 +8,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from octavo.definitions.features import OnDemand
-from octavo.definitions.order import in_order
 from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import DType
 from octavo.features.defaults import Defaults
-from octavo.features.functions import as_taken, compute
+from octavo.features.functions import as_taken
 from octavo.features.values import FeatureStatus, OnlineValues, float32
 from octavo.serving.answers import StatusWords
 from octavo.serving.asked import Asked, AskedColumns, AskedRows
+from octavo.serving.columns import Grid
+from octavo.serving.functions import Columns, Functions, Values
 from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import Row
 
 _MISSING = np.uint8(FeatureStatus.MISSING)
 _UNKNOWN = -1.0
+_FEW = 8
+"""Up to so many rows are quicker one by one."""
+_REMEMBERED = 64
 
 Floats = npt.NDArray[np.float32]
 Vocabulary = dict[str | None, float | None]
@@ -55,8 +58,8 @@ class InputBuilder:
     Parameters
     ----------
     plan : LookupPlan
-    functions : tuple of OnDemand
-        The plan's on-demand features, in its order.
+    functions : Functions
+        The plan's on-demand features.
     lookup : FeatureLookup
         Of the plan's views, with room for its other inputs.
     names : tuple of str
@@ -70,12 +73,12 @@ class InputBuilder:
         The places of instants.
     sent : dict of int to int
         The places of numbers that are inputs as they are sent, and their columns in the matrix.
-    looks_up : bool
-        Whether there are features to be looked up.
+    looks_up, computes : bool
+        Whether there are features to be looked up, and any to be computed.
     """
 
     def __init__(
-        self, plan: LookupPlan, *, functions: tuple[OnDemand, ...], lookup: FeatureLookup, names: tuple[str, ...]
+        self, plan: LookupPlan, *, functions: Functions, lookup: FeatureLookup, names: tuple[str, ...]
     ) -> None:
         place = {name: names.index(name) for name in (field.name for field in plan.fields)}
         dtypes = {field.name: field.dtype for field in plan.fields}
@@ -85,23 +88,22 @@ class InputBuilder:
         self.keys = {key: place[key] for key in keys}
         self.fields = {name: at for name, at in place.items() if name not in keys}
         self.times = tuple(place[name] for name, dtype in dtypes.items() if dtype is DType.TIMESTAMP)
-        self.looks_up = bool(plan.views)
+        self.looks_up, self.computes = bool(plan.views), bool(plan.functions)
         self._functions = functions
         self._lookup = lookup
         self._first = sum(len(view.features) for view in plan.views)
-        taken = dict.fromkeys(name for function in functions for name in function.inputs)
+        taken = dict.fromkeys(name for function in plan.functions for name in function.inputs)
         self._taken = tuple((name, place[name], dtypes[name]) for name in taken if name in place)
         self._taken_features = tuple(
             (name, column) for column, name in enumerate(plan.inputs[: self._first]) if name in taken
         )
-        self._in_order = in_order(functions)
         self._defaults = Defaults(plan.defaults[self._first :])
         vocabularies = {field.name: _vocabulary(field.categories) for field in plan.fields if field.categories}
-        sent = plan.inputs[self._first + len(functions) :]
+        sent = plan.inputs[self._first + len(plan.functions) :]
         self.sent = {
             place[name]: column for column, name in enumerate(plan.inputs) if name in sent and name not in vocabularies
         }
-        self._sent = _Sent([(place[name], vocabularies.get(name)) for name in sent], n_fields=len(names))
+        self._sent = _Sent([(place[name], vocabularies.get(name)) for name in sent])
 
     async def look_up(self, asked: Asked, *, at_us: int) -> LookedUp | None:
         """The features of the plan's views for all rows; None if it has none."""
@@ -110,28 +112,49 @@ class InputBuilder:
         keys = {key: asked.values(place) for key, place in self.keys.items()}
         return await self._lookup.read(keys, n_rows=asked.n_rows, at_us=at_us)
 
-    def build(self, asked: Asked, looked_up: LookedUp | None) -> Inputs:
+    async def compute(self, asked: Asked, looked_up: LookedUp | None) -> Values | None:
+        """The values of the plan's functions for these rows; None if it has none.
+
+        Raises
+        ------
+        PredictionFailed
+            If one fails.
+        Unavailable
+            If their process does.
+        """
+        if not self.computes or asked.matrix is not None:
+            return None
+        return await self._functions.compute(self.taken(asked, looked_up), asked.n_rows)
+
+    def taken(self, asked: Asked, looked_up: LookedUp | None) -> Columns:
+        """What the plan's functions take of the request and of the features."""
+        columns = {name: asked.taken(place, dtype) for name, place, dtype in self._taken}
+        if looked_up is not None:
+            columns |= {name: _known(looked_up.values, column) for name, column in self._taken_features}
+        return columns
+
+    def build(self, asked: Asked, looked_up: LookedUp | None, computed: Values | None = None) -> Inputs:
         """The matrix of some rows.
 
         Parameters
         ----------
         looked_up : LookedUp or None
             What `look_up` found for these very rows; its arrays become those of the inputs where they have room.
-
-        Raises
-        ------
-        PredictionFailed
-            If an on-demand feature fails.
+        computed : Values or None
+            What `compute` said of them.
         """
         if asked.matrix is not None:
             return _as_given(asked.matrix)
-        if looked_up is None and not self._functions:
+        assert computed is not None or not self.computes, "functions are computed first"
+        if looked_up is None and computed is None:
             return self._only_sent(asked)
         first = self._first
         matrix, status, ages_s = self._begun(asked.n_rows, looked_up)
-        self._compute(matrix, asked, looked_up)
-        matrix[:, first + len(self._functions) :] = self._sent.matrix(asked)
-        if self._functions or not self._sent.is_whole:
+        if computed is not None:
+            for column, function in enumerate(self.plan.functions, start=first):
+                matrix[:, column] = float32(computed[function.name])
+        matrix[:, first + len(self.plan.functions) :] = self._sent.matrix(asked)
+        if computed or not self._sent.is_whole:
             rest = np.isnan(matrix[:, first:])
             if rest.any():
                 status[:, first:] = rest * _MISSING
@@ -160,17 +183,6 @@ class InputBuilder:
         self._defaults.stand_in(matrix, status)
         return Inputs(matrix, status)
 
-    def _compute(self, matrix: Floats, asked: Asked, looked_up: LookedUp | None) -> None:
-        """Put the values of the functions into the matrix."""
-        if not self._functions:
-            return
-        columns = {name: asked.taken(place, dtype) for name, place, dtype in self._taken}
-        if looked_up is not None:
-            columns |= {name: _known(looked_up.values, column) for name, column in self._taken_features}
-        values = compute(self._in_order, columns, n_rows=asked.n_rows)
-        for column, function in enumerate(self._functions, start=self._first):
-            matrix[:, column] = float32(values[function.name])
-
 
 class _Sent:
     """The part of the matrix that is sent.
@@ -186,53 +198,112 @@ class _Sent:
         Whether the matrix that was made last holds nothing missing for certain.
     """
 
-    def __init__(self, columns: Sequence[tuple[int, Vocabulary | None]], *, n_fields: int) -> None:
+    def __init__(self, columns: Sequence[tuple[int, Vocabulary | None]]) -> None:
         self.is_whole = False
         self._columns = columns
-        self._categories = [(column, known) for column, (_, known) in enumerate(columns) if known is not None]
-        places = [place for place, _ in columns]
-        self._pick = _picker(places, n_fields=n_fields)
-        self._pack = struct.Struct(f"<{len(columns)}f").pack
+        self._categories = [
+            (column, place, known) for column, (place, known) in enumerate(columns) if known is not None
+        ]
+        self._pick, self._pack = _packer([place for place, _ in columns])
+        numbers = [column for column, (_, known) in enumerate(columns) if known is None]
+        self._numbers = _as_slice(numbers)
+        self._pick_numbers, self._pack_numbers = _packer([columns[column][0] for column in numbers])
+        self._by_grid: dict[tuple[int, ...], _Spread] = {}
 
     def matrix(self, asked: Asked) -> Floats:
         """Of some rows, shape (n_rows, n_columns); NaN is missing. Not to be changed if it is whole."""
         self.is_whole = False
         if isinstance(asked, AskedRows):
-            return self._of_rows(asked.rows)
+            try:
+                return self._of_many(asked.rows) if asked.n_rows > _FEW else self._of_rows(asked.rows)
+            except struct.error:  # something is null
+                return self._of_rows_with_nulls(asked.rows)
+        if isinstance(asked, AskedColumns) and asked.grid is not None:
+            return self._of_grid(asked, asked.grid)
         matrix = np.empty((len(self._columns), asked.n_rows), np.float32)
-        for column, (place, known) in enumerate(self._columns):
-            matrix[column] = self._of_column(asked, place, known)
+        for column in range(len(self._columns)):
+            matrix[column] = self._of_column(asked, column)
         return np.ascontiguousarray(matrix.T)
 
     def _of_rows(self, rows: Sequence[Row]) -> Floats:
-        pick, pack, categories = self._pick, self._pack, self._categories
-        picked = map(pick, rows)
-        if categories:
-            picked = map(self._with_places, picked)
-        try:
-            packed = b"".join([pack(*row) for row in picked])
-        except struct.error:  # something is null
-            return float32(np.array([self._with_places(pick(row)) for row in rows], np.float64)).reshape(len(rows), -1)
+        pack = self._pack
+        packed = b"".join([pack(*self._with_places(row)) for row in rows])
         self.is_whole = True
-        return np.frombuffer(packed, np.float32).reshape(len(rows), len(self._columns))
+        return np.ndarray((len(rows), len(self._columns)), np.float32, packed)
 
-    def _with_places(self, values: Sequence[Any]) -> list[Any]:
-        numbers = list(values)
-        for column, known in self._categories:
+    def _of_many(self, rows: Sequence[Row]) -> Floats:
+        """Numbers row by row, categories column by column, which takes the least of many."""
+        pick, pack = self._pick_numbers, self._pack_numbers
+        numbers = np.frombuffer(b"".join([pack(*pick(row)) for row in rows]), np.float32).reshape(len(rows), -1)
+        self.is_whole = True
+        if not self._categories:
+            return numbers
+        matrix = np.empty((len(rows), len(self._columns)), np.float32)
+        matrix[:, self._numbers] = numbers
+        for column, place, known in self._categories:
+            places = [known.get(row[place], _UNKNOWN) for row in rows]  # type: ignore[arg-type]  # texts or None
+            matrix[:, column] = places
+            self.is_whole = self.is_whole and None not in places
+        return matrix
+
+    def _of_rows_with_nulls(self, rows: Sequence[Row]) -> Floats:
+        values = np.array([self._with_places(row) for row in rows], np.float64)
+        return float32(values).reshape(len(rows), -1)
+
+    def _with_places(self, row: Row) -> Sequence[Any]:
+        """A row's values, with the places of categories instead of their texts."""
+        if not self._categories:
+            return self._pick(row)
+        numbers = list(self._pick(row))
+        for column, _, known in self._categories:
             numbers[column] = known.get(numbers[column], _UNKNOWN)
         return numbers
 
-    def _of_column(self, asked: Asked, place: int, known: Vocabulary | None) -> Any:
-        column = asked.columns[place] if isinstance(asked, AskedColumns) else None
-        return np.nan if column is None else column.numbers(known)
+    def _of_grid(self, asked: AskedColumns, grid: Grid) -> Floats:
+        spread = self._by_grid.get(grid.places) or self._spread(grid.places)
+        matrix = np.empty((asked.n_rows, len(self._columns)), np.float32)
+        matrix[:, spread.columns] = grid.values[:, spread.taken]
+        for column in spread.others:
+            matrix[:, column] = self._of_column(asked, column)
+        return matrix
+
+    def _spread(self, places: tuple[int, ...]) -> "_Spread":
+        """Which columns of a grid become which of the matrix: remembered, since callers send the same again."""
+        column_of = {place: column for column, (place, _) in enumerate(self._columns)}
+        taken = [number for number, place in enumerate(places) if place in column_of]
+        columns = [column_of[places[number]] for number in taken]
+        others = [column for column in range(len(self._columns)) if column not in columns]
+        if len(self._by_grid) >= _REMEMBERED:
+            self._by_grid.clear()
+        spread = self._by_grid[places] = _Spread(_as_slice(taken), _as_slice(columns), others)
+        return spread
+
+    def _of_column(self, asked: Asked, column: int) -> Any:
+        place, known = self._columns[column]
+        found = asked.columns[place] if isinstance(asked, AskedColumns) else None
+        return np.nan if found is None else found.numbers(known)
 
 
-def _picker(places: Sequence[int], *, n_fields: int) -> Callable[[Row], Sequence[Any]]:
-    if list(places) == list(range(n_fields)):
-        return lambda row: row
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda row: [row[place] for place in places]
+class _Spread(NamedTuple):
+    """Which columns of a grid stand where in the matrix, and which of the matrix do not come from it."""
+
+    taken: slice | list[int]
+    columns: slice | list[int]
+    others: list[int]
+
+
+def _packer(places: Sequence[int]) -> tuple[Callable[[Row], Sequence[Any]], Callable[..., bytes]]:
+    """What picks some places of a row, and what makes float32 of them."""
+    run = _as_slice(places)
+    pick = itemgetter(run) if isinstance(run, slice) else itemgetter(*places)
+    return pick, struct.Struct(f"<{len(places)}f").pack
+
+
+def _as_slice(places: Sequence[int]) -> slice | list[int]:
+    """Places that follow each other as a slice, which costs no copy."""
+    first = places[0] if places else 0
+    last = first + len(places)
+    return slice(first, last) if list(places) == list(range(first, last)) else list(places)
 
 
 def _vocabulary(categories: Sequence[str]) -> Vocabulary:

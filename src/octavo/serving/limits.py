@@ -220,10 +220,13 @@ async def read_body(
 
 
 async def _collect(receive: Receive, *, max_bytes: int) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False) and len(body) <= max_bytes:
+        return body  # nearly always
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         body = message.get("body", b"")
@@ -233,6 +236,7 @@ async def _collect(receive: Receive, *, max_bytes: int) -> bytes:
         if not message.get("more_body", False):
             return b"".join([*parts, body]) if parts else body
         parts.append(body)
+        message = await receive()
 
 
 def _too_large(max_bytes: int) -> LimitExceeded:

@@ -6,7 +6,7 @@ A predictor swaps a deployment's whole lineup in one assignment, so that no requ
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,13 @@ class Assigned:
     groups: str | list[str] = ""
 
 
+class Sole(NamedTuple):
+    """The one version that has all to do: it answers every row, of what is sent alone, and has no shadow."""
+
+    served: ServedArm
+    assigned: Assigned
+
+
 class Lineup:
     """The arms of one deployment.
 
@@ -98,7 +105,8 @@ class Lineup:
         plans = [models[arm.digest].plan for arm in (*answering, *shadows)]
         self.manifest = manifest
         self.max_rows = max_rows
-        self.decoder = RequestDecoder(_merged_fields(plans), max_rows=max_rows)
+        self._fields = _merged_fields(plans)
+        self.decoder = RequestDecoder(self._fields, max_rows=max_rows)
         self.unit = self.decoder.names.index(manifest.unit) if manifest.unit in self.decoder.names else None
         """The place of the field by which traffic is split."""
         self._route(answering)
@@ -122,6 +130,8 @@ class Lineup:
         )
         self.fallback = self.answering[0]
         """Answers when a canary fails."""
+        self.sole = self._find_sole()
+        """None if there is more to an answer than one version's run."""
 
     @property
     def arms(self) -> tuple[ServedArm, ...]:
@@ -148,6 +158,14 @@ class Lineup:
         one = copy(self)
         one.answering, one.shadows, one.fallback = (known[version],), (), known[version]
         one._route([replace(known[version].arm, role=LIVE, group="")])
+        one.sole = one._find_sole()
+        return one
+
+    def up_to(self, max_rows: int) -> Self:
+        """The same, for requests of so many rows."""
+        one = copy(self)
+        one.max_rows = max_rows
+        one.decoder = RequestDecoder(self._fields, max_rows=max_rows)
         return one
 
     def assign(self, ids: Sequence[str], units: Sequence[object] | None) -> Assigned:
@@ -160,8 +178,8 @@ class Lineup:
         units : sequence or None
             The values of the field at `unit`; a row in which it is None is a unit of its own, by its id.
         """
-        if self._sole is not None:
-            return self._sole
+        if self._alone is not None:
+            return self._alone
         if units is None:
             units = ids
         named = [one if unit is None else str(unit) for one, unit in zip(ids, units, strict=True)]
@@ -176,7 +194,14 @@ class Lineup:
         self._propensities = np.array(router.propensities)
         self._groups = tuple(arm.group for arm in answering)
         only = router.only
-        self._sole = None if only is None else Assigned(only=only, groups=self._groups[only])
+        self._alone = None if only is None else Assigned(only=only, groups=self._groups[only])
+
+    def _find_sole(self) -> Sole | None:
+        if self._alone is None or self.shadows:
+            return None
+        served = self.answering[self._alone.only]
+        builder = served.builder
+        return None if builder.looks_up or builder.computes else Sole(served, self._alone)
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:

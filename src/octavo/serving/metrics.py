@@ -65,7 +65,7 @@ class PredictorMetrics:
         self._durations[bisect_left(_BUCKETS_S, duration_s)] += 1
         self._duration_s += duration_s
 
-    def predictions(self, deployment: str, *, model: str, version: int, arm: str, made: int, failed: int) -> None:
+    def predictions(self, deployment: str, model: str, version: int, arm: str, *, made: int, failed: int = 0) -> None:
         """Count a version's predictions."""
         labels = (deployment, model, version, arm)
         self._predictions[labels] += made

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from octavo.definitions.features import OnDemand
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.registry.bundles import Bundle
 from octavo.registry.served import ServedModel, open_served
-from octavo.serving.code import load_functions
+from octavo.serving.code import OpenFunctions, code_of, run_here
+from octavo.serving.functions import Functions, FunctionsHere
 
 _WARM_ROWS = (1, 256)
 
@@ -21,8 +21,8 @@ class LoadedModel:
 
     Attributes
     ----------
-    functions : tuple of OnDemand
-        In the order of the plan, from the code that travels in the bundle.
+    functions : Functions
+        Those of the plan, from the code that travels in the bundle.
     recipe : tuple
         Equal for bundles that turn a request into the same row.
     served : ServedModel
@@ -33,7 +33,7 @@ class LoadedModel:
 
     digest: str
     plan: LookupPlan
-    functions: tuple[OnDemand, ...]
+    functions: Functions
     recipe: tuple[object, ...]
     served: ServedModel
     reference: npt.NDArray[np.float32]
@@ -60,8 +60,13 @@ class LoadedModel:
             raise PredictionFailed(f"model {self.plan.model!r} ({self.digest[:19]}) failed: {error}") from error
 
 
-def load_model(bundle: Bundle) -> LoadedModel:
+def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here) -> LoadedModel:
     """Make a verified bundle ready.
+
+    Parameters
+    ----------
+    open_functions : callable
+        How the code that travels in the bundle is run, if its plan has functions.
 
     Raises
     ------
@@ -70,12 +75,12 @@ def load_model(bundle: Bundle) -> LoadedModel:
         it was packed, in any form that serves.
     """
     served = _served(bundle)
-    functions, code = load_functions(bundle)
+    code = code_of(bundle)
     model = LoadedModel(
         digest=bundle.digest,
         plan=bundle.plan,
-        functions=functions,
-        recipe=(bundle.plan.inputs, bundle.plan.fields, bundle.plan.views, bundle.plan.functions, code),
+        functions=open_functions(code) if code.functions else FunctionsHere(),
+        recipe=(bundle.plan.inputs, bundle.plan.fields, bundle.plan.views, bundle.plan.functions, code.digest),
         served=served,
         reference=bundle.golden.reference,
     )

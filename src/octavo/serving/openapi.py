@@ -5,6 +5,8 @@ from importlib.metadata import version
 
 from octavo import problems
 from octavo.serving.inference import MATRIX
+from octavo.serving.later.described import later
+from octavo.serving.later.routes import LATER
 from octavo.serving.lineup import Lineup
 from octavo.serving.routes import PUBLIC, Route
 from octavo.serving.schemas import ANSWERS, Schema, inference, invocation, rows
@@ -59,6 +61,9 @@ def _operations(route: Route, lineups: Mapping[str, Lineup]) -> Iterator[tuple[s
                 f"/predict/{name}/invocations",
                 _invoke(lineup, f"Predictions of {name}, as MLflow is asked for them."),
             )
+    elif route.path == LATER:
+        for name, lineup in sorted(lineups.items()):
+            yield later(name, lineup, method=route.method)
     elif route.path == "/v2/models/":
         for name, lineup in sorted(lineups.items()):
             versions = sorted({str(served.arm.version) for served in lineup.arms}, key=int)
@@ -153,6 +158,18 @@ _PLAIN: Mapping[str, Schema] = {
     },
     "/metrics": {"summary": "Its counters, as Prometheus reads them.", "responses": {"200": _text()}},
     "/status": {"summary": "What it serves, and why nothing newer.", "responses": {"200": _object()}},
+    "/v2/repository/index": {
+        "summary": "What can be called by which name and version, and whether it is loaded.",
+        "requestBody": {
+            "content": {_JSON: {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}}}
+        },
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "content": {_JSON: {"schema": {"type": "array", "items": {"type": "object"}}}},
+            }
+        },
+    },
     "/openapi.json": {"summary": "This description.", "responses": {"200": _object()}},
     "/v2": {"summary": "The server's metadata.", "responses": {"200": _object()}},
     "/v2/health/live": {"summary": "Whether the process lives.", "responses": {"200": _object()}},

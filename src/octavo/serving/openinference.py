@@ -9,6 +9,7 @@ import msgspec
 from octavo.errors import InvalidRequest, NotFound
 from octavo.serving.asking import Asking
 from octavo.serving.inference import DATATYPES, MATRIX, OUTPUTS, Inference
+from octavo.serving.limits import read_body
 from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer, HttpError
 from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding
@@ -17,6 +18,7 @@ MODELS = "/v2/models/"
 _OCTETS = b"application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
 _INFER, _READY = "infer", "ready"
+_MOST_INDEX_BYTES = 1_000
 
 
 class _Named(NamedTuple):
@@ -25,6 +27,12 @@ class _Named(NamedTuple):
     model: str
     version: str
     action: str
+
+
+class _IndexRequest(msgspec.Struct, frozen=True):
+    """Which models are asked for."""
+
+    ready: bool = False
 
 
 class OpenInferenceRoutes:
@@ -44,12 +52,17 @@ class OpenInferenceRoutes:
             Route(method="GET", path="/v2", permission="predictions:write", handle=self._server),
             Route(method="GET", path="/v2/health/live", permission=PUBLIC, handle=self._live),
             Route(method="GET", path="/v2/health/ready", permission=PUBLIC, handle=self._ready),
+            Route(method="POST", path="/v2/repository/index", permission="predictions:write", handle=self._index),
             Route(method="GET", path=MODELS, permission="predictions:write", handle=self._model),
             Route(method="POST", path=MODELS, permission="predictions:write", handle=self._infer),
         )
 
     async def _server(self, request: Request) -> Handled:
-        about = {"name": "octavo", "version": version_of("octavo"), "extensions": ["binary_tensor_data"]}
+        about = {
+            "name": "octavo",
+            "version": version_of("octavo"),
+            "extensions": ["binary_tensor_data", "model_repository"],
+        }
         return _json(about)
 
     async def _live(self, request: Request) -> Handled:
@@ -59,20 +72,29 @@ class OpenInferenceRoutes:
         ready = self._asking.is_ready
         return _json({"ready": ready}, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
+    async def _index(self, request: Request) -> Handled:
+        body = await read_body(request.receive, request.headers, max_bytes=_MOST_INDEX_BYTES, visit=request.visit)
+        try:
+            wanted = msgspec.json.decode(body, type=_IndexRequest) if body.strip() else _IndexRequest()
+        except msgspec.MsgspecError as error:
+            raise InvalidRequest(f"the body cannot be read: {error}", fix='send nothing, or {"ready": true}') from error
+        return Answer(status=200, body=msgspec.json.encode(self._asking.finder.index(ready=wanted.ready))), None
+
     async def _model(self, request: Request) -> Handled:
         named = _parse(request.path)
         if named.action == _INFER:
             raise _not_by(request.path, "GET", allowed="POST")
-        lineup = self._lineup(named)
         if named.action == _READY:
+            self._asking.finder.loaded(named.model, named.version)
             return _json({"name": named.model, "ready": True})
+        lineup = await self._asking.finder.lineup(named.model, named.version)
         return _json(model_metadata(named.model, lineup))
 
     async def _infer(self, request: Request) -> Handled:
         named = _parse(request.path)
         if named.action != _INFER:
             raise _not_by(request.path, "POST", allowed="GET")
-        lineup = self._lineup(named)
+        lineup = await self._asking.finder.lineup(named.model, named.version)
         check_encoding(
             request.headers,
             kinds=(JSON, _OCTETS),
@@ -86,10 +108,6 @@ class OpenInferenceRoutes:
             return Answer(status=200, body=body), answered.follow_up
         headers = ((_HEADER_LENGTH, b"%d" % head),)
         return Answer(status=200, body=body, content_type=_OCTETS, headers=headers), answered.follow_up
-
-    def _lineup(self, named: _Named) -> Lineup:
-        lineup = self._asking.lineup(named.model)
-        return lineup.of_version(named.version) if named.version else lineup
 
 
 def _parse(path: str) -> _Named:

@@ -1,6 +1,5 @@
 """Problem details as answers of the predictor."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -29,8 +28,7 @@ class HttpError(Exception):
         self.status, self.detail, self.fix, self.headers = status, detail, fix, headers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An HTTP answer."""
 
     status: int

@@ -14,11 +14,15 @@ from octavo.errors import OctavoError
 from octavo.logs import log_to_stderr
 from octavo.processes import follow_supervisor, open_clock
 from octavo.servers import listen
+from octavo.serving.apart.functions import Apart
 from octavo.serving.app import PredictorApp
 from octavo.serving.commits import DurableLog
 from octavo.serving.composites import CompositePredictor
 from octavo.serving.fellows import Fellows, Worker, forget_others, worker_count, worker_here
 from octavo.serving.guarded import GuardedReader
+from octavo.serving.later.holding import HoldingLog
+from octavo.serving.later.opening import open_later
+from octavo.serving.later.work import Records
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.predict import Predictor
@@ -35,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 _OTHER_FILES = 512
+_LOOK_EVERY_S = 0.1
+"""How old may be what is known of the tokens: a look at their file is a tenth of what else a request costs."""
 
 
 def main() -> int:
@@ -116,22 +122,31 @@ def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, W
     worker, metrics, clock = worker or Worker(), PredictorMetrics(), open_clock(config)
     online = GuardedReader(loop_reader(config))
     metrics.include(online.families)
+    apart = Apart(config.predictor)
+    metrics.include(apart.families)
     watcher = Watcher(
         config,
         ObjectArtifacts(config.path(config.stores.artifacts)),
         clock=clock,
         lookup_of=lambda plan: FeatureLookup.of_plan(online, plan),
         worker=worker,
+        open_functions=apart.open,
     )
     is_durable = config.predictor.log == "durable"
     record_log = LocalLog(worker.log_folder(config.home), sync=is_durable, exclusive=True)
     durable = DurableLog(record_log, topic=TOPIC) if is_durable else None
-    recorder = Recorder(durable or record_log, metrics)
+    recorder = Recorder(HoldingLog(durable or record_log), metrics)
     predictor = Predictor(clock=clock, recorder=recorder, metrics=metrics)
     composites = CompositePredictor(predictor, clock=clock, recorder=recorder, max_rows=config.predictor.max_rows)
+    records = Records(
+        publish=(durable or record_log).publish,
+        kept=durable.kept if durable else None,
+        log_of=lambda number: record_log if number == worker.number else _log_of(config, number),
+    )
+    later = open_later(config, records, worker=worker, metrics=metrics)
     app = PredictorApp(
         config.predictor,
-        access=project_access(config.home),
+        access=project_access(config.home, look_every_s=_LOOK_EVERY_S),
         watcher=watcher,
         predictor=predictor,
         composites=composites,
@@ -139,8 +154,14 @@ def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, W
         tracing=_tracing(config),
         kept=durable.kept if durable else None,
         fellows=Fellows(worker, home=config.home, metrics=metrics),
+        later=later,
     )
     return app, watcher, record_log
+
+
+def _log_of(config: Config, number: int) -> LocalLog:
+    """The log of another worker, to be read."""
+    return LocalLog(Worker(number=number, count=number + 1).log_folder(config.home), sync=False)
 
 
 def _tracing(config: Config) -> Tracing:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from octavo.errors import InvalidRequest, LimitExceeded
 from octavo.serving.asked import Asked, AskedColumns, AskedMatrix, AskedRows
-from octavo.serving.columns import accept_all, plain, rows_of
+from octavo.serving.columns import Grid, accept_all, are_all_small, plain, rows_of
 from octavo.serving.lineup import Lineup
 from octavo.serving.requests import LARGEST_FLOAT32
 
@@ -26,13 +26,22 @@ def asked_by_records(lineup: Lineup, records: Sequence[dict[str, Any]]) -> Asked
     return AskedRows(lineup.decoder.convert(records))
 
 
-def asked_by_columns(lineup: Lineup, columns: Mapping[str, Any], *, n_rows: int) -> Asked:
+def asked_by_columns(
+    lineup: Lineup,
+    columns: Mapping[str, Any],
+    *,
+    n_rows: int,
+    side_by_side: tuple[Sequence[str], npt.NDArray[np.floating[Any]]] | None = None,
+) -> Asked:
     """The rows of columns of equal length, by name.
 
     Parameters
     ----------
     columns : mapping of name to list, ndarray, or `octavo.serving.columns.Words`
         Null in a field that may be left out is as good as not sent; in an array it is NaN.
+    side_by_side : (names, ndarray), shape (n_rows, n_names), or None
+        Columns of numbers of one type that lie side by side in memory, so that all are looked at, and copied, at once.
+        They are among `columns` too.
 
     Raises
     ------
@@ -44,9 +53,11 @@ def asked_by_columns(lineup: Lineup, columns: Mapping[str, Any], *, n_rows: int)
     check_count(lineup, n_rows)
     decoder = lineup.decoder
     if decoder.required <= columns.keys() <= decoder.dtypes.keys():
-        accepted = accept_all(columns, decoder.dtypes, required=decoder.required)
+        names, values = side_by_side if side_by_side and are_all_small(side_by_side[1]) else ((), None)
+        accepted = accept_all(columns, decoder.dtypes, required=decoder.required, accepted=names)
         if accepted is not None:
-            return AskedColumns(accepted, n_rows=n_rows)
+            grid = None if values is None else Grid(tuple([decoder.places[name] for name in names]), values)
+            return AskedColumns(accepted, n_rows=n_rows, grid=grid)
     # Something is unusual, or wrong: each value is looked at as it would be in a body of rows, and refused by name.
     return asked_by_records(lineup, rows_of(tuple(columns), [plain(column) for column in columns.values()]))
 

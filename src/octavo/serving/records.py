@@ -1,5 +1,8 @@
 """What is kept of predictions and outcomes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 WORDS, INPUT = "words", "input"
@@ -76,7 +79,7 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     head: msgspec.Raw
     at_us: int
     ids: bytes
-    rows: list[list[str | int | float | bool | None]] | None
+    rows: Sequence[Any] | None
     columns: list[BlockColumn | None] | None
     inputs: bytes
     status: bytes

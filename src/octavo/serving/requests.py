@@ -69,6 +69,7 @@ class RequestDecoder:
 
     def __init__(self, fields: Sequence[PlannedField], *, max_rows: int) -> None:
         self.names = tuple(field.name for field in fields)
+        self.places = {name: place for place, name in enumerate(self.names)}
         self.dtypes = {field.name: field.dtype for field in fields}
         self.required = frozenset(field.name for field in fields if field.required)
         self._fields = {field.name: field for field in fields}

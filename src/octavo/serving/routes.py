@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import msgspec
+
 from octavo.errors import ConfigurationError
 from octavo.serving.limits import Receive, Visit
 from octavo.serving.problems import Answer, HttpError
@@ -17,8 +19,7 @@ JSON = b"application/json"
 Headers = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose caller may make it.
 
     Attributes

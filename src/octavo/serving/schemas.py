@@ -92,7 +92,10 @@ def inference(lineup: Lineup) -> Schema:
     )
 
 
-_STATUSES: Schema = {"type": "object", "additionalProperties": {"enum": [status.word for status in FeatureStatus]}}
+_STATUSES: Schema = {
+    "type": "object",
+    "additionalProperties": {"enum": [status.word for status in FeatureStatus if status]},
+}
 _VALUES: Schema = {"type": "object", "additionalProperties": {"type": ["number", "null"]}}
 _PREDICTION = objects(
     {
@@ -103,7 +106,7 @@ _PREDICTION = objects(
         "features": _STATUSES,
         "values": _VALUES,
     },
-    required=("id", "value", "version", "features"),
+    required=("id", "value", "version"),
 )
 ANSWERS: Mapping[str, Schema] = {
     "Predictions": objects(

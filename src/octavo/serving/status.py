@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from octavo.processes import PREDICTOR, find_running
 from octavo.release.manifests import Arm
 
 
@@ -29,6 +30,30 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     arms: tuple[Arm, ...] = ()
 
 
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in memory.
+
+    Attributes
+    ----------
+    size_bytes : int
+        By how much the process grew when it was loaded.
+    deployments : tuple of str
+        Those that serve by it; while there is one it stays.
+    called : tuple of str
+        The names by which it is called without a deployment.
+    used_at_us : int
+        To the minute: when it was last called by such a name, or else when it was loaded or left by a deployment.
+    """
+
+    model: str
+    version: int
+    digest: str
+    size_bytes: int
+    deployments: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    used_at_us: int = 0
+
+
 class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a predictor serves.
 
@@ -36,6 +61,10 @@ class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     error : str or None
         Why it cannot look for new manifests; None if it can.
+    models : tuple of ModelStatus
+        Those in its memory.
+    alias_errors : dict of model to str
+        Why the newest aliases of a model are not followed.
     fellows : tuple of PredictorStatus
         The other workers of the same predictor.
     """
@@ -43,7 +72,44 @@ class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     deployments: dict[str, DeploymentStatus] = {}
     error: str | None = None
+    models: tuple[ModelStatus, ...] = ()
+    alias_errors: dict[str, str] = {}
     fellows: tuple["PredictorStatus", ...] = ()
+
+
+def models_in_memory(home: Path) -> tuple[ModelStatus, ...]:
+    """What the running predictor has in memory, all its workers taken together; nothing if none runs.
+
+    Parameters
+    ----------
+    home : Path
+        The project's platform folder.
+    """
+    if find_running(home, PREDICTOR) is None:
+        return ()
+    found: dict[str, ModelStatus] = {}
+    for path in sorted((home / "predictor").glob("status*.json")):
+        for model in _models_of(path):
+            before = found.get(model.digest)
+            found[model.digest] = model if before is None else _together(before, model)
+    return tuple(sorted(found.values(), key=lambda one: (one.model, one.version)))
+
+
+def _models_of(path: Path) -> tuple[ModelStatus, ...]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PredictorStatus).models
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return ()  # it has not looked yet
+
+
+def _together(one: ModelStatus, other: ModelStatus) -> ModelStatus:
+    return msgspec.structs.replace(
+        one,
+        size_bytes=one.size_bytes + other.size_bytes,
+        deployments=tuple(sorted({*one.deployments, *other.deployments})),
+        called=tuple(sorted({*one.called, *other.called})),
+        used_at_us=max(one.used_at_us, other.used_at_us),
+    )
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:

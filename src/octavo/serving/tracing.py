@@ -82,6 +82,11 @@ class Tracing:
     sample : float
         The share of the requests without a trace that begin one; with a trace, its caller has decided.
     chance : random.Random
+
+    Attributes
+    ----------
+    samples : bool
+        Whether requests without a trace may begin one.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Tracing:
         self._exporter = exporter
         self._sample = sample if exporter is not None else 0.0
         self._chance = chance or random.Random()
+        self.samples = self._sample > 0
 
     def begin(self, sent: bytes | None) -> Trace | None:
         """The trace of a request by its ``traceparent``; one that is malformed counts as none."""

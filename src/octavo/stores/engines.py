@@ -1,11 +1,11 @@
 """Which engines a project's settings choose."""
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octavo.config import Config
-from octavo.errors import ConfigurationError, MissingExtra
+from octavo.definitions.types import size_bytes
+from octavo.errors import ConfigurationError, InvalidDefinition, MissingExtra
 from octavo.stores.duckdb import DuckDB
 from octavo.stores.ports import Engine
 from octavo.stores.spill import Spill
@@ -13,12 +13,6 @@ from octavo.stores.spill import Spill
 if TYPE_CHECKING:
     from octavo.stores.spark import SparkEngine
 
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B?\s*", re.IGNORECASE)
-_UNITS = {"": 1} | {
-    letter + binary: base**power
-    for power, letter in enumerate("kmgt", start=1)
-    for binary, base in (("", 1000), ("i", 1024))
-}
 _SMALLEST_BYTES = 200_000_000
 
 
@@ -70,8 +64,10 @@ def _spark() -> "type[SparkEngine]":
 
 
 def _memory_bytes(text: str) -> int:
-    found = _SIZE.fullmatch(text)
-    size = int(float(found[1]) * _UNITS[(found[2] or "").lower()]) if found else 0
+    try:
+        size = size_bytes(text)
+    except InvalidDefinition:
+        size = 0
     if size < _SMALLEST_BYTES:
         raise ConfigurationError(
             f"engine.memory = {text!r} is not a size of 200 MB or more; write one such as 2GB or 512MiB",

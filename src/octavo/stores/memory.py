@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from zlib import crc32
 
 import pyarrow as pa
 
@@ -14,6 +15,7 @@ from octavo.stores.names import check_document_name, check_table, check_topic, d
 from octavo.stores.partitions import check_sizes, partition_names, split_partition
 from octavo.stores.ports import AuditEvent, Engine, Notice, R, Record, Transaction
 from octavo.stores.records import Body, conditions, decode, encode
+from octavo.stores.topics import Message
 
 
 class MemoryTransaction:
@@ -245,6 +247,47 @@ class MemoryEventStream:
 
     def topics(self) -> list[str]:
         return sorted({split_partition(log)[0] for log in self._logs})
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryTopic:
+    """See `MessageTopic`.
+
+    Attributes
+    ----------
+    messages : list of list of Message
+        By partition.
+    """
+
+    def __init__(self, *, partitions: int = 1, payload_bytes: int = 1_000_000) -> None:
+        self.messages: list[list[Message]] = [[] for _ in range(partitions)]
+        self.payload_bytes = payload_bytes
+        self._ends: dict[int, int] = {}
+
+    def identity(self) -> str:
+        return f"memory/{id(self)}"
+
+    def ends(self) -> dict[int, int]:
+        return {partition: len(kept) for partition, kept in enumerate(self.messages)}
+
+    def places(self, since: Mapping[int, int], *, sender: str) -> set[str]:
+        later = (one for partition, kept in enumerate(self.messages) for one in kept[since.get(partition, 0) :])
+        return {one.place for one in later if one.place.startswith(f"{sender}/")}
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self._ends = {}
+        for message in messages:
+            partition = crc32(message.key.encode()) % len(self.messages)
+            self.messages[partition].append(message)
+            self._ends[partition] = len(self.messages[partition])
+
+    def wait(self, timeout_s: float) -> dict[int, int] | None:
+        return self._ends
+
+    def trouble(self) -> str:
+        return "none"
 
     def close(self) -> None:
         """Nothing is held."""

@@ -7,7 +7,7 @@ from octavo.config import Config
 from octavo.errors import ConfigurationError
 from octavo.stores.delta import DeltaTables
 from octavo.stores.engines import open_engines
-from octavo.stores.kafka import SCHEME, KafkaAddress, KafkaGroup, KafkaStream
+from octavo.stores.kafka import SCHEME, KafkaAddress, KafkaGroup, KafkaStream, KafkaTopic
 from octavo.stores.log import LocalLog
 from octavo.stores.notices import LogNotifier
 from octavo.stores.objects import ObjectArtifacts
@@ -16,6 +16,7 @@ from octavo.stores.ownership import OwnedOnlineStore, own_online
 from octavo.stores.ports import ConsumerGroup, EventStream, OnlineStore, Stores
 from octavo.stores.reopening import ReopeningStore
 from octavo.stores.sql import SqlMetadata
+from octavo.stores.topics import MessageTopic
 from octavo.stores.urls import local_path
 
 
@@ -43,6 +44,7 @@ def open_stores(config: Config, *, writes_online: bool) -> Stores:
     engines = open_engines(config)
     open_online = online_adapter(config)
     stream = open_stream(config)
+    published_to(config)  # a mistake in it is told to who starts the project, not to the worker's log
     artifacts = local_path(config, "artifacts", urls.artifacts, prefix="file:")
     return Stores(
         metadata=SqlMetadata(f"sqlite:///{metadata}"),
@@ -72,6 +74,32 @@ def open_stream(config: Config) -> EventStream:
             setting="stores.stream",
         )
     return LocalLog(local_path(config, "stream", url, prefix="log:"), sync=True)
+
+
+def published_to(config: Config) -> KafkaAddress | None:
+    """Where predictions are published; None where they are not.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL of any other kind.
+    """
+    url = config.predictor.publish
+    if not url:
+        return None
+    return KafkaAddress.parse(url, root=config.root, setting="predictor.publish", last="TOPIC")
+
+
+def open_published(config: Config) -> MessageTopic | None:
+    """Open the topic to which predictions are published; None where they are not. Nobody is asked yet.
+
+    Raises
+    ------
+    MissingExtra
+        If what speaks to it is not installed.
+    """
+    address = published_to(config)
+    return None if address is None else KafkaTopic(address)
 
 
 def join_workers(config: Config, topics: Sequence[str]) -> ConsumerGroup | None:

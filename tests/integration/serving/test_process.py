@@ -8,10 +8,11 @@ import pytest
 from octavo.features.online.keys import generation_of, pointer_key
 from octavo.monitoring.prediction_log import rows_of
 from octavo.processes import find_running
+from octavo.release.aliases import AliasManifest, NamedVersion, signed
 from octavo.serving.recorder import TOPIC
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog
-from tests.serving.bundles import ROW, publish_bundle
+from tests.serving.bundles import MODEL, PROJECT, ROW, publish_bundle
 from tests.serving.predictors import origins
 from tests.serving.processes import Load, outcome, predictor, until
 from tests.serving.projects import ServingProject, arm, make_project, manifest
@@ -161,3 +162,26 @@ def test_it_says_whose_address_it_wanted(project: ServingProject) -> None:
         code, complaint = outcome(project.config.root, OCTAVO_PREDICTOR_PORT=str(running.port))
     assert code == 1
     assert f"127.0.0.1:{running.port}" in complaint
+
+
+def name(project: ServingProject, version: int, *, sequence: int) -> None:
+    """Have the alias champion name a version, which answers that much more than another."""
+    digest = publish_bundle(project.artifacts, bias=float(version))
+    named = (NamedVersion(alias="champion", version=version, digest=digest),)
+    aliases = AliasManifest(project=PROJECT, model=MODEL, sequence=sequence, named=named, published_at_us=0)
+    project.artifacts.publish(f"aliases/{MODEL}.json", signed(aliases, project.signer))
+
+
+def test_an_alias_moves_under_load_and_nobody_notices_but_by_the_answers(project: ServingProject) -> None:
+    name(project, 3, sequence=1)
+    path = f"/predict/{MODEL}@champion"
+    with predictor(project) as running, Load(running, [ROW], callers=4, path=path) as load:
+        load.wait_for(50)
+        name(project, 4, sequence=2)
+        until(lambda: served(load) == 4, what="the alias moves")
+        shutil.rmtree(project.config.path(project.config.stores.artifacts))
+        load.wait_for(50)
+    assert {status for status, _ in load.answers} == {200}
+    with predictor(project) as running, Load(running, [ROW], callers=1, path=path) as load:
+        load.wait_for(1)
+    assert served(load) == 4, "what it followed is on its own disk"

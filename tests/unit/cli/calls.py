@@ -16,6 +16,7 @@ from octavo.features.events.refusals import PayloadKind, Refused
 from octavo.monitoring.incidents import Incident, IncidentKind
 from octavo.registry.bundles import fetch_bundle
 from octavo.registry.versions import ModelVersion
+from octavo.release.aliases import point
 from octavo.release.composites import composite_state, live_version
 from octavo.release.experiment_lifecycle import start as start_experiment
 from octavo.release.lifecycle import deployment_state
@@ -84,6 +85,12 @@ def _with_experiment(shop: Shop, *more: str) -> list[str]:
 def _experiment_to_start(shop: Shop) -> list[str]:
     _with_live_version(shop)
     return ["till", "dearer", "--arm", "challenger=1"]
+
+
+def _with_alias(shop: Shop) -> list[str]:
+    with shop.context() as context:
+        point(context, "spending", "champion", version=1)
+    return ["spending", "champion"]
 
 
 def _with_two_versions(shop: Shop) -> list[str]:
@@ -173,6 +180,9 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("models",): lambda shop: [],
     ("models", "show"): lambda shop: ["spending"],
     ("models", "version"): lambda shop: ["spending", "1"],
+    ("models", "aliases"): lambda shop: [],
+    ("models", "alias"): lambda shop: ["spending", "champion", "1"],
+    ("models", "unalias"): _with_alias,
     ("models", "import"): lambda shop: [model_directory(shop), "--model", "spending"],
     ("deployments",): lambda shop: [],
     ("deployments", "show"): _with_release,
@@ -209,7 +219,7 @@ UNTIL_STOPPED: set[Path] = {("up",), ("serve",), ("demo", "trips")}
 ANSWER = {
     "deployment": "till",
     "model": "spending",
-    "predictions": [{"id": PREDICTION, "value": 12.0, "version": 1, "features": {"items": "present"}}],
+    "predictions": [{"id": PREDICTION, "value": 12.0, "version": 1}],
     "now": "2030-01-22T00:00:00Z",
     "replay": True,
 }

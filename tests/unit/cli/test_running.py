@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from tests.brokers import Brokers
 from tests.unit.cli.shop import ROW, Shop, jsonl
 
-from octavo.processes import PREDICTOR, find_running, is_alive
+from octavo.processes import PREDICTOR, WORKER, find_running, is_alive
+from octavo.stores.kafka import KafkaTopic
 
 TIMEOUT_S = 60.0
 pytestmark = pytest.mark.slow
@@ -95,6 +98,41 @@ def test_up_runs_all_of_it_starts_again_what_dies_and_leaves_nothing_behind(shop
         eventually(lambda: len(shop.json("predictions", "list", "till")) >= 3)
         pids = [process["pid"] for process in shop.json("status")["processes"]]
     assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def test_predictions_come_to_a_topic_once_though_the_worker_is_killed(
+    shop: Shop, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers.make("shop.predictions", partitions=2)
+    monkeypatch.setenv("OCTAVO_PREDICTOR_PUBLISH", f"kafka://{brokers.servers}/shop.predictions?create=no")
+    monkeypatch.setenv("OCTAVO_PREDICTOR_WORKERS", "2")
+    shop.done("train", "spending", "--release")
+    with running(shop, "up", "--json") as up:
+        up.answer()
+        for _ in range(2):
+            for _ in range(6):
+                eventually(lambda: shop.run("predict", "till", jsonl(ROW)).exit_code == 0)
+            worker = find_running(shop.folder / ".octavo", WORKER)
+            assert worker is not None
+            os.kill(worker.pid, signal.SIGKILL)
+            assert "worker ended with -9" in up.told("worker")
+            eventually(lambda: shop.json("status")["unpublished"]["records"] == 0)
+    with shop.context() as context:
+        rows = context.stores.tables.query("SELECT id FROM p", tables={"p": "predictions"})
+    messages = read_topic(brokers, "shop.predictions")
+    assert len(messages) > 10
+    assert sorted(one["id"] for one in messages) == sorted(rows["id"].to_pylist())
+    assert messages[-1]["inputs"].keys() == {"takings__spent_mean_24h", "takings__spent_latest", "items"}
+
+
+def read_topic(brokers: Brokers, topic: str) -> list[dict[str, Any]]:
+    reader = KafkaTopic(brokers.address(topic))
+    consumer = Consumer({"bootstrap.servers": brokers.servers, "group.id": "reader"})
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in reader.ends()])
+    polled: list[Any] = [consumer.poll(TIMEOUT_S) for _ in range(sum(reader.ends().values()))]
+    reader.close()
+    consumer.close()
+    return [json.loads(message.value()) for message in polled]
 
 
 def test_serve_answers_until_it_is_told_to_stop(shop: Shop) -> None:

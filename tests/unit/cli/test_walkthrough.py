@@ -174,6 +174,13 @@ def test_the_status_says_what_runs_and_what_waits(shop: Shop) -> None:
     assert text.count("not running") == 2
 
 
+def test_the_status_says_how_much_waits_to_be_published(shop: Shop) -> None:
+    keep_predictions(shop, n=2)
+    published = {"OCTAVO_PREDICTOR_PUBLISH": "kafka://127.0.0.1:9092/shop.predictions"}
+    assert "records of predictions wait to be published, since 2030-01-" in shop.run("status", **published).stdout
+    assert "published" not in shop.done("status")
+
+
 def test_all_commands_of_the_product_are_there() -> None:
     promised = (
         "new apply plan ingest materialize train models deployments serve up predict outcomes monitor incidents demo"

@@ -4,11 +4,14 @@ import re
 from collections.abc import Collection
 from html import escape
 
+import msgspec
 import pytest
 from tests.showrooms import HOSTILE, Showroom, empty_showroom, full_showroom, incident_id, prediction_id, run_id
 from tests.showrooms.doors import Door, Html, browser
 
 from octavo.console.pages import all_pages
+from octavo.processes import announce, withdraw
+from octavo.serving.status import ModelStatus, PredictorStatus, write_atomically
 
 ADDRESSES = {
     "/": ["/"],
@@ -161,6 +164,20 @@ def test_a_prediction_shows_inputs_outcome_and_shadow(full: Door) -> None:
     assert "known 1" in found.text
     assert "What a shadow said" in found.text
     assert "what came of it is not known yet" in page(full, f"/predictions/{prediction_id(0)}").text
+
+
+def test_the_system_shows_the_models_in_memory_and_who_needs_them(full: Door, room: Showroom) -> None:
+    home = room.context.config.home
+    models = (
+        ModelStatus(model="arrival_delay", version=7, digest="sha256:7", size_bytes=34_000_000, deployments=("eta",)),
+        ModelStatus(model="arrival_delay", version=8, digest="sha256:8", size_bytes=1_000),
+    )
+    write_atomically(home / "predictor" / "status.json", msgspec.json.encode(PredictorStatus(pid=1, models=models)))
+    announce(home, "predictor", host="127.0.0.1", port=8081)
+    text = page(full, "/system").text
+    withdraw(home, "predictor")
+    assert "arrival_delay 7 34.0 MB eta" in text
+    assert "nobody now; kept for a while" in text
 
 
 def test_an_id_leads_to_its_prediction(full: Door) -> None:

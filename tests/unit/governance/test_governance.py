@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.showrooms import Showroom, empty_showroom, full_showroom
 
@@ -13,6 +14,7 @@ from octavo.governance.operations import ListAudit, ShowSystem, operations
 from octavo.governance.system import SystemDetails, without_password
 from octavo.operations import SYSTEM, Dispatcher, Principal
 from octavo.processes import announce
+from octavo.serving.status import ModelStatus, PredictorStatus, write_atomically
 from octavo.stores.ports import AuditEvent
 
 
@@ -46,6 +48,23 @@ def test_the_system_says_where_everything_is_kept_and_what_runs(tmp_path: Path) 
     assert (control.is_running, control.pid, control.address) == (True, os.getpid(), "http://127.0.0.1:8080")
     assert not worker.is_running
     assert not predictor.is_running
+
+
+def in_memory(*called: str, size_bytes: int) -> bytes:
+    """What a worker says that has one model."""
+    model = ModelStatus(model="m", version=1, digest="sha256:1", size_bytes=size_bytes, called=called)
+    return msgspec.json.encode(PredictorStatus(pid=1, models=(model,)))
+
+
+def test_the_models_in_memory_are_told_of_all_workers_together_while_they_run(tmp_path: Path) -> None:
+    room = empty_showroom(tmp_path)
+    home = room.context.config.home
+    write_atomically(home / "predictor" / "status.json", in_memory("m@a", size_bytes=10))
+    write_atomically(home / "predictor" / "status-1.json", in_memory("m@b", size_bytes=20))
+    assert dispatcher(room).call(ShowSystem(), SYSTEM).models == ()
+    announce(home, "predictor", host="127.0.0.1", port=8081)
+    (model,) = dispatcher(room).call(ShowSystem(), SYSTEM).models
+    assert (model.size_bytes, model.called) == (30, ("m@a", "m@b"))
 
 
 def test_a_stores_password_is_not_shown(tmp_path: Path) -> None:

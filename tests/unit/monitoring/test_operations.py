@@ -83,6 +83,12 @@ def test_an_unknown_deployment_is_not_found() -> None:
             call(Scene(), request(deployment="lat"))
 
 
+def test_what_was_called_by_an_alias_is_listed_under_its_name() -> None:
+    assert call(Scene(), ListPredictions(deployment="is_late@champion")) == ()
+    with pytest.raises(NotFound, match="did you mean 'is_late'"):
+        call(Scene(), ListPredictions(deployment="is_lat@champion"))
+
+
 def test_a_limit_out_of_range_is_refused() -> None:
     for request in (ListPredictions(deployment="eta", limit=0), ListIncidents(limit=1_001)):
         with pytest.raises(InvalidRequest, match="limit"):

@@ -26,3 +26,12 @@ def test_a_matrix_of_another_width_is_refused() -> None:
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(IntegrityError, match="cannot be loaded"):
         CompiledModel(b"not a model")
+
+
+def test_rows_one_by_one_are_answered_each_by_itself() -> None:
+    model = CompiledModel(linear_model([1.0, 2.0]))
+    rows = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+    kept = [model.predict(row[None]) for row in rows]
+    assert [one.tolist() for one in kept] == [[5.0], [11.0], [17.0]], "an answer is not changed by the next one"
+    with pytest.raises(IntegrityError):
+        model.predict(np.ones((1, 4), np.float32))

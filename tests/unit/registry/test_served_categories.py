@@ -1,5 +1,6 @@
 """Categories from the training function to an answer: words in a request, places in the matrix, words again."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from tests.workshop import declare, open_workshop
 
 import octavo as oc
 from octavo.errors import InvalidDefinition, TrainingFailed
-from octavo.registry.bundles import fetch_bundle
-from octavo.registry.forms import Form, decode_forms
+from octavo.registry.bundles import Bundle, fetch_bundle
+from octavo.registry.forms import Form, FormChoice, Forms, decode_forms
 from octavo.registry.packing import pack
+from octavo.registry.served import open_served
 from octavo.training.estimators import predict
 from octavo.training.fit import TrainedModel, train
 from octavo.training.frames import words_of
 
 FEATURES = [oc.request("items", oc.Float64), oc.request("shop", oc.Category, required=False)]
+NATIVE_ALONE = Forms(forms=(FormChoice(form=Form.NATIVE, from_rows=1),))
 SHOPS = ("east", "north", "south")
 
 
@@ -104,15 +107,27 @@ def test_what_is_expected_is_the_vocabulary(tmp_path: Path) -> None:
     assert set(np.unique(train_set.X[:, 1])) == {-1.0, 0.0}
 
 
-def test_catboost_over_words_is_served_by_its_own_library(tmp_path: Path) -> None:
-    workshop = open_workshop(tmp_path, declared(catboost))
+def catboost_packed(folder: Path) -> Bundle:
+    workshop = open_workshop(folder, declared(catboost))
     packed = pack(workshop.context, train(workshop.context, workshop.model, as_of=workshop.now))
-    bundle = fetch_bundle(workshop.context.stores.artifacts, packed.digest, into=tmp_path / "bundles")
+    return fetch_bundle(workshop.context.stores.artifacts, packed.digest, into=folder / "bundles")
+
+
+def test_catboost_over_words_is_served_though_it_cannot_be_compiled(tmp_path: Path) -> None:
+    bundle = catboost_packed(tmp_path)
     forms = decode_forms(bundle.read("serving.json"))
-    assert (forms.used, forms.uncompiled) == (
-        (Form.NATIVE,),
-        "CatBoost with categorical features cannot be compiled",
-    )
+    assert Form.COMPILED not in forms.used
+    assert forms.uncompiled == "CatBoost with categorical features cannot be compiled"
+    assert {one.form for one in forms.measured} == {Form.NATIVE, Form.TREES}
+
+
+def test_trees_answer_where_catboost_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = catboost_packed(tmp_path)
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    monkeypatch.setattr("octavo.registry.served.decode_forms", lambda _: NATIVE_ALONE)
+    served = open_served(bundle.manifest, bundle.plan, read=bundle.read)
+    assert served.forms.used == (Form.TREES,)
+    bundle.golden.check(served.predict(bundle.golden.rows), model="trees")
 
 
 def test_a_category_is_a_string_of_the_labels_source() -> None:

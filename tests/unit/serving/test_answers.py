@@ -32,8 +32,7 @@ def told(answer: Predictions, **more: Any) -> Any:
 
 
 def test_what_goes_without_saying_is_left_out() -> None:
-    found = {"a": "present", "b": "present"}
-    prediction = {"id": "00010203-0405-0607-0809-0a0b0c0d0e0f", "value": 2.5, "version": 3, "features": found}
+    prediction = {"id": "00010203-0405-0607-0809-0a0b0c0d0e0f", "value": 2.5, "version": 3}
     assert told(predictions(share())) == {"deployment": "eta", "model": "delay", "predictions": [prediction]}
 
 
@@ -46,10 +45,10 @@ def test_each_row_has_what_its_version_says() -> None:
     canary = share(np.array([1]), arm="canary", version=4, status=np.array([[0, 2]], np.uint8))
     answer = predictions(share(np.array([0, 2])), canary, n_rows=3)
     rows = told(answer)["predictions"]
-    assert [(one["version"], one.get("arm"), one["features"]["b"]) for one in rows] == [
-        (3, None, "present"),
-        (4, "canary", "missing"),
-        (3, None, "present"),
+    assert [(one["version"], one.get("arm"), one.get("features")) for one in rows] == [
+        (3, None, None),
+        (4, "canary", {"b": "missing"}),
+        (3, None, None),
     ]
     assert answer.versions.tolist() == [3, 4, 3]
     assert answer.version is None
@@ -59,10 +58,17 @@ def test_degradation_is_flagged() -> None:
     assert told(predictions(share(), degraded=True))["degraded"] is True
 
 
-def test_statuses_are_words_by_the_inputs_name() -> None:
+def test_many_rows_that_are_alike_are_told_as_each_alone_would_be() -> None:
+    values = [0.1, -2.5, 1e300, 3.0]
+    ids = Ids(bytes(range(64)))
+    answer = Predictions("eta", "delay", ids=ids, values=np.array(values), shares=[share()])
+    rows = told(answer)["predictions"]
+    assert rows == [{"id": one, "value": value, "version": 3} for one, value in zip(ids, values, strict=True)]
+
+
+def test_statuses_other_than_present_are_words_by_the_inputs_name() -> None:
     words = StatusWords(["a", "b", "c", "d"])
     assert msgspec.json.decode(words.json(np.array([0, 1, 2, 3], np.uint8))) == {
-        "a": "present",
         "b": "stale",
         "c": "missing",
         "d": "default",
@@ -77,5 +83,5 @@ def test_equal_statuses_share_their_text_and_memory_stays_bounded() -> None:
     assert len(words._known) <= 4096
 
 
-def test_a_model_without_inputs_has_no_statuses() -> None:
-    assert StatusWords([]).all_present == "{}"
+def test_where_all_are_present_there_is_nothing_to_say() -> None:
+    assert StatusWords([]).json(np.empty(0, np.uint8)) == StatusWords(["a"]).json(np.zeros(1, np.uint8)) == ""

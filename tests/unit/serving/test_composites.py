@@ -190,3 +190,13 @@ def test_a_document_that_another_key_signed_is_refused(deal: Bench) -> None:
     deal.watcher.look()
     assert "signature" in deal.watcher.composite_errors["deal"]
     assert ask(deal, {}).status == 200
+
+
+def test_a_composite_answers_later_too_and_each_node_is_recorded(deal: Bench) -> None:
+    rows = [{**ROW, "amount": 2.0, "distance": 500.0, "seats": 200}]
+    place = deal.caller.post("/predictions/deal", {"rows": rows}).headers["location"]
+    assert deal.work_off()
+    answer = deal.caller.get(place).json
+    assert (answer["composite"], answer["predictions"][0]["value"]) == ("deal", 1400.0)
+    assert [one["deployment"] for one in recorded(deal)] == ["far", "wide", "deal"]
+    deal.app.close()

@@ -1,5 +1,6 @@
 """From a request's rows to the model's matrix."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,6 +17,7 @@ from octavo.definitions.types import DType
 from octavo.errors import PredictionFailed
 from octavo.features.values import FeatureStatus
 from octavo.serving.asked import AskedRows
+from octavo.serving.functions import FunctionsHere
 from octavo.serving.inputs import InputBuilder, Inputs
 from octavo.serving.lookup import FeatureLookup
 from octavo.stores.inline import InlineReader
@@ -38,7 +40,9 @@ def build(*rows: tuple[Any, ...], functions: tuple[OnDemand, ...] = ()) -> Input
         functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs) for f in functions),
     )
     lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
-    return InputBuilder(plan, functions=functions, lookup=lookup, names=tuple(TYPES)).build(AskedRows(rows), None)
+    builder = InputBuilder(plan, functions=FunctionsHere(functions), lookup=lookup, names=tuple(TYPES))
+    asked = AskedRows(rows)
+    return builder.build(asked, None, asyncio.run(builder.compute(asked, None)))
 
 
 def test_sent_values_are_numbers_of_float32_and_null_is_missing() -> None:
@@ -101,3 +105,18 @@ def test_a_function_that_gives_no_number_per_row_fails_by_its_name(wrong: Callab
     function = OnDemand(name="wrong", inputs=("number",), function=wrong)
     with pytest.raises(PredictionFailed, match="on-demand feature 'wrong'"):
         build(*[(1.0, 1, True, "x", None)] * 2, functions=(function,))
+
+
+def test_many_rows_make_what_each_alone_would_make() -> None:
+    fields = (
+        PlannedField(name="city", dtype=DType.CATEGORY, required=False, categories=("london", "paris")),
+        PlannedField(name="number", dtype=DType.FLOAT64, required=True),
+    )
+    plan = LookupPlan(model="m", task=Task.REGRESSION, inputs=("number", "city"), fields=fields, views=(), functions=())
+    lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
+    builder = InputBuilder(plan, functions=FunctionsHere(()), lookup=lookup, names=("city", "number"))
+    rows = [(("london", "paris", "rome", None)[place % 4], place / 3) for place in range(12)]
+    alone = [builder.build(AskedRows([row]), None) for row in rows]
+    made = builder.build(AskedRows(rows), None)
+    np.testing.assert_array_equal(made.matrix, np.concatenate([one.matrix for one in alone]))
+    assert made.statuses.tolist() == [one.statuses[0].tolist() for one in alone]

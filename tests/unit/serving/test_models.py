@@ -1,5 +1,6 @@
 """Bundles made ready to answer."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,14 @@ def test_bundles_that_make_the_same_row_have_the_same_recipe(tmp_path: Path) -> 
 
 
 def test_functions_come_from_the_code_in_the_bundle_however_many_versions_there_are(tmp_path: Path) -> None:
-    times = np.array(["2013-07-01T15:30"], "datetime64[us]")
+    columns = {"sched_dep": np.array(["2013-07-01T15:30"], "datetime64[us]")}
     versions = [load(tmp_path, code=CODE.replace("% 24", f"% {hours}")) for hours in (24, 12, 4)]
-    assert [version.functions[0].function(times).tolist() for version in versions] == [[15.0], [3.0], [3.0]]
+    computed = [asyncio.run(version.functions.compute(columns, 1)) for version in versions]
+    assert [values["hour"].tolist() for values in computed] == [[15.0], [3.0], [3.0]]
 
 
 def test_code_that_lacks_a_function_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(IntegrityError, match="its code lacks the on-demand features hour"):
+    with pytest.raises(IntegrityError, match="code of model 'arrival_delay' lacks the on-demand features hour"):
         load(tmp_path, code="import octavo\n")
 
 
@@ -84,6 +86,6 @@ def test_code_that_does_not_run_is_refused_and_leaves_nothing_behind(tmp_path: P
 def test_a_plan_without_functions_loads_no_code(tmp_path: Path) -> None:
     inputs = tuple(name for name in PLAN_OF_TESTS.inputs if name != "hour")
     plan = replace(PLAN_OF_TESTS, functions=(), inputs=inputs)
-    assert load(tmp_path, plan=plan).functions == ()
+    assert asyncio.run(load(tmp_path, plan=plan).functions.compute({}, 1)) == {}
     files = bundle_files(plan=plan) | {"code/project.py": b"1/0"}
-    assert load_files(tmp_path, files).functions == ()
+    assert asyncio.run(load_files(tmp_path, files).functions.compute({}, 1)) == {}

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -254,12 +255,28 @@ def test_a_restart_does_not_go_back_to_an_older_manifest(served: Bench) -> None:
     assert "is not newer than 5" in (status(again).error or "")
 
 
-def test_models_no_longer_served_are_let_go(served: Bench) -> None:
-    for sequence in (6, 7, 8):
+def loaded_versions(bench: Bench) -> list[int]:
+    return [model.version for model in bench.watcher.status.models]
+
+
+def test_a_version_that_was_left_stays_loaded_for_a_while_and_is_let_go_then(served: Bench) -> None:
+    for sequence in (6, 7):
         served.publish(
             arm(publish_bundle(served.project.artifacts, bias=float(sequence)), version=sequence), sequence=sequence
         )
-    assert len(served.watcher._models) == 1
+    assert loaded_versions(served) == [1, 6, 7]
+    served.clock.advance(served.clock.now() + timedelta(hours=1))
+    served.watcher.look()
+    assert loaded_versions(served) == [7]
+
+
+def test_going_back_takes_the_model_that_is_still_loaded(served: Bench) -> None:
+    first = served.watcher.lineups[DEPLOYMENT].arms[0]
+    served.publish(other(served), sequence=6)
+    shutil.rmtree(served.project.config.home / "predictor" / "bundles")
+    served.project.artifacts.__init__()  # type: ignore[misc]  # nothing is left of any bundle
+    served.publish(first.arm, sequence=7)
+    assert served.watcher.lineups[DEPLOYMENT].arms[0].model is first.model
 
 
 def test_the_status_file_says_what_is_served(served: Bench) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from octavo.config import Config, PredictorSettings
 from octavo.errors import ConfigurationError
 from octavo.stores.kafka import KafkaAddress
+from octavo.stores.open import open_stores, published_to
 
 ROOT = Path("/project")
 
@@ -57,3 +59,15 @@ def test_a_password_that_stands_there_itself_is_refused_and_not_repeated(url: st
     with pytest.raises(ConfigurationError) as refused:
         KafkaAddress.parse(url, root=ROOT)
     assert "hunter2" not in refused.value.message
+
+
+def test_the_topic_of_predictions_is_an_address_too(tmp_path: Path) -> None:
+    config = Config(root=tmp_path, predictor=PredictorSettings(publish="kafka://one:9092/shop.predictions"))
+    assert published_to(config) == KafkaAddress(servers="one:9092", prefix="shop.predictions")
+    assert published_to(Config(root=tmp_path)) is None
+
+
+def test_a_project_with_a_wrong_topic_of_predictions_does_not_start(tmp_path: Path) -> None:
+    config = Config(root=tmp_path, predictor=PredictorSettings(publish="kafka://one/predictions"))
+    with pytest.raises(ConfigurationError, match=r"predictor.publish is no address .*; write kafka://HOST:PORT/TOPIC"):
+        open_stores(config, writes_online=False)

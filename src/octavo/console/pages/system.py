@@ -1,5 +1,6 @@
 """The platform itself: its processes, its clock, and where each thing is kept."""
 
+from octavo.clock import from_micros
 from octavo.console.formatting import listed
 from octavo.console.rendering import render
 from octavo.console.status import Status, failing, healthy
@@ -30,6 +31,7 @@ def system(visit: Visit) -> Reply:
             (process, healthy("running") if process.is_running else failing("not running"))
             for process in found.processes
         ],
+        models=[(model, None if model.deployments else from_micros(model.used_at_us)) for model in found.models],
         stores=[(_KEPT.get(name, name), name, url) for name, url in found.stores.items()],
     )
 

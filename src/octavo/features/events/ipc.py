@@ -5,7 +5,8 @@ are looked up here first, in the FlatBuffers of each message (arrow/format/Messa
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
+from operator import add
 
 import pyarrow as pa
 
@@ -49,7 +50,7 @@ def check_messages(stream: bytes, *, most_rows: int, most_bytes: int) -> None:
             )
 
 
-def _claims(metadata: bytes, body: pa.Buffer | None) -> tuple[int, int, list[int]]:
+def _claims(metadata: bytes, body: pa.Buffer | None) -> tuple[int, int, Sequence[int]]:
     """The kind of a message, its rows, and the size of each of its buffers when decompressed."""
     root = _indirect(metadata, 0)
     at_kind, at_header = _field(metadata, root, _HEADER_TYPE), _field(metadata, root, _HEADER)
@@ -66,26 +67,31 @@ def _claims(metadata: bytes, body: pa.Buffer | None) -> tuple[int, int, list[int
     (length,) = struct.unpack_from("<q", metadata, at_length) if at_length else (0,)
     if length < 0:
         raise ValueError("a batch has a negative number of rows")
-    is_compressed = _field(metadata, batch, _COMPRESSION) is not None
-    return kind, length, [_size(*place, body, is_compressed=is_compressed) for place in _buffers(metadata, batch)]
+    offsets, lengths = _buffers(metadata, batch)
+    available = body.size if body is not None else 0
+    if offsets and (min(offsets) < 0 or min(lengths) < 0 or max(map(add, offsets, lengths)) > available):
+        raise ValueError("a buffer lies outside of its message")
+    if _field(metadata, batch, _COMPRESSION) is None or body is None:
+        return kind, length, lengths
+    return kind, length, [_size(*place, body) for place in zip(offsets, lengths, strict=True)]
 
 
-def _buffers(metadata: bytes, batch: int) -> Iterator[tuple[int, int]]:
-    """Offset and length of each buffer in the body."""
+def _buffers(metadata: bytes, batch: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Offsets and lengths of the buffers in the body."""
     at_buffers = _field(metadata, batch, _BUFFERS)
     if at_buffers is None:
-        return
+        return (), ()
     vector = _indirect(metadata, at_buffers)
     (count,) = struct.unpack_from("<I", metadata, vector)
-    for number in range(count):
-        yield struct.unpack_from("<qq", metadata, vector + 4 + number * _BUFFER_SIZE)
+    if count > len(metadata) // _BUFFER_SIZE:
+        raise ValueError("a message's metadata are cut off")
+    places = struct.unpack_from(f"<{2 * count}q", metadata, vector + 4)
+    return places[::2], places[1::2]
 
 
-def _size(offset: int, length: int, body: pa.Buffer | None, *, is_compressed: bool) -> int:
-    available = body.size if body is not None else 0
-    if offset < 0 or length < 0 or offset + length > available:
-        raise ValueError("a buffer lies outside of its message")
-    if not is_compressed or length < _PREFIX_SIZE or body is None:
+def _size(offset: int, length: int, body: pa.Buffer) -> int:
+    """What a compressed buffer says it will become."""
+    if length < _PREFIX_SIZE:
         return length
     (size,) = struct.unpack("<q", body[offset : offset + _PREFIX_SIZE].to_pybytes())
     if size == _NOT_COMPRESSED:

@@ -1,7 +1,7 @@
 """How models of each library are kept and compiled: one file per library, and the choice between them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -65,3 +65,17 @@ class Format(Protocol):
 
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         """Where the model's answer may jump: (column, value); parity is tried on both sides of each."""
+
+
+@runtime_checkable
+class OfTrees(Protocol):
+    """What a format has besides whose models may be arrays of trees, which loops of ours answer from."""
+
+    def to_trees(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
+        """The file that `symmetric_file.read_trees` reads.
+
+        Raises
+        ------
+        TrainingFailed
+            If the model has other trees.
+        """

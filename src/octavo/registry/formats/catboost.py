@@ -1,9 +1,10 @@
-"""CatBoost: its own binary form, and compilation to ONNX.
+"""CatBoost: its own binary form, compilation to ONNX, and symmetric trees as arrays.
 
 A symmetric tree asks the same question at every node of a level; written out, it is a tree as any other. In a column
 that lacked no value in training, a missing one counts as smaller than everything, as it does to CatBoost.
 """
 
+import ast
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,15 @@ import numpy.typing as npt
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError, MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.symmetric import symmetric_trees
+from octavo.registry.formats.symmetric_file import write_trees
 from octavo.registry.formats.trees import TreeEnsemble, compile_trees
 from octavo.training.frames import NO_CATEGORY, NO_WORD, Words
 
 _FILE = "model.cbm"
 _LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
 _EXPONENTIAL = frozenset({"Poisson", "Tweedie"})
+_WORDS_BEGIN, _WORDS_END = "cat_features_hashes = {\n", "\n}\n"
 _PREDICTIONS = {"Identity": "RawFormulaVal", "Exp": "Exponent", "Sigmoid": "Probability"}
 
 
@@ -69,6 +73,13 @@ class CatBoost:
         ensemble.leaf(bias)
         return compile_trees(ensemble, n_inputs=n_inputs, transform=_transform(model), extra="catboost")
 
+    def to_trees(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
+        model, known = _described(estimator), words.by_place if words else {}
+        hashes = _hashes({word for some in known.values() for word in some} | {NO_CATEGORY, NO_WORD}) if known else {}
+        scale, bias = _line(model)
+        trees = symmetric_trees(model, words=known, hashes=hashes)
+        return write_trees(trees, n_inputs=n_inputs, transform=_transform(model), scale=scale, bias=bias)
+
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         model = _described(estimator)
         for column in model["features_info"].get("float_features", ()):
@@ -103,10 +114,10 @@ class _Rows:
         return rows
 
 
-def _written(estimator: Any, form: str) -> bytes:
+def _written(estimator: Any, form: str, **options: Any) -> bytes:
     with tempfile.TemporaryDirectory(prefix="octavo-") as folder:
         path = Path(folder) / "model"
-        estimator.save_model(str(path), format=form)
+        estimator.save_model(str(path), format=form, **options)
         return path.read_bytes()
 
 
@@ -114,6 +125,22 @@ def _described(estimator: Any) -> dict[str, Any]:
     """What the library writes of a model."""
     model: dict[str, Any] = json.loads(_written(estimator, "json"))
     return model
+
+
+def _hashes(words: set[str]) -> dict[str, int]:
+    """CatBoost's own hash of each word, from a model of one split, which it writes as a program with all its words."""
+    from catboost import CatBoostRegressor, Pool
+
+    kept = sorted(words)
+    pool = Pool([[word] for word in kept], list(range(len(kept))), cat_features=[0])
+    model = CatBoostRegressor(iterations=1, depth=1, thread_count=1, allow_writing_files=False, verbose=False)
+    program = _written(model.fit(pool), "python", pool=pool).decode()
+    lines = program.partition(_WORDS_BEGIN)[2].partition(_WORDS_END)[0].splitlines()
+    pairs = [line.strip().rstrip(",").rpartition(": ") for line in lines]
+    hashes = {ast.literal_eval(f"b{word}").decode(): int(number) for word, _, number in pairs}
+    if hashes.keys() != words:
+        raise TrainingFailed("this version of CatBoost does not say what it makes of words")
+    return hashes
 
 
 def _check_numbers(model: dict[str, Any]) -> None:

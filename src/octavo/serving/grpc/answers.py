@@ -4,15 +4,23 @@ A message of protobuf is its fields one after the other, so that bytes made befo
 """
 
 from functools import lru_cache
+from struct import pack
 from typing import Any
 
 from octavo.serving.answers import Predictions
+from octavo.serving.grpc import wire
 from octavo.serving.grpc.messages import ModelInferResponse
+from octavo.serving.ids import ID_LETTERS
 from octavo.serving.inference import OUTPUTS, raw_output
+from octavo.serving.tensors import LENGTH_BYTES
 
-_ID, _OUTPUT, _RAW = b"\x1a", b"\x2a", b"\x32"
-_CONTENTS, _INT64S, _FP64S, _BYTES = b"\x2a", b"\x1a", b"\x3a", b"\x42"
+_ID, _OUTPUT, _RAW = 3, 5, 6
+_CONTENTS = 5
+_LISTS = {"prediction": 7, "id": 8, "version": 3}
+_NUMBER_BYTES = 8
 _REMEMBERED = 4096
+_NOTHING = b"\xff"
+"""A byte that stands in no text and in no number that is written here."""
 
 
 def encode_response(answer: Predictions, wanted: tuple[str, ...], *, id: str, version: int, raw: bool) -> bytes:
@@ -29,17 +37,37 @@ def encode_response(answer: Predictions, wanted: tuple[str, ...], *, id: str, ve
     raw : bool
         Whether values stand in bytes rather than in lists.
     """
-    parts = [_head(answer.deployment, version, answer.degraded)]
-    if id:
-        parts.append(_field(_ID, id.encode()))
+    head = _head(answer.deployment, version, answer.degraded) + wire.text(_ID, id)
+    sole = answer.version
+    if sole is not None and len(answer) == 1:
+        holes = (pack("<d", answer.values.item()), answer.ids.texts[0].encode())
+        return head + _one_row(wanted, sole, raw) % tuple(holes[name == "id"] for name in wanted if name != "version")
     heads = _output_heads(wanted, len(answer))
     if raw:
-        parts += [_field(_OUTPUT, head) for head in heads]
-        parts += [_field(_RAW, _raw(name, answer)) for name in wanted]
+        parts = [wire.field(_OUTPUT, one) for one in heads]
+        parts += [wire.field(_RAW, _raw(name, answer)) for name in wanted]
     else:
-        contents = (_field(_CONTENTS, _list(name, answer)) for name in wanted)
-        parts += [_field(_OUTPUT, head + values) for head, values in zip(heads, contents, strict=True)]
-    return b"".join(parts)
+        contents = (wire.field(_CONTENTS, _list(name, answer)) for name in wanted)
+        parts = [wire.field(_OUTPUT, one + values) for one, values in zip(heads, contents, strict=True)]
+    return head + b"".join(parts)
+
+
+@lru_cache(_REMEMBERED)
+def _one_row(wanted: tuple[str, ...], version: int, raw: bool) -> bytes:  # a key of the cache
+    """The outputs of one row, a ``%b`` in the place of a prediction and of an id."""
+    values = {
+        "prediction": _NOTHING * _NUMBER_BYTES,
+        "id": (ID_LETTERS.to_bytes(LENGTH_BYTES, "little") if raw else b"") + _NOTHING * ID_LETTERS,
+        "version": version.to_bytes(_NUMBER_BYTES, "little") if raw else wire.varint(version),
+    }
+    heads = _output_heads(wanted, 1)
+    if raw:
+        outputs = [wire.field(_OUTPUT, head) for head in heads] + [wire.field(_RAW, values[name]) for name in wanted]
+    else:
+        lists = [wire.field(_CONTENTS, wire.field(_LISTS[name], values[name])) for name in wanted]
+        outputs = [wire.field(_OUTPUT, head + values) for head, values in zip(heads, lists, strict=True)]
+    written = b"".join(outputs).replace(b"%", b"%%")
+    return written.replace(_NOTHING * ID_LETTERS, b"%b").replace(_NOTHING * _NUMBER_BYTES, b"%b")
 
 
 @lru_cache(_REMEMBERED)
@@ -58,39 +86,17 @@ def _output_heads(wanted: tuple[str, ...], n_rows: int) -> list[bytes]:
 
 
 def _raw(name: str, answer: Predictions) -> bytes:
-    if len(answer) == 1 and name == "id":
-        text = answer.ids.texts[0].encode()
-        return len(text).to_bytes(4, "little") + text
     if name == "version" and answer.version is not None:
-        return answer.version.to_bytes(8, "little") * len(answer)
+        return answer.version.to_bytes(_NUMBER_BYTES, "little") * len(answer)
     return raw_output(name, answer)
 
 
 def _list(name: str, answer: Predictions) -> bytes:
+    number = _LISTS[name]
     if name == "prediction":
-        return _field(_FP64S, answer.values.astype("<f8", copy=False).tobytes())
+        return wire.field(number, answer.values.astype("<f8", copy=False).tobytes())
     if name == "id":
-        return b"".join(_field(_BYTES, text.encode()) for text in answer.ids.texts)
+        return b"".join(wire.field(number, text.encode()) for text in answer.ids.texts)
     if answer.version is not None:
-        return _field(_INT64S, _varint(answer.version) * len(answer))
-    return _field(_INT64S, b"".join(map(_varint, answer.versions.tolist())))
-
-
-def _field(tag: bytes, data: bytes) -> bytes:
-    """A field of bytes behind its tag and length."""
-    return tag + _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    """A number of at least 0, seven bits in a byte."""
-    if number < 0x80:
-        return _SMALL[number]
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
-
-
-_SMALL = [bytes([number]) for number in range(0x80)]
+        return wire.field(number, wire.varint(answer.version) * len(answer))
+    return wire.numbers(number, answer.versions.tolist())

@@ -53,7 +53,8 @@ class GrpcApp:
             raise NotImplementedError(f"gRPC does not speak {scope['type']}")
         arrived_ns = time.perf_counter_ns()
         headers = dict(scope["headers"])
-        if content_type(headers) not in _KINDS or headers.get(b"te") != b"trailers":
+        kind = headers.get(b"content-type")
+        if (kind not in _KINDS and content_type(headers) not in _KINDS) or headers.get(b"te") != b"trailers":
             await _refuse(send)
             return
         trace = self._app.tracing.begin(headers.get(b"traceparent"))
@@ -67,7 +68,10 @@ class GrpcApp:
         try:
             if method is None:
                 raise _unknown(call.path, self._by_path)
-            replied = await self._within_deadline(call, method)
+            sent = call.headers.get(b"grpc-timeout")
+            limit_s = None if sent is None else timeout_s(sent)
+            answer = self._answer(call, method)
+            replied = await (answer if limit_s is None else within(limit_s, answer, refusal=_too_late))
         except ClientGone:
             return
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
@@ -88,12 +92,6 @@ class GrpcApp:
         name = "unknown" if method is None else method.path
         attributes: Attributes = {"rpc.system": "grpc", "rpc.method": name, "rpc.grpc.status_code": int(status)}
         self._app.tracing.end(call.trace, name=name, began_ns=call.arrived_ns, attributes=attributes)
-
-    async def _within_deadline(self, call: Incoming, method: Method | StreamMethod) -> Replied | None:
-        sent = call.headers.get(b"grpc-timeout")
-        if sent is None:
-            return await self._answer(call, method)
-        return await within(timeout_s(sent), self._answer(call, method), refusal=_too_late)
 
     async def _answer(self, call: Incoming, method: Method | StreamMethod) -> Replied | None:
         caller = self._app.authorize(call.headers, method.permission)

@@ -1,7 +1,9 @@
 """The message of a call behind its five bytes of prefix, and its limits."""
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from octavo.errors import InvalidRequest, LimitExceeded
 from octavo.serving.limits import BodyIncomplete, ClientGone, Receive, Visit
@@ -39,36 +41,49 @@ async def read_message(receive: Receive, *, max_bytes: int, visit: Visit | None 
     if visit is not None:
         visit.read(is_reading=True)
     try:
-        body = await _collect(receive, max_bytes=max_bytes)
+        body, is_more = _part(await receive())
+        if is_more:
+            body = await _collect(body, receive, max_bytes=max_bytes)
     except asyncio.CancelledError as error:
         raise BodyIncomplete from error
     if visit is not None:
         visit.read(is_reading=False)
-    if len(body) < PREFIX_BYTES:
-        raise InvalidRequest("the call holds no message", fix="send one message, behind its prefix of five bytes")
-    if len(body) < PREFIX_BYTES + int.from_bytes(body[1:PREFIX_BYTES], "big"):
-        raise InvalidRequest("the message ends before the length that its prefix says", fix="send the whole message")
+    n_sent = len(body) - PREFIX_BYTES
+    if n_sent < 0 or body[0] or int.from_bytes(body[1:PREFIX_BYTES], "big") != n_sent or n_sent > max_bytes:
+        raise _refusal(body, max_bytes=max_bytes)
     return body[PREFIX_BYTES:]
 
 
-async def _collect(receive: Receive, *, max_bytes: int) -> bytes:
-    body, is_more = await _part(receive)
-    _check(body, max_bytes=max_bytes)
-    if not is_more:
-        return body
-    parts = bytearray(body)
+async def _collect(body: bytes, receive: Receive, *, max_bytes: int) -> bytes:
+    """What follows a part of a message, with it."""
+    parts, is_more = bytearray(body), True
+    _check(parts, max_bytes=max_bytes)
     while is_more:
-        body, is_more = await _part(receive)
+        body, is_more = _part(await receive())
         parts += body
         _check(parts, max_bytes=max_bytes)
     return bytes(parts)
 
 
-async def _part(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
+def _part(message: Mapping[str, Any]) -> tuple[bytes, bool]:
+    """A part of a message, and whether more follows."""
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message.get("body", b""), message.get("more_body", False)
+
+
+def _refusal(body: bytes, *, max_bytes: int) -> InvalidRequest:
+    """What is wrong with a body that is no message.
+
+    Raises
+    ------
+    LimitExceeded, InvalidRequest, HttpError
+        Where that was so from its beginning.
+    """
+    _check(body, max_bytes=max_bytes)
+    if len(body) < PREFIX_BYTES:
+        return InvalidRequest("the call holds no message", fix="send one message, behind its prefix of five bytes")
+    return InvalidRequest("the message ends before the length that its prefix says", fix="send the whole message")
 
 
 def _check(body: bytes | bytearray, *, max_bytes: int) -> None:

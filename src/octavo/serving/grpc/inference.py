@@ -1,12 +1,14 @@
 """The Open Inference Protocol v2 over gRPC: a deployment is a model, its loaded versions are the model's versions."""
 
 from importlib.metadata import version as version_of
-from typing import Any
+from typing import Any, NamedTuple
 
 from octavo.errors import LimitExceeded, NotFound
 from octavo.serving.asked import Asked
 from octavo.serving.asking import Asking
+from octavo.serving.attempts import Call
 from octavo.serving.grpc.answers import encode_response
+from octavo.serving.grpc.forms import Forms
 from octavo.serving.grpc.messages import (
     SERVICE,
     ModelInferRequest,
@@ -22,13 +24,13 @@ from octavo.serving.grpc.messages import (
     parse,
 )
 from octavo.serving.grpc.methods import GrpcCall, Method, Replied
-from octavo.serving.grpc.rows import one_row
-from octavo.serving.grpc.tensors import check_parameters, tensors_of
-from octavo.serving.inference import OUTPUTS, asked_by_tensors
+from octavo.serving.grpc.rows import asked_by_fields
+from octavo.serving.grpc.tensors import check_parameters
+from octavo.serving.inference import OUTPUTS
 from octavo.serving.lineup import Lineup
 from octavo.serving.openinference import model_metadata
-from octavo.serving.reading import asked_by_records
-from octavo.serving.routes import PUBLIC, Request
+from octavo.serving.reading import Read
+from octavo.serving.routes import PUBLIC
 
 _LONGEST_ID = 1024
 _MOST_OUTPUTS = 64
@@ -47,6 +49,7 @@ class InferenceService:
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
+        self._forms = Forms()
 
     def methods(self) -> tuple[Method, ...]:
         """All that are served."""
@@ -72,41 +75,97 @@ class InferenceService:
 
     async def _model_ready(self, call: GrpcCall) -> Replied:
         asked = parse(ModelReadyRequest, call.message)
-        self._lineup(asked.name, asked.version)
+        self._asking.finder.loaded(asked.name, asked.version)
         return Replied(ModelReadyResponse(ready=True).SerializeToString())
 
     async def _model(self, call: GrpcCall) -> Replied:
         asked = parse(ModelMetadataRequest, call.message)
-        about = model_metadata(asked.name, self._lineup(asked.name, asked.version))
+        about = model_metadata(asked.name, await self._asking.finder.lineup(asked.name, asked.version))
         known = ModelMetadataResponse.TensorMetadata.DESCRIPTOR.fields_by_name
         for side in ("inputs", "outputs"):
             about[side] = [{key: one[key] for key in known} for one in about[side]]
         return Replied(ModelMetadataResponse(**about).SerializeToString())
 
     async def _index(self, call: GrpcCall) -> Replied:
-        repository = parse(RepositoryIndexRequest, call.message).repository_name
-        if repository:
-            raise NotFound("repository", repository[:80])
-        models = [
-            {"name": name, "version": str(version), "state": "READY"}
-            for name, lineup in sorted(self._asking.watcher.lineups.items())
-            for version in sorted({served.arm.version for served in lineup.arms})
-        ]
+        asked = parse(RepositoryIndexRequest, call.message)
+        if asked.repository_name:
+            raise NotFound("repository", asked.repository_name[:80])
+        models = self._asking.finder.index(ready=asked.ready)
         return Replied(RepositoryIndexResponse(models=models).SerializeToString())
 
     async def _infer(self, call: GrpcCall) -> Replied:
-        asked = parse(ModelInferRequest, call.message)
-        lineup = self._lineup(asked.model_name, asked.model_version)
-        wanted = _wanted_outputs(asked)
-        answered = await self._asking.answered(_request(call), lineup, read=lambda lineup, _: _asked(lineup, asked))
+        sent = self._known(call.message) or _read(call.message)
+        lineup = await self._asking.finder.lineup(sent.model, sent.version)
+        wanted = sent.wanted or _wanted_outputs(sent.request)
+        answered = await self._asking.answer(lineup, _call(call, read=sent.read))
+        if sent.request is not None:
+            self._forms.learn(sent.request, call.message, wanted=wanted)
         answer = answered.answer
         version = answer.version or lineup.fallback.arm.version
-        raw = len(asked.raw_input_contents) > 0
-        return Replied(encode_response(answer, wanted, id=asked.id, version=version, raw=raw), answered.follow_up)
+        return Replied(encode_response(answer, wanted, id=sent.id, version=version, raw=sent.raw), answered.follow_up)
 
-    def _lineup(self, model: str, version: str) -> Lineup:
-        lineup = self._asking.lineup(model)
-        return lineup.of_version(version) if version else lineup
+    def _known(self, message: bytes) -> "_Sent | None":
+        """A request whose form is known."""
+        found = self._forms.find(message)
+        if found is None:
+            return None
+        form, values = found
+        id_ = values.pop(0) if form.has_id else ""
+
+        def read(lineup: Lineup, body: bytes) -> Asked:
+            return form.asked(lineup, values) or asked_by_fields(lineup, parse(ModelInferRequest, body))
+
+        return _Sent(form.model, form.version, id_, form.raw, read, wanted=form.wanted)
+
+
+class _Sent(NamedTuple):
+    """A request as far as it is understood without its lineup.
+
+    Attributes
+    ----------
+    id : str
+        Its own; empty if it has none.
+    raw : bool
+        Whether its values stand in bytes rather than in lists.
+    wanted : tuple of str
+        The outputs that it asks for; empty if that is still to be looked at.
+    request : ModelInferRequest or None
+        None if its form is known.
+    """
+
+    model: str
+    version: str
+    id: str
+    raw: bool
+    read: Read
+    wanted: tuple[str, ...] = ()
+    request: Any = None
+
+
+def _read(message: bytes) -> _Sent:
+    """A request of whatever form, to be read field by field."""
+    request = parse(ModelInferRequest, message)
+    raw = len(request.raw_input_contents) > 0
+    return _Sent(
+        request.model_name,
+        request.model_version,
+        request.id,
+        raw,
+        lambda lineup, _: asked_by_fields(lineup, request),
+        request=request,
+    )
+
+
+def _call(call: GrpcCall, *, read: Read) -> Call:
+    """A call as the handler behind all doors takes it."""
+    return Call(
+        body=call.message,
+        caller=call.caller,
+        arrived_ns=call.arrived_ns,
+        trace="" if call.trace is None else call.trace.trace_id,
+        steps=call.trace,
+        read=read,
+    )
 
 
 def _wanted_outputs(asked: Any) -> tuple[str, ...]:
@@ -123,27 +182,3 @@ def _wanted_outputs(asked: Any) -> tuple[str, ...]:
         check_parameters(output.parameters, place=f"outputs[{number}]")
         wanted[output.name] = None
     return tuple(wanted) or _ALL
-
-
-def _request(call: GrpcCall) -> Request:
-    """A call as the handler behind all doors takes it, its message for a body that has arrived."""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": call.message}
-
-    return Request(
-        path="",
-        query=b"",
-        headers=call.headers,
-        receive=receive,
-        caller=call.caller,
-        arrived_ns=call.arrived_ns,
-        trace=call.trace,
-    )
-
-
-def _asked(lineup: Lineup, asked: Any) -> Asked:
-    row = one_row(asked, lineup.decoder.dtypes)
-    if row is not None:
-        return asked_by_records(lineup, [row])
-    return asked_by_tensors(lineup, tensors_of(asked))

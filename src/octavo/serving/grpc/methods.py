@@ -10,8 +10,7 @@ from octavo.serving.routes import Headers
 from octavo.serving.tracing import Trace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrpcCall:
+class GrpcCall(NamedTuple):
     """A call whose caller may make it.
 
     Attributes

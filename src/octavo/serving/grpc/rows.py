@@ -1,4 +1,4 @@
-"""One row sent field by field, the commonest request: taken as it is, without a tensor for each of its values.
+"""Messages read field by field. One row, the commonest request, is taken as it is, without a tensor for each value.
 
 What is unusual in the least is left to the tensors, which refuse it by name or take it.
 """
@@ -8,8 +8,12 @@ from struct import Struct
 from typing import Any
 
 from octavo.definitions.types import DType
+from octavo.serving.asked import Asked
 from octavo.serving.documents import Scalar
-from octavo.serving.inference import DATATYPES
+from octavo.serving.grpc.tensors import tensors_of
+from octavo.serving.inference import DATATYPES, asked_by_tensors
+from octavo.serving.lineup import Lineup
+from octavo.serving.reading import asked_by_records
 
 _LISTS: dict[str, str] = {
     "FP64": "fp64_contents",
@@ -30,6 +34,22 @@ _FORMATS: dict[str, Struct] = {
     "UINT32": Struct("<I"),
 }
 _LENGTH_BYTES = 4
+
+
+def asked_by_fields(lineup: Lineup, request: Any) -> Asked:
+    """What a ModelInferRequest asks for, of whatever form it is.
+
+    Raises
+    ------
+    InvalidRequest
+        If its tensors do not fit each other or the deployment.
+    LimitExceeded
+        If there are too many rows.
+    """
+    row = one_row(request, lineup.decoder.dtypes)
+    if row is not None:
+        return asked_by_records(lineup, [row])
+    return asked_by_tensors(lineup, tensors_of(request))
 
 
 def one_row(request: Any, fields: Mapping[str, DType]) -> dict[str, Scalar] | None:

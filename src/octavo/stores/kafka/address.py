@@ -38,7 +38,7 @@ class KafkaAddress:
     servers : str
         ``host:port`` of some brokers, joined by commas; they name the others.
     prefix : str
-        What the names of all topics begin with, before a dot.
+        What the names of all topics begin with, before a dot; of a single topic its whole name.
     partitions, replicas : int
         Of a topic of events that is made here; -1 replicas are as many as the brokers say.
     create : bool
@@ -67,13 +67,15 @@ class KafkaAddress:
     mechanism: str = "SCRAM-SHA-512"
 
     @classmethod
-    def parse(cls, url: str, *, root: Path) -> Self:
+    def parse(cls, url: str, *, root: Path, setting: str = "stores.stream", last: str = "PREFIX") -> Self:
         """The address in ``kafka://HOST:PORT[,HOST:PORT]/PREFIX``, with options as in ``?partitions=12&tls=yes``.
 
         Parameters
         ----------
         root : Path
             What relative paths are relative to.
+        setting, last : str
+            Where the URL stands, and what its last part is there.
 
         Raises
         ------
@@ -86,9 +88,9 @@ class KafkaAddress:
             return cls(**_place(parts), **_manner(options, root))
         except ValueError as error:
             raise ConfigurationError(
-                f"stores.stream is no address of a Kafka: {error}; write kafka://HOST:PORT/PREFIX, and "
+                f"{setting} is no address of a Kafka: {error}; write kafka://HOST:PORT/{last}, and "
                 "?user=NAME&password=env:NAME if it asks for them",
-                setting="stores.stream",
+                setting=setting,
             ) from None
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from octavo.errors import OctavoError, Unavailable
 from octavo.stores.kafka.address import KafkaAddress
 from octavo.stores.kafka.client import client_library, settings, unavailable
 
-_OVERHEAD_BYTES = 40_000
+OVERHEAD_BYTES = 40_000
 """What Kafka adds to a message, generously."""
 
 
@@ -59,7 +59,7 @@ class Publisher:
                             "linger.ms": 0,
                             "compression.type": "lz4",
                             "delivery.timeout.ms": timeout_ms,
-                            "message.max.bytes": self._address.payload_bytes + _OVERHEAD_BYTES,
+                            "message.max.bytes": self._address.payload_bytes + OVERHEAD_BYTES,
                         },
                     )
                 )

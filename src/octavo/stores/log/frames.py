@@ -61,15 +61,16 @@ def encode(payloads: Sequence[bytes]) -> bytes:
     """
     count = len(payloads)
     if count == 1:  # what a predictor appends for each request
-        body = _LENGTH.pack(len(payloads[0])) + payloads[0]
+        lengths, body = _LENGTH.pack(len(payloads[0])), payloads[0]
     else:
-        body = b"".join((struct.pack(f"<{count}I", *map(len, payloads)), *payloads))
-    size = len(body)
+        lengths, body = struct.pack(f"<{count}I", *map(len, payloads)), b"".join(payloads)
+    size = len(lengths) + len(body)
     if size > LONGEST_BATCH:
         raise LimitExceeded(
             f"{size:,} bytes were to be published at once", fix=f"publish at most {LONGEST_BATCH:,} bytes at once"
         )
-    return HEADER.pack(size, zlib.crc32(body, zlib.crc32(_SUMMED.pack(size, count))), count) + body
+    checksum = zlib.crc32(body, zlib.crc32(lengths, zlib.crc32(_SUMMED.pack(size, count))))
+    return b"".join((HEADER.pack(size, checksum, count), lengths, body))
 
 
 class SegmentReader:

@@ -1,0 +1,173 @@
+"""One trained model in its forms: compiled, tried against the native one row by row, and measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octavo.definitions.models import Task
+from octavo.errors import IntegrityError, TrainingFailed
+from octavo.registry.bundles import Golden
+from octavo.registry.choosing import choose_forms
+from octavo.registry.compiled import CompiledModel
+from octavo.registry.formats import Format, OfTrees, Outputs
+from octavo.registry.formats.choice import format_of
+from octavo.registry.formats.symmetric_file import read_trees
+from octavo.registry.forms import Form, Forms
+from octavo.registry.golden import choose_rows
+from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity
+from octavo.training.estimators import predict
+from octavo.training.frames import Words
+
+Floats = npt.NDArray[np.float64]
+_COMPILED, _TREES = "model.onnx", "trees.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """An estimator that is to be proven.
+
+    Attributes
+    ----------
+    real : ndarray, shape (n_rows, n_inputs), float64, at least one row
+        Held-out ones.
+    """
+
+    estimator: Any
+    real: Floats
+    task: Task
+    words: Words | None
+
+    @property
+    def native(self) -> Callable[[Floats], Floats]:
+        return partial(predict, self.estimator, task=self.task, words=self.words)
+
+    def trials(self, library: Format) -> tuple[Trial, ...]:
+        """All rows that it is tried on, the held-out ones first."""
+        sizes = {place: len(known) for place, known in self.words.by_place.items()} if self.words else {}
+        hard = hard_trials(self.real, thresholds=library.thresholds(self.estimator), categories=sizes)
+        return (Trial(kind="held-out rows", rows=self.real), *hard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proven:
+    """A model in its forms, proven equal, and which of them serve.
+
+    Attributes
+    ----------
+    library : str
+        The name of its format.
+    onnx : bytes or None
+        None if it cannot be compiled, or not so that it answers as the native one.
+    trees : bytes or None
+        None if they do not answer as the native one, or neither serve nor are what is judged by.
+    judged : callable
+        The form that versions are compared by.
+    """
+
+    library: str
+    native: Mapping[str, bytes]
+    onnx: bytes | None
+    trees: bytes | None
+    forms: Forms
+    golden: Golden
+    parity: Parity
+    judged: Outputs
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        """All of it, below a folder of a bundle."""
+        made = {_COMPILED: self.onnx, _TREES: self.trees}
+        files = {**{name: data for name, data in made.items() if data is not None}, **self.native}
+        return {f"{folder}{name}": data for name, data in files.items()}
+
+
+def prove(subject: Subject, *, timer: Callable[[], float]) -> Proven:
+    """Compile, prove parity and measure.
+
+    Parameters
+    ----------
+    timer : callable
+        Seconds, by which the forms are measured.
+
+    Raises
+    ------
+    TrainingFailed
+        If the model can be served neither compiled nor by its own library.
+    """
+    estimator, words, native, library = subject.estimator, subject.words, subject.native, format_of(subject.estimator)
+    trials = subject.trials(library)
+    kept = library.save(estimator)
+    onnx, parity, uncompiled = _compiled(subject, library, trials)
+    outputs: dict[Form, Outputs] = {} if onnx is None else {Form.COMPILED: CompiledModel(onnx).predict}
+    again = library.load(kept, words=words)
+    if library.serves:
+        outputs[Form.NATIVE] = again
+    trees = _trees(subject, library, trials)
+    if trees is not None:
+        outputs[Form.TREES] = read_trees(trees)
+    parity = parity or prove_parity(trials, native=native, compiled=again)
+    rows = choose_rows(parity.proven)
+    prove_parity([Trial(kind="golden rows", rows=rows)], native=native, compiled=again)
+    forms = choose_forms(outputs, subject.real, timer=timer, uncompiled=uncompiled)
+    golden = Golden(
+        rows=rows.astype(np.float32),
+        expected=native(rows),
+        tolerance=TOLERANCE,
+        n_real=len(choose_rows(parity.proven[:1])),
+    )
+    return Proven(
+        library=library.name,
+        native=kept,
+        onnx=onnx,
+        trees=trees if onnx is None or Form.TREES in forms.used else None,
+        forms=forms,
+        golden=golden,
+        parity=parity,
+        judged=outputs.get(Form.COMPILED) or outputs.get(Form.TREES) or again,
+    )
+
+
+def _compiled(subject: Subject, library: Format, trials: Sequence[Trial]) -> tuple[bytes | None, Parity | None, str]:
+    """The compiled form with what trials have shown of it; or none, and why.
+
+    Raises
+    ------
+    TrainingFailed
+        If there is none, and its library cannot serve it.
+    """
+    native, n_inputs = subject.native, subject.real.shape[1]
+    native(trials[0].rows)  # what cannot answer the held-out rows is no model
+    try:
+        onnx = library.to_onnx(subject.estimator, n_inputs=n_inputs, task=subject.task, words=subject.words)
+        compiled = CompiledModel(onnx)
+        parity = prove_parity(trials, native=native, compiled=compiled.predict)
+        alone = Trial(kind="golden rows, one at a time", rows=choose_rows(parity.proven))
+        prove_parity([alone], native=native, compiled=partial(_one_by_one, compiled.predict))
+    except (TrainingFailed, IntegrityError) as error:
+        if not library.serves:
+            raise
+        return None, None, error.message
+    return onnx, parity, ""
+
+
+def _trees(subject: Subject, library: Format, trials: Sequence[Trial]) -> bytes | None:
+    """The model as trees in arrays; None if the library has no such, or they do not answer alike."""
+    if not isinstance(library, OfTrees):
+        return None
+    try:
+        trees = library.to_trees(subject.estimator, n_inputs=subject.real.shape[1], words=subject.words)
+        outputs = read_trees(trees)
+        parity = prove_parity(trials, native=subject.native, compiled=outputs)
+        alone = Trial(kind="golden rows, one at a time", rows=choose_rows(parity.proven))
+        prove_parity([alone], native=subject.native, compiled=partial(_one_by_one, outputs))
+    except TrainingFailed:
+        return None
+    return trees
+
+
+def _one_by_one(outputs: Outputs, rows: Floats) -> Floats:
+    """What the model answers for each row alone, as most requests ask."""
+    return np.concatenate([outputs(row[None]) for row in rows])

@@ -1,0 +1,152 @@
+"""What the process of some functions does: it loads their code, and answers one question after the other."""
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from octavo.definitions.features import OnDemand
+from octavo.definitions.order import in_order
+from octavo.errors import IntegrityError, OctavoError
+from octavo.features.functions import compute
+from octavo.serving.apart.messages import ALL, FAILED_TO_LOAD, LENGTH, Ask, Begin, Told, framed, taken
+from octavo.serving.modules import functions_in, load_module
+
+OUT_OF_MEMORY = 77
+"""How a process ends that needs more than it may have: the next one begins with an empty heap."""
+
+_AT_ONCE = 65_536
+
+
+def main(descriptor: int, lifeline: int) -> NoReturn:
+    """Answer questions until the other side closes the connection.
+
+    It ends at once, with the connection still open: the predictor then reads how it ended, and no more code runs.
+    """
+    code = 1
+    try:
+        _end_with_parent(lifeline)
+        os.umask(0o077)
+        os.set_inheritable(descriptor, False)
+        code = _run(socket.socket(fileno=descriptor))
+    except SystemExit as told:
+        code = told.code if isinstance(told.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def _run(connection: socket.socket) -> int:
+    messages = _Messages(connection)
+    first = messages.next()
+    if first is None:
+        return 0
+    begin = msgspec.msgpack.decode(first, type=Begin)
+    _limit(memory_bytes=begin.memory_bytes)
+    try:
+        functions = _load(begin)
+    except BaseException as error:  # a user's module may do anything; this is its process
+        if _lacks_memory(error):
+            return OUT_OF_MEMORY
+        reason = error.message if isinstance(error, OctavoError) else f"it raised {type(error).__name__}: {error}"
+        connection.sendall(framed(Told.failed(FAILED_TO_LOAD, reason)))
+        return 1
+    return _answer_all(messages, connection, begin, functions)
+
+
+def _answer_all(messages: "_Messages", connection: socket.socket, begin: Begin, functions: Sequence[OnDemand]) -> int:
+    everything = taken(begin.functions)
+    ordered = in_order(functions) if begin.is_chained else functions
+    decoder = msgspec.msgpack.Decoder(Ask)
+    while (data := messages.next()) is not None:
+        ask = decoder.decode(data)
+        is_all = ask.only == ALL
+        asked = functions if is_all else [functions[ask.only]]
+        names = everything if is_all else taken(begin.functions, ask.only)
+        columns = {name: column.array() for name, column in zip(names, ask.columns, strict=True)}
+        try:
+            values = compute(ordered if is_all else asked, columns, ask.n_rows)
+            told = Told(ask.number, b"".join([values[one.name].tobytes() for one in asked]))
+        except OctavoError as error:
+            if _lacks_memory(error):
+                return OUT_OF_MEMORY
+            told = Told.failed(ask.number, error.message, feature=str(error.facts.get("feature", "")))
+        connection.sendall(framed(told))
+    return 0
+
+
+def _load(begin: Begin) -> list[OnDemand]:
+    found: dict[str, OnDemand] = {}
+    for name, path in begin.modules:
+        found |= functions_in(load_module(Path(path), name=name))
+    if missing := [name for name, _ in begin.functions if name not in found]:
+        raise IntegrityError(f"its code lacks the on-demand features {', '.join(missing)}")
+    for name, inputs in begin.functions:
+        if found[name].inputs != inputs:
+            raise IntegrityError(
+                f"on-demand feature {name!r} takes {', '.join(found[name].inputs)} in the code, and "
+                f"{', '.join(inputs)} in the plan; pack it again"
+            )
+    return [found[name] for name, _ in begin.functions]
+
+
+class _Messages:
+    """Messages off a connection; a small one is read at once."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._read = b""
+
+    def next(self) -> bytes | None:
+        """The next message; None if there will be none."""
+        read = self._read or self._connection.recv(_AT_ONCE)
+        while len(read) < LENGTH.size:
+            if not (more := self._connection.recv(_AT_ONCE)):
+                return None
+            read += more
+        end = LENGTH.size + LENGTH.unpack_from(read)[0]
+        if len(read) < end:
+            read = self._rest(read, end)
+        self._read = read[end:]
+        return read[LENGTH.size : end]
+
+    def _rest(self, read: bytes, end: int) -> bytes:
+        whole = bytearray(end)
+        whole[: len(read)] = read
+        view, at = memoryview(whole), len(read)
+        while at < end:
+            n = self._connection.recv_into(view[at:])
+            if not n:
+                raise EOFError("the predictor is gone")
+            at += n
+        return bytes(whole)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Have the system kill this process once the predictor is gone, whatever it is doing then.
+
+    The predictor holds the other end of a pipe through which nothing is sent. Unlike `PR_SET_PDEATHSIG` this does not
+    look at the thread that started the process, which may end long before the predictor does.
+    """
+    os.set_inheritable(lifeline, False)
+    if sys.platform != "linux":
+        return
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _limit(*, memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What is allocated, not addresses: libraries that are mapped, and room that is only reserved, cost nothing.
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))

@@ -1,0 +1,1 @@
+"""Asynchronous predictions: accepted on disk, answered when there is time, and kept until somebody fetches them."""
