@@ -30,7 +30,7 @@ check: $(VENV)/.synced-all ## format, lint, strict types, import contracts
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.synced-all ## measurements, each a ratio in one run
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/bench_*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 torch: $(VENV)/.synced-all ## PyTorch for the tests of its models, which are passed over without it (large)
 	@.tools/bin/python -m pip --python $(BIN)/python install --quiet --disable-pip-version-check $(TORCH)
