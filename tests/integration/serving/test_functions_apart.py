@@ -44,9 +44,9 @@ def odd(number):
     if told == 6: return np.zeros(50_000_000)
     if told == 7: return number[:, None]
     if told == 8: print("x" * 1_000_000, flush=True)
-    if told == 9: os.closerange(3, 64); time.sleep(60)
+    if told == 9: os.closerange(3, 4096); time.sleep(60)
     if told == 10:
-        for descriptor in range(3, 64):
+        for descriptor in range(3, 4096):
             try: os.write(descriptor, b"anything")
             except OSError: pass
     if told == 11: sys.exit(5)
