@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import msgspec
-
 from octavo.definitions.types import check_name
 from octavo.errors import Conflict, GateFailed, InvalidDefinition, InvalidRequest, NotFound
 from octavo.operations import Context
-from octavo.registry.signing import Signer
 from octavo.registry.versions import ModelVersion
-from octavo.release.manifests import SignedManifest
-from octavo.stores.ports import Artifacts, Transaction
+from octavo.release.documents import publish, published_number
+from octavo.stores.ports import Transaction
 
 PURPOSE = "octavo/alias-manifest/v1"
 FOLDER = "aliases/"
@@ -142,11 +139,10 @@ def version_of(tx: Transaction, model: str, version: int) -> ModelVersion:
 
 def publish_aliases(context: Context, model: str) -> int:
     """Publish what the records say of a model's aliases, unless it is published already; the sequence that now is."""
-    artifacts = context.stores.artifacts
     with context.transaction() as tx:
         # Inside the transaction, so that of two processes that publish the later state wins.
         state = aliases_of(tx, model)
-        if state.sequence > _published_sequence(artifacts, model):
+        if state.sequence > published_number(context.stores.artifacts, document_name(model)):
             manifest = AliasManifest(
                 project=context.project.name,
                 model=model,
@@ -157,28 +153,13 @@ def publish_aliases(context: Context, model: str) -> int:
                 ),
                 published_at_us=context.clock.now_us(),
             )
-            signer = Signer(context.config.home / "keys" / "release.key")
-            artifacts.publish(document_name(model), signed(manifest, signer))
+            publish(context, manifest, name=document_name(model), purpose=PURPOSE)
     return state.sequence
 
 
 def document_name(model: str) -> str:
     """The name under which a model's aliases are published among the artifacts."""
     return f"{FOLDER}{model}.json"
-
-
-def signed(manifest: AliasManifest, signer: Signer) -> bytes:
-    """The document to be published."""
-    payload = msgspec.json.encode(manifest, order="deterministic")
-    return msgspec.json.encode(SignedManifest(payload=payload, signature=signer.sign(PURPOSE, payload)))
-
-
-def _published_sequence(artifacts: Artifacts, model: str) -> int:
-    document = artifacts.published(document_name(model))
-    if document is None:
-        return 0
-    payload = msgspec.json.decode(document, type=SignedManifest).payload
-    return msgspec.json.decode(payload, type=AliasManifest).sequence
 
 
 def _expected(tx: Transaction, model: str, alias: str, *, expect: int | None) -> ModelAliases:

@@ -18,9 +18,8 @@ from octavo.definitions.plans import PlannedField, PlannedFunction
 from octavo.errors import Conflict, NotFound
 from octavo.operations import Context
 from octavo.registry.bundles import digest_of
-from octavo.registry.signing import Signer
-from octavo.release.manifests import SignedManifest
-from octavo.stores.ports import Artifacts, Transaction
+from octavo.release.documents import publish, published_number
+from octavo.stores.ports import Transaction
 
 PURPOSE = "octavo/composite-manifest/v1"
 FOLDER = "composites/"
@@ -204,36 +203,23 @@ def live_version(tx: Transaction, state: CompositeState) -> CompositeVersion:
 
 def publish_composite(context: Context, composite: str) -> int:
     """Publish what the records say of a composite, unless it is published already; the sequence that now is."""
-    artifacts = context.stores.artifacts
+    name = f"{FOLDER}{composite}.json"
     with context.transaction() as tx:
         # Inside the transaction, so that of two processes that publish the later state wins.
         state = composite_state(tx, composite)
-        if state.sequence > _published_sequence(artifacts, composite):
+        if state.sequence > published_number(context.stores.artifacts, name):
             version = live_version(tx, state)
-            payload = msgspec.json.encode(
-                CompositeManifest(
-                    project=context.project.name,
-                    composite=composite,
-                    sequence=state.sequence,
-                    version=version.version,
-                    digest=version.digest,
-                    plan=version.plan,
-                    published_at_us=context.clock.now_us(),
-                ),
-                order="deterministic",
+            manifest = CompositeManifest(
+                project=context.project.name,
+                composite=composite,
+                sequence=state.sequence,
+                version=version.version,
+                digest=version.digest,
+                plan=version.plan,
+                published_at_us=context.clock.now_us(),
             )
-            signature = Signer(context.config.home / "keys" / "release.key").sign(PURPOSE, payload)
-            document = msgspec.json.encode(SignedManifest(payload=payload, signature=signature))
-            artifacts.publish(f"{FOLDER}{composite}.json", document)
+            publish(context, manifest, name=name, purpose=PURPOSE)
     return state.sequence
-
-
-def _published_sequence(artifacts: Artifacts, composite: str) -> int:
-    document = artifacts.published(f"{FOLDER}{composite}.json")
-    if document is None:
-        return 0
-    payload = msgspec.json.decode(document, type=SignedManifest).payload
-    return msgspec.json.decode(payload, type=CompositeManifest).sequence
 
 
 def _version(tx: Transaction, composite: str, number: int) -> CompositeVersion:

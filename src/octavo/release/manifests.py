@@ -7,6 +7,9 @@ import msgspec
 from octavo.definitions.fallbacks import OnUnread
 from octavo.registry.signing import Signature
 
+FOLDER = "deployments/"
+PURPOSE = "octavo/deployment-manifest/v1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
@@ -64,9 +67,6 @@ class SignedManifest:
 
     payload: bytes
     signature: Signature
-
-
-FOLDER = "deployments/"
 
 
 def document_name(deployment: str) -> str:

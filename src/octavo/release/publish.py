@@ -1,23 +1,15 @@
-"""From what the metadata says to what predictors apply: the signed manifest of each deployment.
-
-Metadata is the truth and a manifest follows from it, so publishing is idempotent: whoever finds the published one
-behind publishes the current one, be it after a change, a crash or a restored backup.
-"""
-
-import msgspec
+"""From what the metadata says to what predictors apply: the signed manifest of each deployment."""
 
 from octavo.errors import NotFound
 from octavo.operations import Context
-from octavo.registry.signing import Signer
 from octavo.registry.versions import ModelVersion
 from octavo.release.arms import arms_of
+from octavo.release.documents import publish, published_number
 from octavo.release.experiments import StartedExperiment
 from octavo.release.lifecycle import deployment_state, rules_of
-from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name, encode
+from octavo.release.manifests import PURPOSE, Arm, DeploymentManifest, document_name
 from octavo.release.releases import DeploymentState, Release
 from octavo.stores.ports import Artifacts, Transaction
-
-PURPOSE = "octavo/deployment-manifest/v1"
 
 
 def publish_current(context: Context, deployment: str) -> int:
@@ -47,17 +39,13 @@ def publish_current(context: Context, deployment: str) -> int:
                 arms=arms,
                 published_at_us=context.clock.now_us(),
             )
-            context.stores.artifacts.publish(document_name(deployment), _signed(context, manifest))
+            publish(context, manifest, name=document_name(deployment), purpose=PURPOSE)
     return state.sequence
 
 
 def published_sequence(artifacts: Artifacts, deployment: str) -> int:
     """The sequence of the manifest that is published; 0 if none is."""
-    document = artifacts.published(document_name(deployment))
-    if document is None:
-        return 0
-    payload = msgspec.json.decode(document, type=SignedManifest).payload
-    return msgspec.json.decode(payload, type=DeploymentManifest).sequence
+    return published_number(artifacts, document_name(deployment))
 
 
 def _arms(tx: Transaction, state: DeploymentState) -> tuple[Arm, ...]:
@@ -82,9 +70,3 @@ def _digest(tx: Transaction, key: str) -> str:
     if version is None:
         raise NotFound("model version", key)
     return version.digest
-
-
-def _signed(context: Context, manifest: DeploymentManifest) -> bytes:
-    payload = encode(manifest)
-    signature = Signer(context.config.home / "keys" / "release.key").sign(PURPOSE, payload)
-    return msgspec.json.encode(SignedManifest(payload=payload, signature=signature))

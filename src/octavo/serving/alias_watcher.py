@@ -14,18 +14,25 @@ from queue import Empty, SimpleQueue
 
 from octavo.clock import Clock
 from octavo.config import Config
-from octavo.errors import IntegrityError, NotFound, OctavoError, Unavailable
+from octavo.errors import NotFound, OctavoError, Unavailable
 from octavo.release.aliases import FOLDER, PURPOSE, AliasManifest
 from octavo.release.manifests import Arm, DeploymentManifest
 from octavo.release.shares import LIVE
 from octavo.serving.fleet import Fleet
-from octavo.serving.following import Following, verified
+from octavo.serving.following import Following, Kind
 from octavo.serving.lineup import Lineup
 from octavo.serving.models import LoadedModel
 from octavo.stores.ports import Artifacts
 
 log = logging.getLogger(__name__)
 
+_KIND = Kind(
+    folder=FOLDER,
+    purpose=PURPOSE,
+    manifest=AliasManifest,
+    named=lambda manifest: manifest.model,
+    said="the aliases of",
+)
 _WAIT_S = 5.0
 _MOST_WAITING = 64
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
@@ -83,7 +90,6 @@ class AliasWatcher:
         self.served: dict[str, Lineup] = {}
         self.errors: dict[str, str] = {}
         self._project = config.project.name
-        self._key = config.home / "keys" / "release.pub"
         self._fleet, self._clock, self._deployed = fleet, clock, deployed
         self._lineup_of, self._wake = lineup_of, wake
         self._manifests: dict[str, AliasManifest] = {}
@@ -93,9 +99,9 @@ class AliasWatcher:
         self._awaited: dict[str, asyncio.Future[Outcome]] = {}
         self._n_waiting = 0
         self._following = Following(
+            config,
             artifacts,
-            folder=FOLDER,
-            home=config.home / "predictor",
+            kind=_KIND,
             prepare=self._prepared,
             refused=self.errors.__setitem__,
         )
@@ -245,8 +251,7 @@ class AliasWatcher:
             self._fleet.fit,
         )
 
-    def _prepared(self, model: str, document: bytes) -> Callable[[], None]:
-        manifest = self._verified(model, document)
+    def _prepared(self, model: str, manifest: AliasManifest) -> Callable[[], None]:
         arms = _arms(manifest)
         moved = {
             name: self._made_if_room(name, arms[name])
@@ -273,22 +278,6 @@ class AliasWatcher:
         self._failed = {name: failed for name, failed in self._failed.items() if name not in arms}
         self.errors.pop(manifest.model, None)
         self.forget_unloaded()
-
-    def _verified(self, model: str, document: bytes) -> AliasManifest:
-        what = f"the list of aliases of model {model!r}"
-        manifest = verified(document, AliasManifest, purpose=PURPOSE, key=self._key, what=what)
-        if (manifest.project, manifest.model) != (self._project, model):
-            raise IntegrityError(
-                f"{what} of project {self._project!r} is one for {manifest.model!r} of {manifest.project!r}; "
-                "publish the right one"
-            )
-        followed = self._manifests.get(model, manifest)
-        if manifest.sequence <= followed.sequence and manifest != followed:
-            raise IntegrityError(
-                f"{what}, {manifest.sequence}, is not newer than {followed.sequence}, now followed; publish it under a "
-                "higher sequence"
-            )
-        return manifest
 
     def _deployed_arms(self) -> Iterator[Arm]:
         for lineup in list(self._deployed.values()):

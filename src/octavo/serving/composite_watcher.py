@@ -1,4 +1,4 @@
-"""Keeps a predictor's composites up to date: verifies their manifests, fetches the code of their functions, swaps.
+"""Keeps a predictor's composites up to date: follows their manifests, fetches the code of their functions, swaps.
 
 What was applied is kept on the predictor's own disk, the code too, so that it starts without the artifacts.
 """
@@ -8,17 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from octavo.config import Config
-from octavo.errors import IntegrityError
 from octavo.registry.bundles import verify
 from octavo.release.composites import FOLDER, PURPOSE, CompositeManifest
 from octavo.serving.code import Code, OpenFunctions, run_here
 from octavo.serving.composites import ServedComposite
-from octavo.serving.following import Following, verified
+from octavo.serving.following import Following, Kind
 from octavo.serving.functions import Functions, FunctionsHere
 from octavo.serving.status import write_atomically
 from octavo.stores.ports import Artifacts
 
 _CODE = "code"
+_KIND = Kind(
+    folder=FOLDER,
+    purpose=PURPOSE,
+    manifest=CompositeManifest,
+    named=lambda manifest: manifest.composite,
+    said="composite",
+)
 
 
 class CompositeWatcher:
@@ -42,13 +48,11 @@ class CompositeWatcher:
     def __init__(self, config: Config, artifacts: Artifacts, *, open_functions: OpenFunctions = run_here) -> None:
         self.served: dict[str, ServedComposite] = {}
         self.errors: dict[str, str] = {}
-        self._project = config.project.name
-        self._key = config.home / "keys" / "release.pub"
         self._artifacts = artifacts
         self._open_functions = open_functions
         self._home = config.home / "predictor"
         self._following = Following(
-            artifacts, folder=FOLDER, home=self._home, prepare=self._prepared, refused=self.errors.__setitem__
+            config, artifacts, kind=_KIND, prepare=self._prepared, refused=self.errors.__setitem__
         )
 
     def restore(self) -> None:
@@ -65,20 +69,7 @@ class CompositeWatcher:
         """
         self._following.look()
 
-    def _prepared(self, name: str, document: bytes) -> Callable[[], None]:
-        what = f"the manifest of composite {name!r}"
-        manifest = verified(document, CompositeManifest, purpose=PURPOSE, key=self._key, what=what)
-        if (manifest.project, manifest.composite) != (self._project, name):
-            raise IntegrityError(
-                f"{what} of project {self._project!r} is one for {manifest.composite!r} of {manifest.project!r}; "
-                "publish the right one"
-            )
-        serving = self.served[name].manifest if name in self.served else manifest
-        if manifest.sequence <= serving.sequence and manifest != serving:
-            raise IntegrityError(
-                f"{what}, {manifest.sequence}, is not newer than {serving.sequence}, now served; publish it under a "
-                "higher sequence"
-            )
+    def _prepared(self, name: str, manifest: CompositeManifest) -> Callable[[], None]:
         ready = ServedComposite(manifest=manifest, functions=self._functions(manifest))
         return lambda: self._put_live(name, ready)
 

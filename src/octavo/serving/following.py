@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
+from octavo.config import Config
 from octavo.errors import IntegrityError, OctavoError
 from octavo.registry.signing import Verifier
+from octavo.release.documents import Numbered
 from octavo.release.manifests import SignedManifest
 from octavo.serving.status import write_atomically
 from octavo.stores.ports import Artifacts
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _SUFFIX = ".json"
-T = TypeVar("T")
+T = TypeVar("T", bound=Numbered)
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,33 +36,65 @@ class _Refused:
     again_at_s: float
 
 
-class Following:
-    """The documents of one kind, by name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[T]):
+    """Documents of one kind.
 
-    Parameters
+    Attributes
     ----------
     folder : str
         Where they are published, and kept: ``deployments/``.
-    home : Path
-        The predictor's own disk.
+    purpose : str
+        What they are signed for.
+    manifest : type
+        What they hold.
+    named : callable
+        Of what a document says that it is.
+    said : str
+        What stands before a name in messages: ``composite``.
+    """
+
+    folder: str
+    purpose: str
+    manifest: type[T]
+    named: Callable[[T], str]
+    said: str = ""
+
+    def of(self, name: str) -> str:
+        """How a message calls one."""
+        return f"{self.said} {name!r}".lstrip()
+
+
+class Following(Generic[T]):
+    """The documents of one kind, by name.
+
+    A document counts only if the project's release key signed it, it is for this project and name, and its number is
+    above that of the one that is served by.
+
+    Parameters
+    ----------
+    config : Config
+    kind : Kind
     prepare : callable
-        Takes a name and a document, and makes ready to serve by it; returns what then does so. Raises OctavoError or
-        OSError if it cannot.
+        Takes a name and what its document holds, and makes ready to serve by it; returns what then does so. Raises
+        OctavoError or OSError if it cannot.
     refused : callable
         Takes a name and the reason, each time that a document cannot be applied.
     """
 
     def __init__(
         self,
+        config: Config,
         artifacts: Artifacts,
         *,
-        folder: str,
-        home: Path,
-        prepare: Callable[[str, bytes], Callable[[], None]],
+        kind: Kind[T],
+        prepare: Callable[[str, T], Callable[[], None]],
         refused: Callable[[str, str], None],
     ) -> None:
         self._artifacts = artifacts
-        self._folder, self._home = folder, home
+        self._kind, self._folder, self._home = kind, kind.folder, config.home / "predictor"
+        self._project, self._key = config.project.name, config.home / "keys" / "release.pub"
+        self._serving: dict[str, T] = {}
         self._prepare, self._tell_refused = prepare, refused
         self._applied: dict[str, bytes] = {}
         self._refused: dict[str, _Refused] = {}
@@ -97,15 +131,36 @@ class Following:
     def _consider(self, name: str, document: bytes) -> None:
         """Apply a document, or note why not."""
         try:
-            put_live = self._prepare(name, document)
+            manifest = self._verified(name, document)
+            put_live = self._prepare(name, manifest)
             write_atomically(self._home / self._path(name), document)
         except (OctavoError, OSError) as error:
             self._refuse(name, document, reason=str(error))
             return
         put_live()
+        self._serving[name] = manifest
         self._applied[name] = document
         self._refused.pop(name, None)
         log.info("document applied", extra={"document": self._path(name)})
+
+    def _verified(self, name: str, document: bytes) -> T:
+        kind, of = self._kind, self._kind.of(name)
+        verifier = Verifier.load(self._key)
+        signed = _decode(document, SignedManifest, of=of)
+        verifier.verify(kind.purpose, signed.payload, signed.signature)
+        manifest = _decode(signed.payload, kind.manifest, of=of)
+        if (manifest.project, kind.named(manifest)) != (self._project, name):
+            raise IntegrityError(
+                f"the manifest published for {of} of project {self._project!r} is one for {kind.named(manifest)!r} of "
+                f"{manifest.project!r}; publish the right one"
+            )
+        serving = self._serving.get(name, manifest)
+        if manifest.sequence <= serving.sequence and manifest != serving:
+            raise IntegrityError(
+                f"manifest {manifest.sequence} of {of} is not newer than {serving.sequence}, now served; publish it "
+                "under a higher sequence"
+            )
+        return manifest
 
     def _refuse(self, name: str, document: bytes, *, reason: str) -> None:
         before = self._refused.get(name)
@@ -120,31 +175,8 @@ class Following:
         return f"{self._folder}{name}{_SUFFIX}"
 
 
-def verified(document: bytes, kind: type[T], *, purpose: str, key: Path, what: str) -> T:
-    """The content of a signed document.
-
-    Parameters
-    ----------
-    key : Path
-        Of the trusted public key.
-    what : str
-        For messages: ``the manifest of 'eta'``.
-
-    Raises
-    ------
-    IntegrityError
-        If it cannot be read, or its signature does not fit.
-    ConfigurationError
-        If there is no trusted key.
-    """
-    verifier = Verifier.load(key)
-    signed = _decode(document, SignedManifest, what=what)
-    verifier.verify(purpose, signed.payload, signed.signature)
-    return _decode(signed.payload, kind, what=what)
-
-
-def _decode(data: bytes, kind: type[T], *, what: str) -> T:
+def _decode(data: bytes, kind: type[D], *, of: str) -> D:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{what} cannot be read: {error}; publish it again") from error
+        raise IntegrityError(f"the manifest of {of} cannot be read: {error}; publish it again") from error

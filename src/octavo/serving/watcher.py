@@ -17,15 +17,15 @@ from octavo.clock import Clock
 from octavo.config import Config
 from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import seconds, size_bytes
-from octavo.errors import ConfigurationError, IntegrityError, InvalidDefinition, OctavoError
-from octavo.release.manifests import FOLDER, Arm, DeploymentManifest
+from octavo.errors import ConfigurationError, InvalidDefinition, OctavoError
+from octavo.release.manifests import FOLDER, PURPOSE, Arm, DeploymentManifest
 from octavo.serving.alias_watcher import AliasWatcher
 from octavo.serving.code import OpenFunctions, run_here
 from octavo.serving.composite_watcher import CompositeWatcher
 from octavo.serving.composites import ServedComposite
 from octavo.serving.fellows import Worker
 from octavo.serving.fleet import Fleet
-from octavo.serving.following import Following, verified
+from octavo.serving.following import Following, Kind
 from octavo.serving.lineup import Lineup
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.models import LoadedModel
@@ -34,7 +34,7 @@ from octavo.stores.ports import Artifacts
 
 log = logging.getLogger(__name__)
 
-PURPOSE = "octavo/deployment-manifest/v1"
+_KIND = Kind(folder=FOLDER, purpose=PURPOSE, manifest=DeploymentManifest, named=lambda manifest: manifest.deployment)
 POLL_S = 0.1
 
 
@@ -82,9 +82,7 @@ class Watcher:
         self._home = config.home / "predictor"
         self._status_file = (worker or Worker()).status_file(config.home)
         self._composites = CompositeWatcher(config, artifacts, open_functions=open_functions)
-        self._following = Following(
-            artifacts, folder=FOLDER, home=self._home, prepare=self._prepared, refused=self._note_refused
-        )
+        self._following = Following(config, artifacts, kind=_KIND, prepare=self._prepared, refused=self._note_refused)
         self._fleet = _fleet(config, artifacts, clock=clock, open_functions=open_functions)
         self._news = threading.Event()
         self.aliases = AliasWatcher(
@@ -165,8 +163,8 @@ class Watcher:
             except Exception:  # the edge of a thread that must not die; what is served stays
                 log.exception("looking for manifests failed")
 
-    def _prepared(self, deployment: str, document: bytes) -> Callable[[], None]:
-        lineup = self._lineup(self._verified(deployment, document), self._fleet.load)
+    def _prepared(self, deployment: str, manifest: DeploymentManifest) -> Callable[[], None]:
+        lineup = self._lineup(manifest, self._fleet.load)
         return lambda: self._put_live(deployment, lineup)
 
     def _put_live(self, deployment: str, lineup: Lineup) -> None:
@@ -180,22 +178,6 @@ class Watcher:
     def _note_refused(self, deployment: str, reason: str) -> None:
         status = self._statuses.get(deployment, DeploymentStatus())
         self._statuses[deployment] = msgspec.structs.replace(status, error=reason)
-
-    def _verified(self, deployment: str, document: bytes) -> DeploymentManifest:
-        key, what = self._config.home / "keys" / "release.pub", f"the manifest of {deployment!r}"
-        manifest = verified(document, DeploymentManifest, purpose=PURPOSE, key=key, what=what)
-        if (manifest.project, manifest.deployment) != (self._config.project.name, deployment):
-            raise IntegrityError(
-                f"the manifest published for {deployment!r} of project {self._config.project.name!r} is one "
-                f"for {manifest.deployment!r} of {manifest.project!r}; publish the right one"
-            )
-        serving = self.lineups[deployment].manifest if deployment in self.lineups else manifest
-        if manifest.sequence <= serving.sequence and manifest != serving:
-            raise IntegrityError(
-                f"manifest {manifest.sequence} of {deployment!r} is not newer than {serving.sequence}, now served; "
-                "publish it under a higher sequence"
-            )
-        return manifest
 
     def _lineup(self, manifest: DeploymentManifest, load: Callable[[Arm], LoadedModel]) -> Lineup:
         models = {arm.digest: load(arm) for arm in manifest.arms}

@@ -8,7 +8,8 @@ import pytest
 from octavo.features.online.keys import generation_of, pointer_key
 from octavo.monitoring.prediction_log import rows_of
 from octavo.processes import find_running
-from octavo.release.aliases import AliasManifest, NamedVersion, signed
+from octavo.release.aliases import PURPOSE, AliasManifest, NamedVersion
+from octavo.release.documents import signed
 from octavo.serving.recorder import TOPIC
 from octavo.stores.lmdb import LmdbOnlineStore
 from octavo.stores.log import LocalLog
@@ -169,7 +170,7 @@ def name(project: ServingProject, version: int, *, sequence: int) -> None:
     digest = publish_bundle(project.artifacts, bias=float(version))
     named = (NamedVersion(alias="champion", version=version, digest=digest),)
     aliases = AliasManifest(project=PROJECT, model=MODEL, sequence=sequence, named=named, published_at_us=0)
-    project.artifacts.publish(f"aliases/{MODEL}.json", signed(aliases, project.signer))
+    project.artifacts.publish(f"aliases/{MODEL}.json", signed(aliases, project.signer, purpose=PURPOSE))
 
 
 def test_an_alias_moves_under_load_and_nobody_notices_but_by_the_answers(project: ServingProject) -> None:

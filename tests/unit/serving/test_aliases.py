@@ -14,7 +14,8 @@ from tests.serving.predictors import Bench
 from tests.serving.projects import arm
 
 from octavo.registry.signing import Signer
-from octavo.release.aliases import AliasManifest, NamedVersion, document_name, signed
+from octavo.release.aliases import PURPOSE, AliasManifest, NamedVersion, document_name
+from octavo.release.documents import signed
 from octavo.serving.grpc import messages
 from octavo.serving.grpc.messages import SERVICE
 
@@ -28,7 +29,9 @@ def name(bench: Bench, sequence: int = 1, *, signer: Signer | None = None, model
         for alias, version in versions.items()
     )
     manifest = AliasManifest(project=PROJECT, model=model, sequence=sequence, named=named, published_at_us=0)
-    bench.project.artifacts.publish(document_name(MODEL), signed(manifest, signer or bench.project.signer))
+    bench.project.artifacts.publish(
+        document_name(MODEL), signed(manifest, signer or bench.project.signer, purpose=PURPOSE)
+    )
     bench.watcher.look()
 
 
@@ -143,7 +146,7 @@ def damaged(bench: Bench, number: int) -> None:
     """Let an alias name a bundle that is not there."""
     gone = (NamedVersion(alias="champion", version=number, digest=f"sha256:{number:064x}"),)
     manifest = AliasManifest(project=PROJECT, model=MODEL, sequence=number, named=gone, published_at_us=0)
-    bench.project.artifacts.publish(document_name(MODEL), signed(manifest, bench.project.signer))
+    bench.project.artifacts.publish(document_name(MODEL), signed(manifest, bench.project.signer, purpose=PURPOSE))
 
 
 def test_what_cannot_be_loaded_is_unavailable_at_once_from_then_on(running: Bench) -> None:

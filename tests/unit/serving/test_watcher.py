@@ -152,7 +152,7 @@ def test_a_newer_manifest_replaces_the_lineup_as_a_whole(served: Bench) -> None:
 
 
 def test_what_is_applied_is_not_looked_at_again(served: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served.watcher, "_verified", lambda *_: pytest.fail("applied already"))
+    monkeypatch.setattr(served.watcher._following, "_verified", lambda *_: pytest.fail("applied already"))
     for _ in range(3):
         served.watcher.look()
 
@@ -166,7 +166,7 @@ def test_what_was_refused_is_tried_again_less_and_less_often(served: Bench, monk
         raise Unavailable("not yet")
 
     monkeypatch.setattr("octavo.serving.following.time.monotonic", lambda: now_s)
-    monkeypatch.setattr(served.watcher, "_verified", considered)
+    monkeypatch.setattr(served.watcher._following, "_verified", considered)
     served.project.publish(manifest(other(served), sequence=6))
     for _ in range(1000):
         served.watcher.look()
