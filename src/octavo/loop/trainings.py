@@ -4,27 +4,34 @@ The run's record is the truth, so that each step can be taken again after whoeve
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from octavo.errors import Conflict, OctavoError
 from octavo.identifiers import new_id
+from octavo.loop.evidence import ServedHere
+from octavo.loop.training_logs import keep_log_file
 from octavo.monitoring.variation import record_variation
 from octavo.operations import Context
+from octavo.principals import SYSTEM_KIND
 from octavo.registry.registration import register
 from octavo.registry.versions import ModelVersion
 from octavo.release import lifecycle
+from octavo.release.bases import check_base
 from octavo.release.releases import DeploymentState, Release
 from octavo.stores.locks import FileLock
 from octavo.stores.ports import Transaction
 from octavo.training.fit import train
 from octavo.training.origins import ImportedModel
 from octavo.training.runs import Run, RunStatus
+from octavo.training.tracking.recording import merged
+from octavo.training.tracking.trainings import record_metrics, recording_training
 
 log = logging.getLogger(__name__)
 
+_BY_PEOPLE = ("user", "sweep")
 UNDER_WAY = (RunStatus.REQUESTED, RunStatus.RUNNING)
 
 
@@ -32,25 +39,38 @@ def new_run(context: Context, model: str, *, trigger: str) -> Run:
     """A run on what is known now, not recorded yet."""
     now = context.clock.now()
     return Run(
-        id=new_id(context.clock), model=model, status=RunStatus.REQUESTED, trigger=trigger, as_of=now, started_at=now
+        id=new_id(context.clock),
+        model=model,
+        status=RunStatus.REQUESTED,
+        trigger=trigger,
+        as_of=now,
+        started_at=now,
+        experiment=model,
+        by=context.principal.name,
     )
 
 
-def request_training(context: Context, model: str, *, trigger: str) -> Run:
+def request_training(context: Context, model: str, *, trigger: str, params: Mapping[str, str] | None = None) -> Run:
     """Ask the worker for a training on what is known now.
+
+    Parameters
+    ----------
+    params : mapping of str to str or None
+        Hyperparameters that are not as their defaults are.
 
     Raises
     ------
     Conflict
         If one of the model is under way.
     """
-    run = new_run(context, model, trigger=trigger)
+    run = replace(new_run(context, model, trigger=trigger), params=params or {})
     with context.transaction() as tx:
         if current := under_way(tx, model):
             raise Conflict(
                 f"a training of {model!r} is {current[0].status} already (run {current[0].id}); wait for its end",
                 run=current[0].id,
             )
+        run = _following(context, tx, run)
         tx.add(run)
     return run
 
@@ -91,10 +111,12 @@ def train_version(context: Context, run: Run, *, imported: ImportedModel | None 
         champion = live_version(context, tx, run.model)
     if made:
         return made[0]
-    trained = train(context, model, as_of=run.as_of, run=run, imported=imported)
+    with recording_training(context, run) as begun:
+        trained = train(context, model, as_of=run.as_of, run=begun, imported=imported)
     try:
+        record_metrics(context, trained.run)
         record_variation(context, trained)
-        return register(context, trained, champion=champion)
+        return register(context, trained, champion=champion, served=ServedHere(context, run.model))
     except BaseException as error:  # also an interruption: a run that has succeeded has a version
         _record_failed(context, trained.run, error=_message(error))
         raise
@@ -112,7 +134,8 @@ def live_version(context: Context, tx: Transaction, model: str) -> ModelVersion 
 def request_releases(context: Context, version: ModelVersion, *, cause: str) -> tuple[Release, ...]:
     """Ask for a version's release to every deployment of its model, if it passed its gates.
 
-    Where it was asked for already it is not asked for again; where another release is in progress it is passed over.
+    Where it was asked for already it is not asked for again. Where another release is in progress, or something has
+    happened since its training began that it could not know of (`octavo.release.bases`), it is passed over.
     """
     if not version.passed:
         return ()
@@ -121,7 +144,10 @@ def request_releases(context: Context, version: ModelVersion, *, cause: str) -> 
         with context.transaction() as tx:
             known = tx.find(Release, deployment=deployment, model=version.model, version=version.version)
         try:
-            asked.append(known[0] if known else _request(context, deployment, version, cause=cause))
+            # In one transaction, so that a stop or a rollback comes before it or finds it in progress.
+            with context.transaction() as tx:
+                within = replace(context, tx=tx)
+                asked.append(known[0] if known else _request(within, deployment, version, cause=cause))
         except Conflict as error:
             log.warning("%s %d is not released to %s: %s", version.model, version.version, deployment, error.message)
     return tuple(asked)
@@ -134,6 +160,7 @@ def deployments_of(context: Context, model: str) -> tuple[str, ...]:
 
 def record_interrupted(context: Context, run: Run, *, error: str) -> None:
     """Record that a run ended without anyone to say so, unless it has ended otherwise."""
+    keep_log_file(context, run.id)
     with context.transaction() as tx:
         found = tx.get(Run, run.id)
     if found is not None and (found.status in UNDER_WAY or found.version is None):
@@ -143,7 +170,13 @@ def record_interrupted(context: Context, run: Run, *, error: str) -> None:
 def _record_failed(context: Context, run: Run, *, error: str) -> None:
     failed = replace(run, status=RunStatus.FAILED, finished_at=context.clock.now(), error=error)
     with context.transaction() as tx:
-        tx.put(failed)
+        tx.put(merged(tx.get(Run, run.id), failed))
+
+
+def _following(context: Context, tx: Transaction, run: Run) -> Run:
+    """A run that something else than a person asked for follows the one that made what is live."""
+    live = None if run.trigger == "user" else live_version(context, tx, run.model)
+    return run if live is None else replace(run, parent=live.run)
 
 
 def _message(error: BaseException) -> str:
@@ -151,7 +184,12 @@ def _message(error: BaseException) -> str:
 
 
 def _request(context: Context, deployment: str, version: ModelVersion, *, cause: str) -> Release:
-    return lifecycle.request(context, deployment, version=version.version, cause=cause)
+    with context.transaction() as tx:
+        run = tx.get(Run, version.run)
+        if run is not None:
+            check_base(tx, deployment, since=run.started_at, is_automatic=run.trigger not in _BY_PEOPLE)
+    author = None if context.principal.kind != SYSTEM_KIND else version.author
+    return lifecycle.request(context, deployment, version=version.version, cause=cause, author=author)
 
 
 def _lock(home: Path, run_id: str) -> FileLock:

@@ -1,40 +1,21 @@
-"""What can be asked about runs."""
+"""All that can be done in training, of which this brings together the parts."""
 
-from dataclasses import dataclass
-
-from octavo.errors import NotFound
-from octavo.operations import Context, Operations
-from octavo.training.runs import Run
+from octavo.operations import Operations
+from octavo.training.tracking.artifacts import operations as artifact_operations
+from octavo.training.tracking.comparison import operations as comparison_operations
+from octavo.training.tracking.experiment_operations import operations as experiment_operations
+from octavo.training.tracking.links import operations as link_operations
+from octavo.training.tracking.logged_models import operations as logged_model_operations
+from octavo.training.tracking.operations import ListRuns as ListRuns
+from octavo.training.tracking.operations import ShowRun as ShowRun
+from octavo.training.tracking.operations import list_runs as list_runs
+from octavo.training.tracking.operations import operations as run_operations
+from octavo.training.tracking.operations import show_run as show_run
 
 operations = Operations()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListRuns:
-    """Of one model, or of all."""
-
-    model: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowRun:
-    run: str
-
-
-@operations.operation("runs.list", request=ListRuns, permission="models:read")
-def list_runs(request: ListRuns, context: Context) -> tuple[Run, ...]:
-    """List trainings, newest first."""
-    equal = {"model": context.project.model(request.model).name} if request.model else {}
-    with context.transaction() as tx:
-        return tuple(tx.find(Run, newest_first=True, limit=request.limit, **equal))
-
-
-@operations.operation("runs.show", request=ShowRun, permission="models:read")
-def show_run(request: ShowRun, context: Context) -> Run:
-    """Show one training: what it used, and what came of it."""
-    with context.transaction() as tx:
-        run = tx.get(Run, request.run)
-    if run is None:
-        raise NotFound("run", request.run)
-    return run
+operations.include(run_operations)
+operations.include(experiment_operations)
+operations.include(artifact_operations)
+operations.include(comparison_operations)
+operations.include(link_operations)
+operations.include(logged_model_operations)
