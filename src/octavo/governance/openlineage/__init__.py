@@ -1,0 +1,1 @@
+"""Lineage told to others: OpenLineage events of trainings, datasets and releases, put in an outbox and delivered."""
