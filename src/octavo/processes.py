@@ -86,6 +86,11 @@ class Told:
         self._is_told = True
 
 
+def worker_names(config: Config) -> tuple[str, ...]:
+    """The names of a project's workers: ``worker``, then ``worker-2`` and so on."""
+    return (WORKER, *(f"{WORKER}-{number}" for number in range(2, config.worker.processes + 1)))
+
+
 def announce(home: Path, name: str, *, host: str = "", port: int = 0, grpc_port: int = 0) -> None:
     """Tell the other processes of the project that this one is there."""
     running = RunningProcess(pid=os.getpid(), host=host, port=port, grpc_port=grpc_port)

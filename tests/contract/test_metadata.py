@@ -12,9 +12,8 @@ from typing import ClassVar
 import pytest
 
 from octavo.errors import Conflict, IntegrityError
-from octavo.stores.memory import MemoryMetadata
 from octavo.stores.ports import AuditEvent, Metadata
-from octavo.stores.sql import SqlMetadata
+from tests.contract.metadata_stores import KINDS, new_metadata
 
 NOON = datetime(2013, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -36,6 +35,7 @@ class Paint:
     mixed_at: datetime = NOON
     parts: Mapping[str, float] = field(default_factory=dict)
     seal: bytes = b""
+    pigment_note: str = ""
 
     @property
     def key(self) -> str:
@@ -82,9 +82,9 @@ class OtherPaint:
         return self.name
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def metadata(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Metadata]:
-    store: Metadata = MemoryMetadata() if request.param == "memory" else SqlMetadata(f"sqlite:///{tmp_path}/m.db")
+    store = new_metadata(request, tmp_path)
     yield store
     store.close()
 
@@ -132,6 +132,29 @@ def test_words_that_json_finds_hard_survive(metadata: Metadata) -> None:
     name = 'ÄÖ "quoted" \\ \n % _ $.x \u2028 🎨'
     put(metadata, Paint(name=name))
     assert found(metadata, name=name) == [name]
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "\U0010ffff0000", "\\u0000 \\ud800", "\x00\U0010ffff\udfff"])
+def test_text_that_some_databases_refuse_survives(metadata: Metadata, text: str) -> None:
+    put(metadata, Paint(name="red", parts={text: -0.0}), Paint(name="blue", pigment_note=text))
+    with metadata.transaction() as tx:
+        [red, blue] = tx.find(Paint)
+    assert (list(red.parts), blue.pigment_note) == ([text], text)
+    assert math.copysign(1, red.parts[text]) == -1
+    assert found(metadata, name="red") == ["red"], "others are found beside it"
+
+
+def test_the_order_within_a_field_is_kept(metadata: Metadata) -> None:
+    parts = {"zinc": 1.0, "oil": 1e22, "aa": 5e-324}
+    put(metadata, Paint(name="red", parts=parts))
+    with metadata.transaction() as tx:
+        assert list((tx.find(Paint)[0]).parts.items()) == list(parts.items())
+
+
+@pytest.mark.parametrize("coats", [0, -1, 2**31, 2**53, 2**62])
+def test_whole_numbers_of_any_size_are_found(metadata: Metadata, coats: int) -> None:
+    put(metadata, Paint(name="red", coats=coats, litres=float(coats)), Paint(name="blue", coats=1))
+    assert (found(metadata, coats=coats), found(metadata, litres=float(coats))) == (["red"], ["red"])
 
 
 def test_adding_a_key_twice_is_a_conflict_and_changes_nothing(metadata: Metadata) -> None:

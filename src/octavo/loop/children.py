@@ -33,7 +33,7 @@ class Child:
     Parameters
     ----------
     name : str
-        ``control``, ``worker`` or ``predictor``.
+        ``control``, ``worker`` or ``predictor``; ``worker-2`` is another worker.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Child:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", MODULES[self.name]],
+                [sys.executable, "-m", *_program(self.name)],
                 cwd=self._config.root,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -123,6 +123,11 @@ class Child:
         if self._grpc_port:
             environment[f"OCTAVO_{self.name.upper()}_GRPC_PORT"] = str(self._grpc_port)
         return environment
+
+
+def _program(name: str) -> list[str]:
+    kind, _, number = name.partition("-")
+    return [MODULES[kind], "work", name] if number else [MODULES[kind]]
 
 
 def stop_all(children: Iterable[Child]) -> None:

@@ -2,6 +2,9 @@
 
 DBOS keeps which steps are done, in a database of its own. What a workflow is about stands in the metadata, in one
 record by whose id the workflow is known; so a step that was taken but not noted may be taken again.
+
+Several workers may share a database in PostgreSQL. Each workflow is then under way in the one that has claimed its
+record; who takes one over cancels what the other has begun and begins anew, from the record.
 """
 
 import logging
@@ -14,9 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowStatus
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
+from octavo.errors import Unavailable
 from octavo.loop.agenda import Agenda, Appointment
+from octavo.loop.membership import Superseded, working_on
+from octavo.stores.sql.postgres import PostgresAddress, plain_engine
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +66,29 @@ class DurableWorkflows:
 
     Parameters
     ----------
-    database : Path
-        Made if absent.
+    database : Path or PostgresAddress
+        Made if absent. A file is one process's; what the last one left undone goes on in the next.
     workflows : mapping of name to Workflow
     agenda : Agenda
         What waits for it when it is stopped goes on in the next process.
+    worker : str
+        Tells this process from others that share the database.
+    claim : callable
+        Whether a record is this worker's to work on; takes it if nobody has it.
     """
 
-    def __init__(self, database: Path, workflows: Mapping[str, Workflow], *, agenda: Agenda) -> None:
+    def __init__(
+        self,
+        database: Path | PostgresAddress,
+        workflows: Mapping[str, Workflow],
+        *,
+        agenda: Agenda,
+        worker: str = "worker",
+        claim: Callable[[str], bool] = lambda record_id: True,
+    ) -> None:
         self._database = database
+        self._worker = worker if isinstance(database, PostgresAddress) else _EXECUTOR
+        self._claim = claim
         self._workflows = workflows
         self._agenda = agenda
         self._registered: dict[str, Callable[[str], None]] = {}
@@ -75,28 +97,54 @@ class DurableWorkflows:
         self._seen: set[str] = set()
         self._failures: dict[str, tuple[int, float]] = {}
         self._awaited: dict[str, Appointment] = {}
+        self._engine: Engine | None = None
 
     def start(self) -> None:
-        """Begin; what the last process left undone goes on by itself within a second or two."""
+        """Begin; what the last process left undone in a file goes on by itself within a second or two.
+
+        Raises
+        ------
+        Unavailable
+            If the database cannot be reached.
+        """
         _silence()
-        _make_database(self._database)
-        DBOS(config=_config(self._database))
+        DBOS(config=self._config())
         for name, workflow in self._workflows.items():
             self._registered[name] = DBOS.workflow(name=name)(self._executing(name, workflow))
-        DBOS.launch()
+        try:
+            DBOS.launch()
+        except DBAPIError as error:
+            raise Unavailable(f"the workflows in {self._database} cannot be reached: {error.orig}") from error
 
-    def begin(self, name: str, record_id: str) -> None:
-        """See to it that a record's workflow is under way; one that failed begins anew, after ever longer pauses."""
+    def begin(self, name: str, record_id: str) -> bool:
+        """See to it that a record's workflow is under way; one that failed begins anew, after ever longer pauses.
+
+        Returns
+        -------
+        bool
+            Whether it is this worker's.
+        """
         with self._changed:
             _, not_before_s = self._failures.get(record_id, (0, 0.0))
             if record_id in self._live or time.monotonic() < not_before_s:
-                return
+                return True
+        if not self._claim(record_id):
+            return False
         attempt = 1
-        while (status := DBOS.get_workflow_status(_workflow_id(record_id, attempt))) and status.status in _ENDED:
+        while (status := DBOS.get_workflow_status(_workflow_id(record_id, attempt))) and self._is_over(status):
             attempt += 1
         if status is None:
             with SetWorkflowID(_workflow_id(record_id, attempt)):
                 DBOS.start_workflow(self._registered[name], record_id)
+        return True
+
+    def _is_over(self, status: WorkflowStatus) -> bool:
+        """Whether a workflow has ended, or is ended now, because whoever had it has it no more."""
+        if status.status not in _ENDED and status.executor_id != self._worker:
+            log.warning("%s was under way in worker %s; it begins anew here", status.workflow_id, status.executor_id)
+            DBOS.cancel_workflow(status.workflow_id)
+            return True
+        return status.status in _ENDED
 
     def knows(self, record_id: str) -> bool:
         """Whether a record's workflow has ever begun."""
@@ -127,10 +175,39 @@ class DurableWorkflows:
     def stop(self) -> None:
         """End without waiting for workflows; the agenda must be stopped before."""
         DBOS.destroy(destroy_registry=True)
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _config(self) -> DBOSConfig:
+        config: DBOSConfig = {
+            "name": "octavo",
+            "application_version": SHAPE,
+            "executor_id": self._worker,
+            "serializer": DBOSPortableJSONSerializer(),
+            "enable_otlp": False,
+            "log_level": "ERROR",
+            "scheduler_polling_interval_sec": 3600.0,
+        }
+        if isinstance(self._database, PostgresAddress):
+            address = self._database
+            config["system_database_url"] = f"postgresql://{address.host}:{address.port}/{address.database}"
+            config["system_database_engine"] = self._engine = plain_engine(self._database, purpose="octavo workflows")
+            config["dbos_system_schema"] = f"{self._database.schema}_workflows"
+            config["use_listen_notify"] = False
+        else:
+            _make_database(self._database)
+            config["system_database_url"] = f"sqlite:///{self._database}"
+        return config
 
     def _executing(self, name: str, workflow: Workflow) -> Callable[[str], None]:
         def execute(record_id: str) -> None:
-            with self._agenda.appointment(f"{name} {record_id}") as appointment, self._under_way(name, record_id):
+            if not self._claim(record_id):
+                raise Superseded(f"{name} {record_id} is another worker's")
+            with (
+                working_on(record_id),
+                self._agenda.appointment(f"{name} {record_id}") as appointment,
+                self._under_way(name, record_id),
+            ):
                 if awaited := self._awaited.pop(record_id, None):
                     awaited.close()
                 workflow(Execution(id=record_id, appointment=appointment, step=_step))
@@ -167,19 +244,6 @@ def _workflow_id(record_id: str, attempt: int) -> str:
 
 def _step(name: str, function: Callable[[], str]) -> str:
     return DBOS.run_step({"name": name}, function)
-
-
-def _config(database: Path) -> DBOSConfig:
-    return {
-        "name": "octavo",
-        "system_database_url": f"sqlite:///{database}",
-        "application_version": SHAPE,
-        "executor_id": _EXECUTOR,
-        "serializer": DBOSPortableJSONSerializer(),
-        "enable_otlp": False,
-        "log_level": "ERROR",
-        "scheduler_polling_interval_sec": 3600.0,
-    }
 
 
 def _silence() -> None:

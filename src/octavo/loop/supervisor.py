@@ -10,15 +10,26 @@ from http.client import HTTPConnection, HTTPException
 
 from octavo.config import Config
 from octavo.definitions.project import load_project
-from octavo.errors import Conflict, OctavoError, Unavailable
-from octavo.loop.children import MODULES, Child, stop_all
+from octavo.errors import ConfigurationError, Conflict, OctavoError, Unavailable
+from octavo.loop.children import Child, stop_all
 from octavo.loop.definitions import AppliedProject, ApplyProject
 from octavo.loop.definitions import operations as definition_operations
 from octavo.operations import SYSTEM, Context, Dispatcher
-from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, Told, find_running, open_clock, run_file
+from octavo.processes import (
+    CONTROL,
+    PREDICTOR,
+    WORKER,
+    RunningProcess,
+    Told,
+    find_running,
+    open_clock,
+    run_file,
+    worker_names,
+)
 from octavo.servers import listen
 from octavo.stores.locks import FileLock
 from octavo.stores.open import open_stores
+from octavo.stores.sql.postgres import SCHEME as POSTGRES
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +64,18 @@ def run_project(
     Raises
     ------
     ConfigurationError
-        If a port is taken, or the project cannot be loaded.
+        If a port is taken, the project cannot be loaded, or there cannot be so many workers.
     Conflict
         If the project is up already.
     Unavailable
         If a process cannot be started.
     """
+    check_workers(config)
     told = Told()
     with _alone(config), told.by_signals(), _definitions_in_force(config) as context:
         for section, address in (("control", config.control), ("predictor", config.predictor)):
             listen(section, address).close()
-        children = {name: Child(name, config) for name in MODULES}
+        children = {name: Child(name, config) for name in (CONTROL, *worker_names(config), PREDICTOR)}
         try:
             _keep_running(
                 context, children, on_ready=on_ready, told=lambda: told() or (stop is not None and stop.is_set())
@@ -96,8 +108,9 @@ def _keep_running(
 
 def _ready(config: Config, children: Mapping[str, Child]) -> RunningProject | None:
     """Where the project can be reached once all of it is ready."""
-    control, worker, predictor = (children[name].announced() for name in (CONTROL, WORKER, PREDICTOR))
-    if control is None or worker is None or predictor is None:
+    control, predictor = children[CONTROL].announced(), children[PREDICTOR].announced()
+    workers = [children[name].announced() for name in worker_names(config)]
+    if control is None or predictor is None or None in workers:
         return None
     if time.time() - run_file(config.home, WORKER).stat().st_mtime > _FRESH_HEARTBEAT_S or not _is_live(control):
         return None
@@ -134,7 +147,7 @@ def _follow_code(context: Context, children: Mapping[str, Child], *, known: str)
         return known
     if code != known:
         log.warning("other code is in force; control and worker start anew")
-        stop_all((children[CONTROL], children[WORKER]))
+        stop_all([children[CONTROL], *(children[name] for name in worker_names(context.config))])
     return code
 
 
@@ -158,6 +171,29 @@ def _definitions_in_force(config: Config) -> Iterator[Context]:
         yield context
 
 
+def check_workers(config: Config) -> None:
+    """See that there can be as many workers as the settings say.
+
+    Raises
+    ------
+    ConfigurationError
+        If not.
+    """
+    if config.worker.processes < 1:
+        raise ConfigurationError("[worker] processes is not a number from 1 on", setting="worker.processes")
+    if config.worker.processes == 1:
+        return
+    if config.clock.mode == "replay":
+        raise ConfigurationError("a replay has one worker, by which its clock goes; set [worker] processes = 1")
+    for setting, url in (("metadata", config.stores.metadata), ("workflows", config.stores.workflows)):
+        if not url.startswith(POSTGRES):
+            raise ConfigurationError(
+                f"[worker] processes = {config.worker.processes} needs [stores] {setting} in PostgreSQL; write "
+                "postgresql://USER@HOST:PORT/DATABASE, or set it to 1",
+                setting=f"stores.{setting}",
+            )
+
+
 @contextmanager
 def _alone(config: Config) -> Iterator[None]:
     """One supervisor at a time; what another left behind when it died is cleared away."""
@@ -165,7 +201,7 @@ def _alone(config: Config) -> Iterator[None]:
     if not lock.acquire():
         raise Conflict(f"this project is up already, under process {lock.holder}; see it with: octavo status")
     try:
-        for name in MODULES:
+        for name in (CONTROL, *worker_names(config), PREDICTOR):
             if find_running(config.home, name) is None:
                 run_file(config.home, name).unlink(missing_ok=True)
         yield

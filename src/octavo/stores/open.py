@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from octavo.config import Config
 from octavo.errors import ConfigurationError
@@ -16,6 +17,8 @@ from octavo.stores.ownership import OwnedOnlineStore, own_online
 from octavo.stores.ports import ConsumerGroup, EventStream, OnlineStore, Stores
 from octavo.stores.reopening import ReopeningStore
 from octavo.stores.sql import SqlMetadata
+from octavo.stores.sql.postgres import SCHEME as POSTGRES
+from octavo.stores.sql.postgres import PostgresAddress
 from octavo.stores.topics import MessageTopic
 from octavo.stores.urls import local_path
 
@@ -39,21 +42,70 @@ def open_stores(config: Config, *, writes_online: bool) -> Stores:
         If a store cannot be reached.
     """
     urls = config.stores
-    metadata = local_path(config, "metadata", urls.metadata, prefix="sqlite:///")
+    metadata = _metadata(config)
     tables = local_path(config, "tables", urls.tables, prefix="")
     engines = open_engines(config)
     open_online = online_adapter(config)
     stream = open_stream(config)
     published_to(config)  # a mistake in it is told to who starts the project, not to the worker's log
-    artifacts = local_path(config, "artifacts", urls.artifacts, prefix="file:")
+    artifacts = open_artifacts(config)
     return Stores(
-        metadata=SqlMetadata(f"sqlite:///{metadata}"),
+        metadata=SqlMetadata(metadata),
         tables=DeltaTables(tables, light=engines.light, heavy=engines.heavy),
         online=_owned(config, open_online) if writes_online else ReopeningStore(partial(open_online, readonly=True)),
         stream=stream,
-        artifacts=ObjectArtifacts(artifacts),
+        artifacts=artifacts,
         notifier=LogNotifier(),
     )
+
+
+def open_metadata(config: Config) -> SqlMetadata:
+    """Open the metadata alone.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that no adapter takes, or metadata of a newer release.
+    Unavailable
+        If the database cannot be reached.
+    """
+    return SqlMetadata(_metadata(config))
+
+
+def open_artifacts(config: Config) -> ObjectArtifacts:
+    """Open the artifacts alone.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that no adapter takes.
+    """
+    return ObjectArtifacts(local_path(config, "artifacts", config.stores.artifacts, prefix="file:"))
+
+
+def open_online(config: Config) -> OnlineStore:
+    """Open the online features for writing, which one process at a time may.
+
+    Raises
+    ------
+    Conflict
+        If another process writes them.
+    """
+    return _owned(config, online_adapter(config))
+
+
+def workflows_database(config: Config) -> Path | PostgresAddress:
+    """Where durable workflows are noted: in a file of one worker, or where several can.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that no adapter takes.
+    """
+    url = config.stores.workflows
+    if url.startswith(POSTGRES):
+        return PostgresAddress.parse(url, root=config.root, setting="stores.workflows")
+    return local_path(config, "workflows", url, prefix="sqlite:///")
 
 
 def open_stream(config: Config) -> EventStream:
@@ -121,6 +173,19 @@ def join_workers(config: Config, topics: Sequence[str]) -> ConsumerGroup | None:
     finally:
         stream.close()
     return KafkaGroup(address, name="worker", topics=topics)
+
+
+def _metadata(config: Config) -> str | PostgresAddress:
+    url = config.stores.metadata
+    if url.startswith(POSTGRES):
+        return PostgresAddress.parse(url, root=config.root)
+    if not url.startswith("sqlite:"):
+        raise ConfigurationError(
+            f"stores.metadata = {url.partition('//')[0]!r}: there is no adapter for this; "
+            "write postgresql://USER@HOST:PORT/DATABASE, or write sqlite:///PATH",
+            setting="stores.metadata",
+        )
+    return f"sqlite:///{local_path(config, 'metadata', url, prefix='sqlite:///')}"
 
 
 def _owned(config: Config, open_online: OpenOnline) -> OnlineStore:

@@ -8,10 +8,10 @@ from typing import IO
 
 
 @contextmanager
-def python(code: str, *arguments: object) -> Iterator["Child"]:
+def python(code: str, *arguments: object, stderr: int | None = None) -> Iterator["Child"]:
     """Run a program in another process, which is killed at the end unless it has ended by itself."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield Child(process)
         finally:
@@ -23,6 +23,10 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def line(self) -> str:
         """The next line that it prints; waits for it."""
@@ -46,6 +50,12 @@ class Child:
         rest = _stream(self._process.stdout).read()
         assert self._process.wait() == 0
         return rest.splitlines()
+
+    def fail(self) -> str:
+        """Wait for its end, which must be a bad one; returns what it told of that."""
+        _, told = self._process.communicate()
+        assert self._process.returncode != 0
+        return told or ""
 
 
 def _stream(stream: IO[str] | None) -> IO[str]:

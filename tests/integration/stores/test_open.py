@@ -63,6 +63,7 @@ def test_an_online_store_that_is_away_keeps_no_reader_from_starting(tmp_path: Pa
     [
         ("metadata", "mysql://host/db", "sqlite:///PATH"),
         ("metadata", "sqlite:///", "sqlite:///PATH"),
+        ("metadata", "postgres://host/db", "sqlite:///PATH"),
         ("tables", "s3://bucket/tables", "PATH"),
         ("online", "memcached:host", "lmdb:PATH"),
         ("stream", "nats://host", "log:PATH"),

@@ -1,25 +1,25 @@
-"""Metadata in a SQL database: SQLite on one machine."""
+"""Metadata in a SQL database: SQLite on one machine, PostgreSQL for several."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from octavo.errors import ConfigurationError, Conflict, Unavailable
-from octavo.stores.ports import AuditEvent, R, Record, Transaction
+from octavo.errors import Conflict, InvalidRequest, Unavailable
+from octavo.stores.chain import ALL, AuditEntry, AuditEvent, AuditFilter, AuditHead
+from octavo.stores.metrics import MetricPoint
+from octavo.stores.ports import R, Record, Transaction
 from octavo.stores.records import Body, Scalar, conditions, decode, encode
-from octavo.stores.sql.schema import audit, bring_up_to_date, records
-
-_AUDIT_FIELDS = tuple(field.name for field in fields(AuditEvent))
+from octavo.stores.searches import Found, Search
+from octavo.stores.sql import chain, points, searches
+from octavo.stores.sql.copying import copy_rows
+from octavo.stores.sql.postgres import PostgresAddress, PostgresDatabase
+from octavo.stores.sql.schema import bring_up_to_date, records
+from octavo.stores.sql.sqlite import SqliteDatabase
 
 
 class SqlTransaction:
@@ -27,6 +27,7 @@ class SqlTransaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._events: list[AuditEvent] = []
 
     def get(self, record_type: type[R], key: str) -> R | None:
         """See `Transaction.get`."""
@@ -39,9 +40,25 @@ class SqlTransaction:
         """See `Transaction.find`."""
         query = sa.select(records.c.body).where(records.c.kind == record_type.kind)
         for name, value in conditions(record_type, equal).items():
-            query = query.where(_equals(name, value))
+            query = query.where(_equals(name, value, dialect=self._connection.dialect.name))
         query = query.order_by(records.c.seq.desc() if newest_first else records.c.seq).limit(limit)
         return [decode(record_type, body) for body in self._connection.scalars(query)]
+
+    def search(self, record_type: type[R], search: Search) -> Found[R]:
+        """See `Transaction.search`."""
+        return searches.find(self._connection, record_type, search)
+
+    def append_points(self, added: Sequence[MetricPoint]) -> None:
+        """See `Transaction.append_points`."""
+        points.append(self._connection, added)
+
+    def points(self, run: str, name: str | None = None, *, limit: int | None = None) -> list[MetricPoint]:
+        """See `Transaction.points`."""
+        return points.history(self._connection, run, name, limit=limit)
+
+    def newest_points(self, run: str, names: Sequence[str]) -> list[MetricPoint]:
+        """See `Transaction.newest_points`."""
+        return points.newest(self._connection, run, names)
 
     def add(self, record: Record) -> None:
         """See `Transaction.add`."""
@@ -65,15 +82,29 @@ class SqlTransaction:
         self._update(new)
 
     def append_audit(self, event: AuditEvent) -> None:
-        """See `Transaction.append_audit`."""
-        self._connection.execute(sa.insert(audit), msgspec.to_builtins(event))
+        """See `AuditTrail.append_audit`."""
+        self._events.append(event)
 
-    def audit(self, *, newest_first: bool = True, limit: int = 100) -> list[AuditEvent]:
-        """See `Transaction.audit`."""
-        columns = (audit.c[name] for name in _AUDIT_FIELDS)
-        query = sa.select(*columns).order_by(audit.c.seq.desc() if newest_first else audit.c.seq).limit(limit)
-        rows = self._connection.execute(query)
-        return [msgspec.convert(dict(zip(_AUDIT_FIELDS, row, strict=True)), AuditEvent) for row in rows]
+    def audit(self, *, newest_first: bool = True, limit: int = 100, only: AuditFilter = ALL) -> list[AuditEvent]:
+        """See `AuditTrail.audit`."""
+        self.finish()
+        return chain.read_events(self._connection, newest_first=newest_first, limit=limit, only=only)
+
+    def audit_entries(self, *, after: int = 0, limit: int = 1_000) -> list[AuditEntry]:
+        """See `AuditTrail.audit_entries`."""
+        self.finish()
+        return chain.read_entries(self._connection, after=after, limit=limit)
+
+    def audit_head(self) -> AuditHead:
+        """See `AuditTrail.audit_head`."""
+        self.finish()
+        return chain.read_head(self._connection)
+
+    def finish(self) -> None:
+        """Write what waits for the end of the transaction: audit events, whose place others wait for."""
+        if self._events:
+            chain.append(self._connection, self._events)
+            self._events.clear()
 
     def _body(self, kind: str, key: str, *, for_update: bool = False) -> Body | None:
         query = sa.select(records.c.body).where(records.c.kind == kind, records.c.key == key)
@@ -89,15 +120,40 @@ class SqlTransaction:
         return self._connection.execute(change).rowcount == 1
 
 
-class SqlMetadata:
-    """Metadata in the database of a SQLAlchemy URL, made or migrated when it is opened.
+class Database(Protocol):
+    """Where the tables are: what differs between databases.
 
-    Transactions of all processes follow one another: each begins by taking SQLite's write lock.
+    Attributes
+    ----------
+    where : str
+        As people are told.
+    """
+
+    engine: sa.Engine
+    where: str
+
+    def prepare(self) -> None:
+        """See to it that there is a place for tables."""
+
+    def begin(self) -> sa.Connection:
+        """A connection with a transaction that has its turn: no other begins before it has ended."""
+
+    def commit(self, connection: sa.Connection) -> bool | None:
+        """Commit the connection's transaction; None if nobody can say whether it is, False if it is certainly not."""
+
+    def keep_copy(self, connection: sa.Connection, *, version: str) -> str:
+        """Copy what there is, before it is migrated; where the copy is."""
+
+
+class SqlMetadata:
+    """Metadata in a SQL database, whose tables are made or migrated when it is opened.
+
+    Transactions of all processes follow one another: each begins by taking its turn.
 
     Parameters
     ----------
-    url : str
-        ``sqlite:////absolute/path``.
+    place : str or PostgresAddress
+        ``sqlite:////absolute/path``, or where a PostgreSQL is.
     busy_timeout_s : float
         How long a transaction waits for its turn.
 
@@ -109,16 +165,25 @@ class SqlMetadata:
         If the database cannot be reached.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 30.0) -> None:
-        try:
-            self._engine = sa.create_engine(url)
-        except SQLAlchemyError as error:
-            raise ConfigurationError(f"stores.metadata = {url!r} cannot be used: {error}") from error
+    def __init__(self, place: "str | PostgresAddress", *, busy_timeout_s: float = 30.0) -> None:
+        self._database: Database
+        if isinstance(place, PostgresAddress):
+            self._database = PostgresDatabase(place, busy_timeout_s=busy_timeout_s)
+        else:
+            self._database = SqliteDatabase(place, busy_timeout_s=busy_timeout_s)
         self._busy = threading.local()
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine, busy_timeout_s=busy_timeout_s)
-        with self._connected() as connection:
-            bring_up_to_date(connection)
+        try:
+            with self._told():
+                self._database.prepare()
+            with self._connected() as connection:
+                bring_up_to_date(
+                    connection,
+                    where=self._database.where,
+                    before=lambda version: self._database.keep_copy(connection, version=version),
+                )
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -128,62 +193,89 @@ class SqlMetadata:
         self._busy.here = True
         try:
             with self._connected() as connection:
-                yield SqlTransaction(connection)
+                transaction = SqlTransaction(connection)
+                yield transaction
+                transaction.finish()
         finally:
             self._busy.here = False
 
+    def copy_to(self, target: "SqlMetadata") -> dict[str, int]:
+        """Copy all that is here, as it is at one moment, to where nothing is; how many rows there are of each table.
+
+        Raises
+        ------
+        Conflict
+            If there is anything.
+        """
+        with self._connected() as source, target._connected() as connection:
+            return copy_rows(source, connection)
+
     def close(self) -> None:
         """See `Metadata.close`."""
-        self._engine.dispose()
+        self._database.engine.dispose()
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
+        with self._told():
+            connection = self._database.begin()
+            with connection:  # which withdraws what is not committed
                 yield connection
+                committed = self._database.commit(connection)
+        if not committed:
+            known = "nothing was changed; try again" if committed is False else _UNKNOWN
+            raise Unavailable(
+                f"the metadata at {self._database.where} were lost over a change: {known}",
+                changed=None if committed is None else False,
+            )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what goes wrong in the database in our words."""
+        try:
+            yield
+        except DataError as error:
+            raise InvalidRequest(f"this cannot be kept in the metadata: {_first_line(error)}") from error
         except DBAPIError as error:
-            raise Unavailable(f"the metadata at {self._engine.url} cannot be used now: {error.orig}") from error
+            raise Unavailable(
+                f"the metadata at {self._database.where} cannot be used now: {_first_line(error)}"
+            ) from error
         except PoolExhausted as error:
             raise Unavailable("too many transactions at once; try again") from error
+
+
+_UNKNOWN = "whether it was made cannot be found out; see whether it was before you try again"
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).partition("\n")[0]
 
 
 def _exists(record: Record) -> Conflict:
     return Conflict(f"there is a {record.kind} {record.key!r} already", kind=record.kind, key=record.key)
 
 
-def _equals(name: str, value: Scalar) -> sa.ColumnElement[bool]:
+def _equals(name: str, value: Scalar, *, dialect: str) -> sa.ColumnElement[bool]:
     """Whether a field of a body has a value; by JSON path, which every database of ours has."""
     field: Any = records.c.body[name]
     condition: sa.ColumnElement[bool]
     if value is None:
         condition = field.as_string().is_(None)
+    elif isinstance(value, str):
+        condition = field.as_string() == value
+    elif dialect == "postgresql":  # as it is written: a cast would fail over whatever else stands in that field
+        condition = field.as_string().in_(_written(value))
     elif isinstance(value, bool):
         condition = field.as_boolean() == value
     elif isinstance(value, int):
         condition = field.as_integer() == value
-    elif isinstance(value, float):
-        condition = field.as_float() == value
     else:
-        condition = field.as_string() == value
+        condition = field.as_float() == value
     return condition
 
 
-def _prepare_sqlite(engine: sa.Engine, *, busy_timeout_s: float) -> None:
-    path = engine.url.database
-    if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver would begin transactions late, and only for writes
-        for pragma in (
-            f"busy_timeout = {round(busy_timeout_s * 1000)}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _written(value: float) -> list[str]:
+    """How JSON writes a number, or a truth."""
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    whole = int(value)
+    return [repr(value)] if whole != value else [str(whole), repr(float(value))]
