@@ -9,38 +9,26 @@ permission that it needs and what it is about. CLI, HTTP API, console and client
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeVar
 
+from octavo.belonging import Belongs, is_listing, itself, may_see, things_of
 from octavo.clock import Clock
 from octavo.config import Config
 from octavo.definitions.project import Project
 from octavo.errors import NotAllowed, NotFound, OctavoError
+from octavo.principals import SYSTEM as SYSTEM
+from octavo.principals import Principal as Principal
+from octavo.stores.commitments import Commitments
 from octavo.stores.ports import AuditEvent, Stores, Transaction
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """Who is calling.
-
-    Attributes
-    ----------
-    name : str
-        As it stands in the audit trail: ``user:ada``, ``token:1f3a``, ``worker``.
-    permissions : frozenset of str
-        Such as ``models:read``; ``*`` is all.
-    """
-
-    name: str
-    permissions: frozenset[str]
-
-    def may(self, permission: str) -> bool:
-        return "*" in self.permissions or permission in self.permissions
+Progress = Callable[[float, str], None]
 
 
-SYSTEM = Principal(name="system", permissions=frozenset({"*"}))
+_MOST_NAMED = 200
+"""Characters of one name in the audit trail: whoever is refused does not decide how long its events are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +41,10 @@ class Context:
         The operation's own transaction; None in a long operation, which takes short ones by `transaction()`.
     progress : callable
         ``progress(fraction, message)`` tells whoever waits how far a long operation is; fraction in [0, 1].
+    trace : str
+        The id of the call; empty where there is none.
+    permissions : mapping of str to str
+        What each operation needs, by its name.
     """
 
     config: Config
@@ -62,6 +54,9 @@ class Context:
     principal: Principal
     tx: Transaction | None = None
     progress: Callable[[float, str], None] = field(default=lambda fraction, message: None)
+    trace: str = ""
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    _after: list[Callable[["Context"], None]] = field(default_factory=list)
 
     @property
     def transacted(self) -> Transaction:
@@ -73,9 +68,19 @@ class Context:
     def audit(self, tx: Transaction, operation: str, *, target: str) -> None:
         """Record what a process has done of its own accord, in the transaction that does it."""
         event = AuditEvent(
-            at=self.clock.now(), actor=self.principal.name, operation=operation, target=target, outcome="done"
+            at=self.clock.now(),
+            actor=self.principal.name,
+            operation=operation,
+            target=target,
+            outcome="done",
+            subject=self.principal.subject,
+            trace=self.trace,
         )
         tx.append_audit(event)
+
+    def afterwards(self, do: Callable[["Context"], None]) -> None:
+        """Have something done once the operation's transaction is committed, and not if it is not."""
+        self._after.append(do)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -113,10 +118,17 @@ A = TypeVar("A")
 
 
 class Operations:
-    """The operations of one slice or of the whole product, by name."""
+    """The operations of one slice or of the whole product, by name.
+
+    Attributes
+    ----------
+    belongings : mapping of str to Belongs
+        By the fields in which requests name things, how these belong to models and deployments.
+    """
 
     def __init__(self) -> None:
         self._by_name: dict[str, Operation] = {}
+        self.belongings: Mapping[str, Belongs] = {"model": itself("model"), "deployment": itself("deployment")}
 
     def operation(
         self, name: str, *, request: type[Q], permission: str, changes: bool = False, long: bool = False
@@ -170,15 +182,23 @@ class Dispatcher:
         self.operations = operations
         self.context = context
         self._by_request: Mapping[type, Operation] = {o.request: o for o in operations}
+        self._permissions = {operation.name: operation.permission for operation in operations}
+        self._commitments = Commitments(context.config.home / "keys" / "audit.key")
 
     def call(
         self,
         request: object,
         principal: Principal,
         *,
-        progress: Callable[[float, str], None] = lambda fraction, message: None,
+        progress: Progress = lambda fraction, message: None,
+        trace: str = "",
     ) -> Any:
         """Run the operation that takes `request`.
+
+        Parameters
+        ----------
+        trace : str
+            The id of the call, for the audit trail.
 
         Raises
         ------
@@ -188,28 +208,88 @@ class Dispatcher:
             Whatever the operation raises; a change that failed is audited too.
         """
         operation = self._by_request[type(request)]
-        if not principal.may(operation.permission):
-            self._audit_alone(operation, request, principal, outcome="denied")
-            raise NotAllowed(
-                f"{principal.name} may not {operation.summary[:1].lower()}{operation.summary[1:].rstrip('.')}: "
-                f"it needs the permission {operation.permission!r}",
-                permission=operation.permission,
-            )
+        if principal.may(operation.permission):
+            return self._run(operation, request, principal, progress=progress, trace=trace)
+        return self._run_limited(operation, request, principal, progress=progress, trace=trace)
+
+    def deny(self, operation: Operation, request: object | None, principal: Principal, *, trace: str = "") -> NoReturn:
+        """Refuse a caller who may not, and record that.
+
+        Raises
+        ------
+        NotAllowed
+        """
+        self._audit_alone(operation, request, principal, outcome="denied", trace=trace)
+        about = sorted({f"the {limited.about} {limited.name}" for limited in principal.limited})
+        raise NotAllowed(
+            f"{principal.name} may not {operation.summary[:1].lower()}{operation.summary[1:].rstrip('.')}: "
+            f"it needs the permission {operation.permission!r}"
+            + (f", and all rights of {principal.subject} are about {', '.join(about)}" if about else ""),
+            permission=operation.permission,
+        )
+
+    def deny_call(self, name: str, permission: str, principal: Principal, *, trace: str = "") -> NoReturn:
+        """As `deny`, for a call that is several operations together, or none.
+
+        Raises
+        ------
+        NotAllowed
+        """
+        event = AuditEvent(
+            at=self.context.clock.now(),
+            actor=principal.name,
+            operation=name,
+            target="",
+            outcome="denied",
+            subject=principal.subject,
+            trace=trace,
+        )
+        with self.context.stores.metadata.transaction() as tx:
+            tx.append_audit(event)
+        raise NotAllowed(f"{principal.name} lacks the permission {permission!r}", permission=permission)
+
+    def _run_limited(
+        self, operation: Operation, request: object, principal: Principal, *, progress: Progress, trace: str
+    ) -> Any:
+        """Run an operation for a caller who may not do so everywhere, if all that the request names is theirs.
+
+        Of a listing that names nothing they get what is theirs.
+        """
+        permission = operation.permission
+        if not principal.may_somewhere(permission):
+            self.deny(operation, request, principal, trace=trace)
+        things = things_of(request, self.operations.belongings, self._context(principal, None, progress, trace))
+        if any(thing is None or not principal.may(permission, about=thing) for thing in things):
+            self.deny(operation, request, principal, trace=trace)
+        if not things and (operation.changes or not is_listing(operation.function)):
+            self.deny(operation, request, principal, trace=trace)
+        answer = self._run(operation, request, principal, progress=progress, trace=trace)
+        return answer if things else tuple(item for item in answer if may_see(item, principal, permission))
+
+    def _run(
+        self, operation: Operation, request: object, principal: Principal, *, progress: Progress, trace: str
+    ) -> Any:
+        context = self._context(principal, None, progress, trace)
         try:
             if operation.long:
-                answer = operation.function(request, self._context(principal, None, progress))
-                self._audit_alone(operation, request, principal, outcome="done")
-                return answer
-            with self.context.stores.metadata.transaction() as tx:
-                answer = operation.function(request, self._context(principal, tx, progress))
-                if operation.changes:
-                    tx.append_audit(self._event(operation, request, principal, outcome="done"))
-                return answer
+                answer = operation.function(request, context)
+                self._audit_alone(operation, request, principal, outcome="done", trace=trace)
+            else:
+                with self.context.stores.metadata.transaction() as tx:
+                    answer = operation.function(request, replace(context, tx=tx))
+                    if operation.changes:
+                        tx.append_audit(self._event(operation, request, principal, outcome="done", trace=trace))
         except OctavoError as error:
-            self._audit_alone(operation, request, principal, outcome=f"refused: {error.code}")
+            self._audit_alone(operation, request, principal, outcome=f"refused: {error.code}", trace=trace)
             raise
+        except Exception:  # what nobody foresaw changed nothing, but was tried
+            self._audit_alone(operation, request, principal, outcome="failed", trace=trace)
+            raise
+        for do in context._after:
+            do(context)
+        return answer
 
-    def _context(self, principal: Principal, tx: Transaction | None, progress: Callable[[float, str], None]) -> Context:
+    def _context(self, principal: Principal, tx: Transaction | None, progress: Progress, trace: str) -> Context:
         c = self.context
         return Context(
             config=c.config,
@@ -219,24 +299,36 @@ class Dispatcher:
             principal=principal,
             tx=tx,
             progress=progress,
+            trace=trace,
+            permissions=self._permissions,
         )
 
-    def _audit_alone(self, operation: Operation, request: object, principal: Principal, *, outcome: str) -> None:
+    def _audit_alone(
+        self, operation: Operation, request: object | None, principal: Principal, *, outcome: str, trace: str
+    ) -> None:
         if operation.changes or outcome == "denied":
             with self.context.stores.metadata.transaction() as tx:
-                tx.append_audit(self._event(operation, request, principal, outcome=outcome))
+                tx.append_audit(self._event(operation, request, principal, outcome=outcome, trace=trace))
 
-    def _event(self, operation: Operation, request: object, principal: Principal, *, outcome: str) -> AuditEvent:
+    def _event(
+        self, operation: Operation, request: object | None, principal: Principal, *, outcome: str, trace: str
+    ) -> AuditEvent:
         return AuditEvent(
             at=self.context.clock.now(),
             actor=principal.name,
             operation=operation.name,
             target=_target(request),
             outcome=outcome,
+            subject=principal.subject,
+            request="" if request is None else self._commitments.of(operation.name, request),
+            trace=trace,
         )
 
 
-def _target(request: object) -> str:
-    """What a request is about: its identifying fields, never its payload."""
-    naming = ("deployment", "model", "alias", "version", "source", "name", "incident", "release", "run", "dataset")
-    return " ".join(f"{n}={getattr(request, n)}" for n in naming if getattr(request, n, None) is not None)
+def _target(request: object | None) -> str:
+    """What a request is about: its identifying fields, as far as a name may go, never its payload."""
+    naming = (
+        *("deployment", "model", "alias", "version", "source", "name", "incident", "release", "run", "dataset"),
+        *("account", "role", "key"),
+    )
+    return " ".join(f"{n}={getattr(request, n)}"[:_MOST_NAMED] for n in naming if getattr(request, n, None) is not None)

@@ -1,24 +1,38 @@
 """The console over HTTP: sessions and their cookies, forms that only our own pages can send, static files."""
 
+from dataclasses import replace
 from datetime import timedelta
 from hmac import compare_digest
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from octavo.access import AccessFile, redeem_login
+from octavo.access import Authority, redeem_login
+from octavo.access.authority import TOKEN
+from octavo.api.attachments import attachment
 from octavo.api.bodies import read_body, to_request
 from octavo.api.endpoints import PUBLIC, Endpoint
+from octavo.api.oidc.door import OidcDoor
+from octavo.api.oidc.provider import Provider
 from octavo.console.pages import all_pages
 from octavo.console.rendering import error_page, login_page, welcome_page
-from octavo.console.sessions import LIFETIME_S, Sessions, csrf_of
+from octavo.console.sessions import Sessions, csrf_of
 from octavo.console.visits import VISIT, Page, Reply, Visit
-from octavo.errors import InvalidRequest, NotAllowed, NotAuthenticated, NotFound
+from octavo.definitions.types import seconds
+from octavo.errors import (
+    ConfigurationError,
+    InvalidDefinition,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    OctavoError,
+)
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.problems import Problem
 
@@ -37,12 +51,27 @@ class ConsoleDoor:
         Whether browsers come by HTTPS (a proxy sees to it), so that the cookie is sent by nothing else.
     """
 
-    def __init__(self, context: Context, dispatcher: Dispatcher, *, access: AccessFile, secure: bool) -> None:
+    def __init__(self, context: Context, dispatcher: Dispatcher, *, access: Authority, secure: bool) -> None:
         self._context = context
         self._dispatcher = dispatcher
         self._access = access
         self._secure = secure
-        self._sessions = Sessions(context.config.home / "sessions.json", access)
+        self._cookie = f"__Host-{COOKIE}" if secure else COOKIE
+        settings = context.config.access
+        self._sessions = Sessions(
+            context.stores.metadata,
+            access,
+            idle=timedelta(seconds=_seconds(settings.session_idle, "session_idle")),
+            lasts=timedelta(seconds=_seconds(settings.session_lasts, "session_lasts")),
+        )
+
+        oidc = context.config.oidc
+        self._provider = urlsplit(oidc.issuer).hostname or ""
+        self._oidc = (
+            OidcDoor(context, Provider(oidc), secure=secure, welcome=self._welcome, refused=self._refused)
+            if oidc.issuer
+            else None
+        )
 
     def endpoints(self) -> list[Endpoint]:
         """All pages, the way in and out, and what pages are made of."""
@@ -59,15 +88,17 @@ class ConsoleDoor:
             Endpoint(method="POST", path=path, permission=VISIT, handle=handle, identify=self.identify)
             for path, handle in (("/logout", self._logout), ("/theme", self._set_theme))
         ]
-        return public + session + [self._page_endpoint(page) for page in all_pages()]
+        provider = [] if self._oidc is None else self._oidc.endpoints(identify=self.identify)
+        all_of_them = [*public, *provider, *session, *(self._page_endpoint(page) for page in all_pages())]
+        return [replace(endpoint, is_page=True) for endpoint in all_of_them]
 
     def identify(self, request: Request) -> Principal:
         """Who visits, by the session's cookie; whoever has one may visit."""
-        cookie = request.cookies.get(COOKIE)
+        cookie = request.cookies.get(self._cookie)
         if cookie is None:
             raise NotAuthenticated("log in first")
         principal = self._sessions.principal(cookie)
-        return Principal(name=principal.name, permissions=principal.permissions | {VISIT})
+        return replace(principal, permissions=principal.permissions | {VISIT})
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """A problem as a page; without a session, the way to log in and back."""
@@ -90,7 +121,11 @@ class ConsoleDoor:
             return _response(reply)
 
         return Endpoint(
-            method=page.method, path=page.path, permission=page.permission, handle=handle, identify=self.identify
+            method=page.method,
+            path=page.path,
+            permission=page.permission,
+            handle=handle,
+            identify=self.identify,
         )
 
     def _visit(self, request: Request, form: dict[str, str]) -> Visit:
@@ -98,7 +133,9 @@ class ConsoleDoor:
 
         def call(name: str, /, **fields: Any) -> Any:
             operation = self._dispatcher.operations[name]
-            return self._dispatcher.call(to_request(fields, operation.request), principal)
+            return self._dispatcher.call(
+                to_request(fields, operation.request), principal, trace=request.state.request_id
+            )
 
         return Visit(
             call=call,
@@ -110,19 +147,19 @@ class ConsoleDoor:
             parameters=request.path_params,
             query=dict(request.query_params),
             form=form,
-            csrf=csrf_of(request.cookies[COOKIE]),
+            csrf=csrf_of(request.cookies[self._cookie]),
             theme=_theme(request),
         )
 
     async def _form(self, request: Request, *, session: bool = True) -> dict[str, str]:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if is_foreign(request):
             raise NotAllowed("this form was sent from another site")
         body = await read_body(request, max_bytes=_MAX_FORM_BYTES)
         try:
             form = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=50))
         except ValueError as error:
             raise InvalidRequest("the form cannot be read", fix="send it from the console's page") from error
-        expected = csrf_of(request.cookies.get(COOKIE, ""))
+        expected = csrf_of(request.cookies.get(self._cookie, ""))
         if session and not compare_digest(form.pop("csrf", "").encode(), expected.encode()):
             raise NotAllowed("this form belongs to a session that has ended; open the page again and repeat it")
         return form
@@ -130,34 +167,35 @@ class ConsoleDoor:
     async def _login_form(self, request: Request) -> Response:
         code, back = request.query_params.get("token"), _local(request.query_params.get("next"))
         if code is None:
-            return HTMLResponse(login_page(back=back, theme=_theme(request)))
+            return HTMLResponse(login_page(back=back, theme=_theme(request), provider=self._provider))
         try:
             token_id = redeem_login(self._context.config.home, code)
         except NotAuthenticated as error:
             return self._refused(request, back, error)
-        return self._welcome(request, back, token_id)
+        return await self._welcome(request, back, f"{TOKEN}:{token_id}")
 
     async def _login(self, request: Request) -> Response:
         form = await self._form(request, session=False)
         back = _local(form.get("next"))
         try:
-            holder = self._access.verify(form.get("token", "").strip())
+            holder = self._access.login(form.get("token", "").strip())
         except NotAuthenticated as error:
             return self._refused(request, back, error)
-        return self._welcome(request, back, holder.name.rpartition("/")[2])
+        return await self._welcome(request, back, holder)
 
-    def _refused(self, request: Request, back: str, error: NotAuthenticated) -> Response:
-        html = login_page(back=back, theme=_theme(request), problem=error.message)
+    def _refused(self, request: Request, back: str, error: OctavoError) -> Response:
+        html = login_page(back=_local(back), theme=_theme(request), problem=error.message, provider=self._provider)
         return HTMLResponse(html, HTTPStatus.UNAUTHORIZED)
 
-    def _welcome(self, request: Request, back: str, token_id: str) -> Response:
+    async def _welcome(self, request: Request, back: str, holder: str) -> Response:
+        """Begin a session for somebody, and lead them to a page of ours."""
         # A page that goes on by itself, not a redirect: a browser that comes from a link elsewhere would not send a
         # SameSite=Strict cookie along with a redirect.
-        response = HTMLResponse(welcome_page(back=back, theme=_theme(request)))
+        response = HTMLResponse(welcome_page(back=_local(back), theme=_theme(request)))
         response.set_cookie(
-            COOKIE,
-            self._sessions.begin(token_id),
-            max_age=LIFETIME_S,
+            self._cookie,
+            await run_in_threadpool(self._sessions.begin, holder),
+            max_age=int(self._sessions.lasts.total_seconds()),
             httponly=True,
             samesite="strict",
             secure=self._secure,
@@ -166,9 +204,9 @@ class ConsoleDoor:
 
     async def _logout(self, request: Request) -> Response:
         await self._form(request)
-        self._sessions.end(request.cookies[COOKIE])
+        await run_in_threadpool(self._sessions.end, request.cookies[self._cookie])
         response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._secure)
+        response.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._secure)
         return response
 
     async def _set_theme(self, request: Request) -> Response:
@@ -188,9 +226,26 @@ class ConsoleDoor:
         return Response(content, media_type=STATIC[name], headers={"Cache-Control": "public, max-age=3600"})
 
 
+def is_foreign(request: Request) -> bool:
+    """Whether a browser says that a page of another site sent a request."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+
+
+def _seconds(text: str, setting: str) -> int:
+    try:
+        return seconds(text, what=setting)
+    except InvalidDefinition as error:
+        raise ConfigurationError(f"[access] {error.message}") from error
+
+
 def _response(reply: Reply) -> Response:
     if reply.location is not None:
         return RedirectResponse(_local(reply.location), HTTPStatus.SEE_OTHER)
+    if reply.download is not None:
+        return attachment(reply.download.name, reply.download.data)
     return HTMLResponse(reply.html, reply.status)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -26,9 +27,16 @@ class Endpoint:
     permission : str
         What the caller must hold, or `PUBLIC`.
     dispatched : bool
-        Whether the dispatcher checks the permission (and audits a denial) itself, as it does for every operation.
+        Whether the dispatcher checks the permission again, once it is known about what, as it does for every operation.
+        Whoever lacks it altogether is refused before anything that they sent is looked at.
     identify : callable
         Finds out who calls, by token or session; raises `NotAuthenticated`.
+    is_page : bool
+        Whether people come to it with a session, which takes a look into a database, and not programs with a token. For
+        a page a right to some models or deployments suffices: the operations that it calls check about which.
+    deny : callable or None
+        Refuses a caller without the permission, and records that or says it in its own way; raises `NotAllowed`, or
+        answers.
     """
 
     method: str
@@ -37,6 +45,8 @@ class Endpoint:
     handle: Handle
     identify: Identify
     dispatched: bool = False
+    is_page: bool = False
+    deny: Handle | None = None
 
     def __post_init__(self) -> None:
         if not self.permission:
@@ -49,12 +59,18 @@ class Endpoint:
     async def _answer(self, request: Request) -> Response:
         request.state.route = self.path
         if self.permission != PUBLIC:
-            principal = self.identify(request)
-            if not self.dispatched and not principal.may(self.permission):
+            if self.is_page:
+                principal = await run_in_threadpool(self.identify, request)
+            else:
+                principal = self.identify(request)
+            request.state.principal = principal
+            may = principal.may_somewhere if self.dispatched or self.is_page else principal.may
+            if not may(self.permission):
+                if self.deny is not None:
+                    return await self.deny(request)
                 raise NotAllowed(
                     f"{principal.name} lacks the permission {self.permission!r}", permission=self.permission
                 )
-            request.state.principal = principal
         return await self.handle(request)
 
 

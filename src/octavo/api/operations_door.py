@@ -6,8 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from octavo.api.bodies import decode_object, read_body, to_request
-from octavo.api.endpoints import Endpoint, Identify
+from octavo.api.endpoints import Endpoint, Handle, Identify
+from octavo.errors import InvalidRequest
 from octavo.operations import Dispatcher, Operation
+
+_TOLD_BYTES = 64_000
 
 
 def operation_endpoints(dispatcher: Dispatcher, *, identify: Identify, max_body_bytes: int) -> list[Endpoint]:
@@ -28,7 +31,7 @@ def operation_endpoint(
 
         def run() -> bytes:
             asked = to_request(document, operation.request)
-            return msgspec.json.encode(dispatcher.call(asked, request.state.principal))
+            return msgspec.json.encode(dispatcher.call(asked, request.state.principal, trace=request.state.request_id))
 
         return Response(await run_in_threadpool(run), media_type="application/json")
 
@@ -39,4 +42,22 @@ def operation_endpoint(
         handle=handle,
         identify=identify,
         dispatched=True,
+        deny=denial(operation, dispatcher),
     )
+
+
+def denial(operation: Operation, dispatcher: Dispatcher) -> Handle:
+    """What refuses a caller who may not run an operation, and records what they wanted as far as that is soon told."""
+
+    async def deny(request: Request) -> Response:
+        asked: object | None = None
+        try:
+            body = await read_body(request, max_bytes=_TOLD_BYTES)
+            asked = to_request({**decode_object(body), **request.path_params}, operation.request)
+        except InvalidRequest:
+            pass
+        return await run_in_threadpool(
+            dispatcher.deny, operation, asked, request.state.principal, trace=request.state.request_id
+        )
+
+    return deny

@@ -1,61 +1,103 @@
-"""Sessions of the console: a random cookie on the visitor's side, its hash and the token behind it on ours.
+"""Sessions of the console: a random cookie on the visitor's side; its hash, and who is behind it, in the metadata.
 
-They are kept in a private file, so that a restart logs nobody out. A session ends with its token, or after a fortnight.
+A session ends when its visitor ends it, has not come for a while, or at the latest after its time; and at once when its
+visitor is disabled, the token behind it is revoked, or what its visitor may is another than at its beginning.
 """
 
 import hashlib
 import hmac
-import logging
 import secrets
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
-import msgspec
+from octavo.access import Authority
+from octavo.access.document import rights_of
+from octavo.errors import Conflict, NotAuthenticated
+from octavo.principals import Principal
+from octavo.stores.ports import Metadata
 
-from octavo.access import AccessFile, write_private
-from octavo.errors import NotAuthenticated
-from octavo.operations import Principal
-
-log = logging.getLogger(__name__)
-LIFETIME_S = 14 * 86_400
-MOST_SESSIONS = 1_000
+_SEEN_EVERY = timedelta(minutes=1)
+_REFUSED = "log in first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A visitor who logged in."""
+class ConsoleSession:
+    """A visitor who logged in.
 
-    token_id: str
-    expires_at: float
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of the cookie.
+    holder : str
+        Who is behind it, as `Authority.holder` takes it.
+    rights : str
+        A digest of what they could do when it began.
+    seen_at : datetime
+        Of the last visit, to within a minute.
+    """
+
+    kind: ClassVar[str] = "console_session"
+
+    digest: str
+    holder: str
+    rights: str
+    began_at: datetime
+    seen_at: datetime
+    ended_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return self.digest
 
 
 class Sessions:
-    """The sessions of one control process.
+    """The sessions of a project, whichever control process began them.
 
     Parameters
     ----------
-    path : Path
-        The file that keeps them.
-    access : AccessFile
-        Whose tokens stand behind them.
+    metadata : Metadata
+        Keeps them.
+    authority : Authority
+        Knows who is behind them.
+    idle, lasts : timedelta
+        After how long without a visit one ends, and after how long at the latest.
+    now : callable
+        The time of the system, which is never a replayed one.
     """
 
-    def __init__(self, path: Path, access: AccessFile) -> None:
-        self._path = path
-        self._access = access
-        self._lock = Lock()
-        self._sessions = _load(path)
+    def __init__(
+        self,
+        metadata: Metadata,
+        authority: Authority,
+        *,
+        idle: timedelta,
+        lasts: timedelta,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._metadata = metadata
+        self._authority = authority
+        self._idle, self.lasts = idle, lasts
+        self._now = now
 
-    def begin(self, token_id: str) -> str:
-        """Begin a session for a token; returns the cookie's value."""
-        cookie = secrets.token_hex(32)
-        with self._lock:
-            live = {key: s for key, s in self._sessions.items() if s.expires_at > time.time()}
-            kept = dict(list(live.items())[-MOST_SESSIONS + 1 :])
-            kept[_digest(cookie)] = Session(token_id=token_id, expires_at=time.time() + LIFETIME_S)
-            self._keep(kept)
+    def begin(self, holder: str) -> str:
+        """Begin a session; returns the cookie's value.
+
+        Raises
+        ------
+        NotAuthenticated
+            If nobody is behind the holder.
+        """
+        principal = self._authority.holder(holder)
+        if principal is None:
+            raise NotAuthenticated(_REFUSED)
+        cookie, now = secrets.token_hex(32), self._now()
+        session = ConsoleSession(
+            digest=_digest(cookie), holder=holder, rights=rights_of(principal), began_at=now, seen_at=now
+        )
+        with self._metadata.transaction() as tx:
+            tx.add(session)
         return cookie
 
     def principal(self, cookie: str) -> Principal:
@@ -66,22 +108,37 @@ class Sessions:
         NotAuthenticated
             If there is no such session, or it has ended.
         """
-        session = self._sessions.get(_digest(cookie))
-        principal = None
-        if session is not None and session.expires_at > time.time():
-            principal = self._access.principal(session.token_id)
-        if principal is None:
-            raise NotAuthenticated("log in first")
-        return principal
+        try:
+            return self._principal(cookie, self._now())
+        except Conflict:  # another visit of the same moment noted itself
+            return self._principal(cookie, self._now())
+
+    def _principal(self, cookie: str, now: datetime) -> Principal:
+        with self._metadata.transaction() as tx:
+            session = tx.get(ConsoleSession, _digest(cookie))
+            if session is None or not self._lasts(session, now):
+                raise NotAuthenticated(_REFUSED)
+            principal = self._authority.holder(session.holder)
+            if principal is not None and rights_of(principal) == session.rights:
+                if now - session.seen_at >= _SEEN_EVERY:
+                    tx.replace(session, replace(session, seen_at=now))
+                return principal
+            # For good, so that it does not live again if the rights are given back.
+            tx.replace(session, replace(session, ended_at=now))
+        raise NotAuthenticated("what you may has changed since you logged in; log in again")
 
     def end(self, cookie: str) -> None:
         """End a session; idempotent."""
-        with self._lock:
-            self._keep({key: s for key, s in self._sessions.items() if key != _digest(cookie)})
+        try:
+            with self._metadata.transaction() as tx:
+                session = tx.get(ConsoleSession, _digest(cookie))
+                if session is not None and session.ended_at is None:
+                    tx.replace(session, replace(session, ended_at=self._now()))
+        except Conflict:  # another visit of the same moment
+            self.end(cookie)
 
-    def _keep(self, sessions: dict[str, Session]) -> None:
-        write_private(self._path, msgspec.json.encode(sessions))
-        self._sessions = sessions
+    def _lasts(self, session: ConsoleSession, now: datetime) -> bool:
+        return session.ended_at is None and now - session.seen_at < self._idle and now - session.began_at < self.lasts
 
 
 def csrf_of(cookie: str) -> str:
@@ -91,13 +148,3 @@ def csrf_of(cookie: str) -> str:
 
 def _digest(cookie: str) -> str:
     return hashlib.sha256(cookie.encode()).hexdigest()
-
-
-def _load(path: Path) -> dict[str, Session]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Session])
-    except FileNotFoundError:
-        return {}
-    except msgspec.DecodeError:
-        log.warning("the console's sessions could not be read, so everybody has to log in again")
-        return {}

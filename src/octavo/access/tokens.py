@@ -1,14 +1,13 @@
-"""Who may call: bearer tokens, kept as hashes in one private file that every process of a project reads.
+"""Tokens of one machine, kept as hashes in one private file that every process of a project there reads.
 
 A token reads ``octavo_<id>_<secret>``. The file (``.octavo/access.json``, mode 0600) holds for each its id, name,
 permissions and the SHA-256 of its secret; the secret itself is shown once, when the token is made. The first start
 makes an administrator's token and leaves it beside the file for the command line on the same machine
-(``.octavo/token``). A login code opens the console once, so that a link can be printed without printing a token.
+(``.octavo/token``).
 """
 
 import fcntl
 import hashlib
-import os
 import re
 import secrets
 import time
@@ -20,14 +19,17 @@ from pathlib import Path
 
 import msgspec
 
+from octavo.access.files import write_private
+from octavo.access.users import local_user
 from octavo.errors import ConfigurationError, NotAuthenticated, NotFound
-from octavo.operations import Principal
+from octavo.principals import Principal
 
-ACCESS_FILE, LOCAL_TOKEN_FILE, LOGINS_FOLDER = "access.json", "token", "logins"
-LOGIN_LIFETIME_S = 86_400
+ACCESS_FILE, LOCAL_TOKEN_FILE = "access.json", "token"
+NOBODY = "0" * 64
+"""What a secret is compared with that belongs to nobody."""
+
 _TOKEN = re.compile(r"octavo_([0-9a-f]{8})_([0-9a-f]{64})\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}\Z")
-_NOBODY = "0" * 64
 _REMEMBERED = 256
 
 
@@ -45,17 +47,24 @@ class Token:
         Of the secret, 64 hexadecimal digits.
     permissions : tuple of str
         Such as ``models:read``; ``*`` is all.
+    subject : str
+        Who is behind it, as `Principal.subject`; whoever bears its name unless given.
     """
 
     id: str
     name: str
     secret_sha256: str
     permissions: tuple[str, ...]
+    subject: str = ""
 
     @property
     def principal(self) -> Principal:
         """Who calls with this token, as it stands in the audit trail: ``admin/1f3a09c2``."""
-        return Principal(name=f"{self.name}/{self.id}", permissions=frozenset(self.permissions))
+        return Principal(
+            name=f"{self.name}/{self.id}",
+            permissions=frozenset(self.permissions),
+            subject=self.subject or self.name,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,7 @@ class AccessFile:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._tokens: dict[str, Token] = {}
-        self._look_every_s, self._looked_s = look_every_s, float("-inf")
+        self.look_every_s, self._looked_s = look_every_s, float("-inf")
         self._verified: dict[str, Principal] = {}
 
     def authenticate(self, header: str | None) -> Principal:
@@ -98,7 +107,7 @@ class AccessFile:
         if header is None:
             raise NotAuthenticated("this needs a token: send the header 'Authorization: Bearer octavo_...'")
         now_s = time.monotonic()
-        if now_s - self._looked_s >= self._look_every_s:
+        if now_s - self._looked_s >= self.look_every_s:
             self._current()
             self._looked_s = now_s
         # A header that is not known takes as long whether or not it begins like one that is: it is looked up by a keyed
@@ -130,8 +139,8 @@ class AccessFile:
             raise NotAuthenticated("that is not a token; one reads octavo_<8 digits>_<64 digits>")
         known = self._current().get(match[1])
         # An unknown id costs the same comparison, so that time tells nobody which ids exist.
-        expected = known.secret_sha256 if known else _NOBODY
-        if not compare_digest(_sha256(match[2]), expected) or known is None:
+        expected = known.secret_sha256 if known else NOBODY
+        if not compare_digest(sha256_of(match[2]), expected) or known is None:
             raise NotAuthenticated("that token is not, or no longer, valid here")
         return known.principal
 
@@ -152,10 +161,10 @@ class AccessFile:
         with self._locked():
             return self._issue(name, permissions)
 
-    def issue_first(self, *, name: str, permissions: Collection[str]) -> str | None:
+    def issue_first(self, *, name: str, permissions: Collection[str], subject: str = "") -> str | None:
         """Make a token if there is none yet; None if there is one. Of several callers at once, one makes it."""
         with self._locked():
-            return None if self._current() else self._issue(name, permissions)
+            return None if self._current() else self._issue(name, permissions, subject)
 
     def principal(self, token_id: str) -> Principal | None:
         """Who holds the token with this id; None if there is none (any more)."""
@@ -176,10 +185,14 @@ class AccessFile:
                 raise NotFound("token", token_id, tokens)
             self._write([token for token in tokens.values() if token.id != token_id])
 
-    def _issue(self, name: str, permissions: Collection[str]) -> str:
+    def _issue(self, name: str, permissions: Collection[str], subject: str = "") -> str:
         tokens, secret = self._current(), secrets.token_hex(32)
         made = Token(
-            id=_free_id(tokens), name=name, secret_sha256=_sha256(secret), permissions=tuple(sorted(permissions))
+            id=_free_id(tokens),
+            name=name,
+            secret_sha256=sha256_of(secret),
+            permissions=tuple(sorted(permissions)),
+            subject=subject,
         )
         self._write([*tokens.values(), made])
         return f"octavo_{made.id}_{secret}"
@@ -220,14 +233,14 @@ def project_access(home: Path, *, look_every_s: float = 0.0) -> AccessFile:
 
 
 def ensure_admin(home: Path) -> str | None:
-    """Make the administrator's token if the project has no token yet.
+    """Make the administrator's token if the project has no token yet; behind it is the user who runs this process.
 
     Returns
     -------
     str or None
         The token, if it was made now: to be shown once.
     """
-    token = project_access(home).issue_first(name="admin", permissions=["*"])
+    token = project_access(home).issue_first(name="admin", permissions=["*"], subject=local_user())
     if token is not None:
         write_private(home / LOCAL_TOKEN_FILE, f"{token}\n".encode("ascii"))
     return token
@@ -248,60 +261,12 @@ def local_token(home: Path) -> str:
         raise NotAuthenticated(f"there is no local token at {path}; start the project once with: octavo up") from None
 
 
-def issue_login(home: Path) -> str:
-    """Make a code that logs the local administrator in to the console once, within a day: ``/login?token=CODE``.
-
-    Raises
-    ------
-    NotAuthenticated
-        If this machine has no local token, or it was revoked.
-    """
-    holder = project_access(home).verify(local_token(home))
-    code = secrets.token_hex(24)
-    write_private(home / LOGINS_FOLDER / _sha256(code), holder.name.rpartition("/")[2].encode("ascii"))
-    return code
-
-
-def redeem_login(home: Path, code: str) -> str:
-    """The id of the token for which a login code was made; the code is worthless from then on.
-
-    Raises
-    ------
-    NotAuthenticated
-        If it was never made, was used already, or is older than a day.
-    """
-    refused = NotAuthenticated("that login link was used already or is too old; make another with: octavo login")
-    path = home / LOGINS_FOLDER / _sha256(code)
-    claimed = path.with_name(f".{secrets.token_hex(8)}")
-    try:
-        # Of two requests with the same code only one can move the file.
-        path.rename(claimed)
-    except FileNotFoundError:
-        raise refused from None
-    token_id, made = claimed.read_text(encoding="ascii"), claimed.stat().st_mtime
-    claimed.unlink()
-    if time.time() - made > LOGIN_LIFETIME_S:
-        raise refused
-    return token_id
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one with mode 0600, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-
-
 def _free_id(taken: Collection[str]) -> str:
     while (made := secrets.token_hex(4)) in taken:
         pass
     return made
 
 
-def _sha256(secret: str) -> str:
+def sha256_of(secret: str) -> str:
+    """64 hexadecimal digits."""
     return hashlib.sha256(secret.encode()).hexdigest()

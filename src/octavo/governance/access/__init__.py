@@ -1,0 +1,1 @@
+"""Who may what: accounts of people and services, the roles that they hold, their keys, and how that is published."""
