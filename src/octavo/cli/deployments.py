@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from octavo.cli import interventions
 from octavo.cli.measures import duration
 from octavo.cli.options import Deployment, Json
-from octavo.cli.output import emit_json, say, show_table
+from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import ask
 from octavo.release.operations import (
-    ApproveRelease,
     ArmView,
     DeploymentDetails,
     DeploymentSummary,
@@ -27,19 +27,21 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     commands = typer.Typer(invoke_without_command=True)
     commands.callback()(overview)
-    for command in (show, release, approve, rollback):
+    for command in (show, release, rollback):
         commands.command()(command)
+    interventions.register(commands)
     app.add_typer(commands, name="deployments")
 
 
 def overview(context: typer.Context, json: Json = False) -> None:
-    """Show what serves, and release, approve or roll back versions.
+    """Show what serves; release versions, approve, hold, roll back, stop.
 
     \b
     Examples:
       octavo deployments
       octavo deployments release eta
       octavo deployments rollback eta --reason "worse on Mondays"
+      octavo deployments stop eta --reason "wrong units since noon"
 
     \b
     Next:
@@ -78,12 +80,18 @@ def show(deployment: Deployment, json: Json = False) -> None:
     state = details.summary.state
     live = "has no live version yet" if state.live is None else f"serves {state.model} {state.live}"
     say(f"[bold]{state.deployment}[/] {live}; traffic: {_traffic(details.summary) or 'none'}.")
+    if state.stopped is not None:
+        stopped, since = state.stopped, f"{state.stopped.at:%Y-%m-%d %H:%M}"
+        say(f"It is stopped since {since} by {stopped.by} ({plain(stopped.reason)}): no model is asked.")
+        say(f"Once that is mended: octavo deployments start {deployment}")
     say(f"A release goes through {_rollout(details)}.")
     if details.summary.experiment is not None:
         say(f"The experiment {details.summary.experiment.name} runs: octavo experiments show {deployment}")
-    waiting = details.summary.release
-    if waiting is not None and waiting.state is ReleaseState.WAITING_FOR_APPROVAL:
-        say(f"Version {waiting.version} waits for a person: octavo deployments approve {waiting.id}")
+    under_way = details.summary.release
+    if under_way is not None and under_way.state is ReleaseState.WAITING_FOR_APPROVAL:
+        say(f"Version {under_way.version} waits for {details.approval}: octavo deployments approve {under_way.id}")
+    if under_way is not None and under_way.held:
+        say(f"The release of version {under_way.version} is held: octavo deployments resume {deployment}")
     say("")
     show_table(
         ["version", "state", "since", "why"],
@@ -119,29 +127,6 @@ def release(
     say(f"Releasing {started.model} {started.version} to {deployment}. Follow it: octavo deployments show {deployment}")
 
 
-def approve(
-    release: Annotated[str, typer.Argument(metavar="ID", help="The release's id.")], json: Json = False
-) -> None:
-    """Approve a release that waits for a person.
-
-    Only deployments whose rollout says approval="manual" wait for one; `octavo deployments show NAME` tells the
-    release's id.
-
-    \b
-    Example:
-      octavo deployments approve 0198a3f2-7c11-7d3a-9c55-1f0e2b7a6d40
-
-    \b
-    Next:
-      octavo deployments show NAME
-    """
-    approved: Release = ask(ApproveRelease(release=release))
-    if json:
-        emit_json(approved)
-        return
-    say(f"Approved: {approved.model} {approved.version} goes on to {approved.deployment}.")
-
-
 def rollback(
     deployment: Deployment,
     reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
@@ -169,13 +154,15 @@ def rollback(
 def _history(release: Release) -> Iterator[list[object]]:
     """What happened to a release, the newest first."""
     for step in reversed(release.history):
-        state = step.state.replace("_", " ")
-        yield [release.version, f"{state} {step.percent} %" if step.percent else state, step.at, step.reason]
+        state = step.what or step.state.replace("_", " ")
+        has_share = step.percent and not step.what
+        yield [release.version, f"{state} {step.percent} %" if has_share else state, step.at, step.reason]
     yield [release.version, "requested", release.requested_at, f"asked for because of {release.cause}"]
 
 
 def _traffic(summary: DeploymentSummary) -> str:
-    return ", ".join(_arm(arm) for arm in summary.arms)
+    arms = ", ".join(_arm(arm) for arm in summary.arms)
+    return f"stopped ({arms})" if summary.state.stopped is not None else arms
 
 
 def _arm(arm: ArmView) -> str:
@@ -188,12 +175,14 @@ def _arm(arm: ArmView) -> str:
 def _progress(release: Release | None) -> str:
     if release is None:
         return ""
-    return f"version {release.version}: {release.state.replace('_', ' ')} {release.percent} %"
+    held = ", held" if release.held else ""
+    return f"version {release.version}: {release.state.replace('_', ' ')} {release.percent} %{held}"
 
 
 def _rollout(details: DeploymentDetails) -> str:
     sampled = details.shadow_steps != (100,)
     shares = f" of {', '.join(map(str, details.shadow_steps))} % of the predictions" if sampled else ""
     shadow = [f"{duration(details.shadow_s)} in shadow{shares}"] if details.shadow_s else []
-    steps = [f"{', '.join(str(step) for step in details.steps)} % of the traffic, {duration(details.bake_s)} each"]
+    each = "until a person has each go on" if details.bake_s is None else f"{duration(details.bake_s)} each"
+    steps = [f"{', '.join(str(step) for step in details.steps)} % of the traffic, {each}"]
     return ", then ".join(shadow + steps)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from octavo.console.status import Status, release_status
 from octavo.release.operations import DeploymentDetails
-from octavo.release.releases import Release, ReleaseState, Transition
+from octavo.release.releases import Release, ReleaseState, Transition, is_frozen
 from octavo.release.rollout import entered_at
 
 
@@ -65,6 +65,8 @@ def next_step_at(details: DeploymentDetails) -> datetime | None:
     if release is None or release.state not in (ReleaseState.SHADOW, ReleaseState.CANARY):
         return None
     length_s = details.shadow_s if release.state is ReleaseState.SHADOW else details.bake_s
+    if length_s is None or is_frozen(release, details.summary.state):
+        return None
     return (release.served_at or entered_at(release)) + timedelta(seconds=length_s)
 
 
@@ -85,6 +87,8 @@ def _look(release: Release, is_last: bool) -> str:
 
 
 def _words(transition: Transition) -> str:
+    if transition.what:
+        return transition.what
     words = transition.state.replace("_", " ")
     told = transition.state is ReleaseState.CANARY or (
         transition.state is ReleaseState.SHADOW and transition.percent % 100

@@ -1,13 +1,17 @@
 """Deployments: which model answers under which name, how a new version takes over, and how it is watched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from octavo.definitions.fallbacks import OnUnread, check_on_unread
+from octavo.definitions.approvals import ApprovalRule, rule_by_tier
+from octavo.definitions.fallbacks import OnStop, OnUnread, check_on_unread, on_stop_of
+from octavo.definitions.guards import Guards
 from octavo.definitions.models import Model
 from octavo.definitions.traffic import Experiment, Explore, Holdout
 from octavo.definitions.types import check_name, seconds
 from octavo.errors import InvalidDefinition, NotFound
+
+MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -23,16 +27,25 @@ class Rollout:
     steps : sequence of int
         Percentages of traffic, rising, ending at 100.
     bake : str
-        How long each step before the last is watched.
-    approval : str
-        ``policy``: a version that passed its gates is approved by the project's policy. ``manual``: a person approves.
+        How long each step before the last is watched; ``manual``: until a person has it go on.
+    approval : str, Approval, or mapping of tier to either
+        ``policy``: a version that passed its gates is approved by that. ``manual``: a person approves. The tier is the
+        model's (low, medium, high); one without a tier counts as high.
+    guards : Guards
+        What takes it back by itself.
+
+    Attributes
+    ----------
+    bake_s : int or None
+        None if a person has each step go on.
     """
 
     shadow_s: int
     shadow_steps: tuple[int, ...]
     steps: tuple[int, ...]
-    bake_s: int
-    approval: str
+    bake_s: int | None
+    approval: tuple[tuple[str, ApprovalRule], ...]
+    guards: Guards
 
     def __init__(
         self,
@@ -41,20 +54,30 @@ class Rollout:
         shadow_steps: Sequence[int] = (100,),
         steps: Sequence[int] = (10, 50, 100),
         bake: str = "1h",
-        approval: str = "policy",
+        approval: ApprovalRule | Mapping[str, ApprovalRule] = "policy",
+        guards: Guards | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "shadow_s", seconds(shadow, what="shadow time") if shadow else 0)
         put(self, "shadow_steps", tuple(shadow_steps))
         put(self, "steps", tuple(steps))
-        put(self, "bake_s", seconds(bake, what="bake time"))
-        put(self, "approval", approval)
+        put(self, "bake_s", None if bake == MANUAL else seconds(bake, what="bake time"))
+        put(self, "approval", rule_by_tier(approval))
+        put(self, "guards", guards or Guards())
         if not _rise(steps) or steps[-1] != 100:
             raise InvalidDefinition(f"rollout steps {list(steps)} must rise from at least 1 and end at 100")
         if not _rise(shadow_steps):
             raise InvalidDefinition(f"rollout shadow steps {list(shadow_steps)} must rise, from 1 to at most 100")
-        if approval not in ("policy", "manual"):
-            raise InvalidDefinition(f"rollout approval {approval!r} is neither 'policy' nor 'manual'")
+
+    @property
+    def stages(self) -> int:
+        """In how many stages with traffic a version is judged before it is live."""
+        return (len(self.shadow_steps) if self.shadow_s else 0) + len(self.steps) - 1
+
+    def rule(self, tier: str) -> ApprovalRule:
+        """Whose word a release of a model of a tier needs; one of no known tier counts as high."""
+        rules = dict(self.approval)
+        return rules.get(tier, rules["high"])
 
 
 def _rise(steps: Sequence[int]) -> bool:
@@ -127,6 +150,9 @@ class Deployment:
     on_unread : str or Fallback
         What is done with rows of which the online store cannot be read, as far as no default stands in: ``predict``
         with what is left, ``reject`` the request (503), or `fallback` to a constant answer.
+    on_stop : str or Fallback or None
+        What is done with requests while the deployment is stopped: ``reject`` (503), or a constant answer. The constant
+        of `on_unread` unless given, or else ``reject``.
     experiments : sequence of Experiment
         Those that may be started; one runs at a time.
     holdout : Holdout or None
@@ -139,6 +165,7 @@ class Deployment:
     monitor: Monitor
     unit: str | None
     on_unread: OnUnread
+    on_stop: OnStop
     experiments: tuple[Experiment, ...]
     holdout: Holdout | None
     explore: Explore | None
@@ -152,6 +179,7 @@ class Deployment:
         monitor: Monitor | None = None,
         unit: str | None = None,
         on_unread: OnUnread = "predict",
+        on_stop: OnStop | None = None,
         experiments: Sequence[Experiment] = (),
         holdout: Holdout | None = None,
         explore: Explore | None = None,
@@ -165,6 +193,7 @@ class Deployment:
         put(self, "monitor", monitor or Monitor())
         put(self, "unit", unit)
         put(self, "on_unread", on_unread)
+        put(self, "on_stop", on_stop_of(on_stop, on_unread, deployment=name))
         put(self, "experiments", tuple(experiments))
         put(self, "holdout", holdout)
         put(self, "explore", explore)

@@ -1,4 +1,4 @@
-"""What a deployment does while features cannot be read."""
+"""What a deployment does while features cannot be read, and while it is stopped."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +16,9 @@ class Fallback:
 
 OnUnread = Literal["predict", "reject"] | Fallback
 """The model predicts from what there is; the request is refused; or a constant answers."""
+
+OnStop = Literal["reject"] | Fallback
+"""The request is refused, or a constant answers."""
 
 
 def fallback(value: float) -> Fallback:
@@ -50,3 +53,20 @@ def check_on_unread(on_unread: object, *, deployment: str) -> None:
         raise InvalidDefinition(
             f"deployment {deployment!r}: on_unread {on_unread!r} is neither 'predict', 'reject' nor oc.fallback(VALUE)"
         )
+
+
+def on_stop_of(on_stop: object, on_unread: OnUnread, *, deployment: str) -> OnStop:
+    """What a deployment does while it is stopped: what it declares, or else the constant that it declares anyway.
+
+    Raises
+    ------
+    InvalidDefinition
+        If it is none of what there is.
+    """
+    if on_stop is None:
+        return on_unread if isinstance(on_unread, Fallback) else "reject"
+    if on_stop == "reject" or isinstance(on_stop, Fallback):
+        return "reject" if on_stop == "reject" else on_stop
+    raise InvalidDefinition(
+        f"deployment {deployment!r}: on_stop {on_stop!r} is neither 'reject' nor oc.fallback(VALUE)"
+    )

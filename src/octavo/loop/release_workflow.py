@@ -6,23 +6,28 @@ predictors serve by it.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from octavo.errors import NotFound
 from octavo.loop.agenda import Agenda, Appointment
 from octavo.loop.durable import Execution
 from octavo.loop.retrainings import tell
+from octavo.monitoring.stages import divided_outcomes, paired_outcomes
 from octavo.operations import Context
 from octavo.processes import PREDICTOR, find_running
 from octavo.registry.registration import verify_version
 from octavo.registry.versions import ModelVersion
 from octavo.release import lifecycle
 from octavo.release.acknowledgement import acknowledgement
-from octavo.release.guards import ArmStatistics, Verdict, judge, measure
+from octavo.release.guards import ArmStatistics, Verdict, judge, measure, together
+from octavo.release.outcomes import DividedOutcomes, PairedOutcomes, greatest_loss, judge_outcomes
 from octavo.release.publish import publish_current
-from octavo.release.releases import DeploymentState, Release, ReleaseState
-from octavo.release.rollout import Evidence, entered_at, look_again_at
+from octavo.release.releases import DeploymentState, Release, ReleaseState, is_frozen
+from octavo.release.rollout import Evidence, entered_at, is_going, look_again_at
 from octavo.stores.ports import Notice
 
 log = logging.getLogger(__name__)
@@ -30,9 +35,20 @@ log = logging.getLogger(__name__)
 REFUSED_AFTER_S = 5.0
 """A predictor that complains for so long will not come round: it tries again every few seconds by itself."""
 
+_TOLD_TO_PEOPLE = (ReleaseState.WAITING_FOR_APPROVAL, ReleaseState.REJECTED, ReleaseState.ROLLED_BACK)
 _HOLD_CLOCK_S = 30.0
 _LAST_WORD_S = 5.0
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.002, 0.1
+
+
+_Seen = tuple[object, ...]
+
+
+class _Waiting(NamedTuple):
+    """A release that waits for its next look, and what people could do about it, as it was when it began to wait."""
+
+    appointment: Appointment
+    seen: _Seen
 
 
 class ReleaseWorkflow:
@@ -48,11 +64,16 @@ class ReleaseWorkflow:
         self._context = context
         self._agenda = agenda
         self._ship = ship
+        self._lock = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
 
     def run(self, execution: Execution) -> None:
         """Take one release on until it has ended, is live, or waits for a person."""
         while True:
-            state = ReleaseState(execution.step("decide", lambda: self.decide(execution.id)))
+            decided = execution.step("decide", lambda: self.decide(execution.id))
+            if not decided:
+                return
+            state = ReleaseState(decided)
             if state.has_traffic or state.is_final:
                 state = ReleaseState(execution.step("serve", lambda: self._serve(execution)))
             if not state.in_progress or state is ReleaseState.WAITING_FOR_APPROVAL:
@@ -61,11 +82,20 @@ class ReleaseWorkflow:
                 execution.step("wait", lambda: self._wait(execution))
 
     def decide(self, release_id: str) -> str:
-        """Take the step that is due, if one is; the state that the release is in then."""
+        """Take the step that is due, if one is; the state that the release is in then, or empty if it waits."""
         before = self._release(release_id)
         after = lifecycle.advance(self._context, release_id, evidence=self._evidence(before))
         self._tell(after, is_new=after.history != before.history)
+        if after.state.in_progress and not self._is_going(after):
+            return ""
         return after.state
+
+    def see(self, release: Release, state: DeploymentState) -> None:
+        """Look at a release at once that waits for its next look, if people have done something about it meanwhile."""
+        with self._lock:
+            known = self._waiting.get(release.id)
+        if known is not None and known.seen != _seen(release, state):
+            known.appointment.wake()
 
     def _serve(self, execution: Execution) -> str:
         """Have predictors serve by what is decided; a release that they refuse ends."""
@@ -82,10 +112,28 @@ class ReleaseWorkflow:
     def _wait(self, execution: Execution) -> str:
         release, now = self._release(execution.id), self._context.clock.now()
         rollout = self._context.project.deployment(release.deployment).rollout
-        moment = look_again_at(release, rollout, now=now)
+        with self._context.transaction() as tx:
+            state = lifecycle.deployment_state(tx, release.deployment)
+        moment = look_again_at(release, rollout, now=now, is_frozen=is_frozen(release, state))
         if moment is not None:
-            execution.appointment.wait_until(moment)
+            with self._waiting_as(execution, _seen(release, state)):
+                execution.appointment.wait_until(moment)
         return ""
+
+    @contextmanager
+    def _waiting_as(self, execution: Execution, seen: _Seen) -> Iterator[None]:
+        with self._lock:
+            self._waiting[execution.id] = _Waiting(execution.appointment, seen)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.pop(execution.id, None)
+
+    def _is_going(self, release: Release) -> bool:
+        with self._context.transaction() as tx:
+            state = lifecycle.deployment_state(tx, release.deployment)
+        return is_going(release, state, now=self._context.clock.now())
 
     def _refusal(self, release: Release, sequence: int, appointment: Appointment) -> str:
         """Wait until the predictor serves by a manifest; why it will not, or empty.
@@ -137,10 +185,38 @@ class ReleaseWorkflow:
         )
         live = found.get(state.live or 0, ArmStatistics())
         candidate = found.get(release.version, ArmStatistics())
-        return judge(live, candidate, is_shadow=release.state is ReleaseState.SHADOW)
+        guards = self._context.project.deployment(release.deployment).rollout.guards
+        verdict = judge(live, candidate, is_shadow=release.state is ReleaseState.SHADOW, limits=guards)
+        return together(verdict, self._outcomes(release, state))
+
+    def _outcomes(self, release: Release, state: DeploymentState) -> Verdict:
+        """What the guard on outcomes says."""
+        declared = self._context.project.deployment(release.deployment)
+        guards, label = declared.rollout.guards, declared.model.label
+        if guards.worse is None or state.live is None:
+            return Verdict(complaint="", summary="")
+        with self._context.transaction() as tx:
+            live = tx.get(ModelVersion, f"{state.model}/{state.live}")
+        most = greatest_loss(label, live)
+        if most is None:
+            return Verdict(complaint="", summary="outcomes are not judged, since the live version has no mae or rmse")
+        tables, versions = self._context.stores.tables, (release.version, state.live)
+        period = (entered_at(release), self._context.clock.now())
+        unit = state.rules.unit if state.rules else declared.unit
+        found: PairedOutcomes | DividedOutcomes
+        if release.state is ReleaseState.SHADOW:
+            found = paired_outcomes(
+                tables, release.deployment, versions=versions, period=period, label=label, unit=unit
+            )
+        else:
+            share = release.percent / 100
+            found = divided_outcomes(
+                tables, release.deployment, versions=versions, period=period, label=label, unit=unit, share=share
+            )
+        return judge_outcomes(found, label=label, most=most, guards=guards, stages=declared.rollout.stages)
 
     def _tell(self, release: Release, *, is_new: bool) -> None:
-        """Tell of a release's last transition: the incident that it is about and, once, people if it went wrong."""
+        """Tell of a release's last transition: its incident and, once, people if it needs them or went wrong."""
         if not release.history:
             return
         last = release.history[-1]
@@ -152,7 +228,7 @@ class ReleaseWorkflow:
             tell(self._context, model=release.model, run=version.run, text=f"{text} ({last.reason})")
         if is_new:
             log.info("%s %s (%s)", release.model, text, last.reason)
-            if last.state in (ReleaseState.REJECTED, ReleaseState.ROLLED_BACK):
+            if last.state in _TOLD_TO_PEOPLE:
                 notice = Notice(subject=f"{release.model} {text}", text=last.reason, at=last.at)
                 self._context.stores.notifier.send(notice)
 
@@ -162,3 +238,8 @@ class ReleaseWorkflow:
         if release is None:
             raise NotFound("release", release_id)
         return release
+
+
+def _seen(release: Release, state: DeploymentState) -> _Seen:
+    """What people do about a release changes this."""
+    return release.state, release.percent, release.held, state.stopped is None

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,8 @@ from croniter import croniter
 from octavo.clock import EPOCH
 from octavo.definitions.deployments import Deployment
 from octavo.definitions.derived import SQLSource
-from octavo.definitions.models import Model, Trigger, TriggerKind
+from octavo.definitions.models import Model
+from octavo.definitions.triggers import Trigger, TriggerKind
 from octavo.errors import OctavoError
 from octavo.loop.agenda import Agenda, Appointment, Stopping
 from octavo.loop.audits import audit_by_clock, interval
@@ -155,6 +156,16 @@ def on_grid(moment: datetime, every: timedelta) -> datetime:
 
 
 def next_time(trigger: Trigger, *, after: datetime) -> datetime:
-    """The first time of a calendar trigger after a moment."""
-    found: datetime = croniter(trigger.cron, after.astimezone(ZoneInfo(trigger.zone))).get_next(datetime)
-    return found.astimezone(after.tzinfo)
+    """The first time of a calendar trigger after a moment.
+
+    Of an hour that there is twice, as clocks go back, the second counts only for calendars of every hour or every few.
+    """
+    assert trigger.cron is not None, "a calendar trigger has a calendar"
+    zone = ZoneInfo(trigger.zone)
+    times = croniter(trigger.cron, after.astimezone(zone))
+    is_hourly = trigger.cron.split()[1].startswith("*")
+    while True:
+        found: datetime = times.get_next(datetime)
+        moment = found.astimezone(UTC)
+        if is_hourly or not moment.astimezone(zone).fold:
+            return moment.astimezone(after.tzinfo)

@@ -1,7 +1,8 @@
 """Guards: what may end a release's stage early. They compare the candidate's arm with the live one over the stage.
 
-Errors (outputs that are no number), latency, and the distribution of the scores. What experiments, holdouts and
-exploration answer is not looked at; nor is what a shadow did not see, because it makes way when there is much to do.
+Errors (outputs that are no number), latency, and the distribution of the scores here; what came of the predictions in
+`octavo.release.outcomes`. What experiments, holdouts and exploration answer is not looked at; nor is what a shadow did
+not see, because it makes way when there is much to do.
 A retrained model is meant to differ, so the bounds on the scores only catch one that has lost its mind.
 """
 
@@ -9,37 +10,9 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+from octavo.definitions.guards import Guards
 from octavo.errors import NotFound
 from octavo.stores.ports import Tables
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardLimits:
-    """From which size on a difference is a complaint.
-
-    Attributes
-    ----------
-    min_rows : int
-        Arms with fewer predictions than this are not judged.
-    errors, min_errors : float, int
-        Share of the candidate's predictions that failed, and how many it takes at least.
-    latency_ratio, latency_slack_us : float
-        The candidate's median may be this many times the live one's, and this much more; twice that in a shadow, which
-        runs when the live version has answered. Not a high percentile: of a few hundred predictions that tells more of
-        the machine than of the model.
-    score_shift : float
-        Distance of the two means, in standard deviations of the live scores.
-    score_spread : float
-        Ratio of the two standard deviations, either way.
-    """
-
-    min_rows: int = 30
-    errors: float = 0.01
-    min_errors: int = 3
-    latency_ratio: float = 2.0
-    latency_slack_us: float = 20_000.0
-    score_shift: float = 1.0
-    score_spread: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +80,7 @@ def measure(
     }
 
 
-def judge(
-    live: ArmStatistics, candidate: ArmStatistics, *, is_shadow: bool, limits: GuardLimits | None = None
-) -> Verdict:
+def judge(live: ArmStatistics, candidate: ArmStatistics, *, is_shadow: bool, limits: Guards | None = None) -> Verdict:
     """Compare the arms.
 
     Parameters
@@ -117,7 +88,7 @@ def judge(
     is_shadow : bool
         A shadow runs when the live version has answered, and may take as long as both.
     """
-    limits = limits or GuardLimits()
+    limits = limits or Guards()
     if min(live.rows, candidate.rows) < limits.min_rows:
         return Verdict(
             complaint="", summary=f"{candidate.rows} predictions beside {live.rows} live ones: too few to judge"
@@ -145,7 +116,14 @@ def judge(
     return Verdict(complaint=f"{complaint} ({summary})" if complaint else "", summary=summary)
 
 
-def _slowest_us(live: ArmStatistics, limits: GuardLimits) -> float:
+def together(verdict: Verdict, *others: Verdict) -> Verdict:
+    """Several verdicts as one: the first complaint, and all that was seen."""
+    said = [one for one in (verdict, *others) if one.summary]
+    complaint = next((one.complaint for one in said if one.complaint), "")
+    return Verdict(complaint=complaint, summary="; ".join(one.summary for one in said))
+
+
+def _slowest_us(live: ArmStatistics, limits: Guards) -> float:
     return limits.latency_ratio * live.latency_p50_us + limits.latency_slack_us
 
 

@@ -1,4 +1,4 @@
-"""What happens to releases and deployments in the metadata: asked for, moved on, approved, rolled back.
+"""What happens to releases and deployments in the metadata: asked for, moved on, rolled back.
 
 The records are the truth and change together in one transaction; manifests follow from them (`octavo.release.publish`).
 """
@@ -10,9 +10,11 @@ from octavo.definitions.deployments import Deployment
 from octavo.errors import Conflict, GateFailed, NotFound
 from octavo.identifiers import new_id
 from octavo.operations import Context
+from octavo.registry.readiness import check_said
 from octavo.registry.versions import ModelVersion
+from octavo.release.approvals import ApprovalPolicy, author_of, counted, lacking, policy_of, words
 from octavo.release.experiments import ExperimentState, StartedExperiment, ended
-from octavo.release.releases import DeploymentState, HeldVersion, Release, ReleaseState, TrafficRules
+from octavo.release.releases import DeploymentState, HeldVersion, Release, ReleaseState, TrafficRules, is_frozen
 from octavo.release.rollout import Evidence, moved, served, step
 from octavo.stores.ports import Transaction
 
@@ -34,7 +36,11 @@ def deployment_state(tx: Transaction, deployment: str) -> DeploymentState:
 def rules_of(declared: Deployment) -> TrafficRules:
     """What a deployment declares of its traffic."""
     return TrafficRules(
-        unit=declared.unit, on_unread=declared.on_unread, holdout=declared.holdout, explore=declared.explore
+        unit=declared.unit,
+        on_unread=declared.on_unread,
+        holdout=declared.holdout,
+        explore=declared.explore,
+        on_stop=declared.on_stop,
     )
 
 
@@ -43,7 +49,13 @@ def declare(context: Context, declared: Deployment) -> DeploymentState:
 
     A holdout begins here, with the version that is live, or else with the first one that will be. To begin it anew,
     apply the project once without it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the settings say of approvals what cannot be read.
     """
+    policy_of(context.config, declared)
     tx, rules = context.transacted, rules_of(declared)
     before = tx.get(DeploymentState, declared.name)
     if before is None:
@@ -65,23 +77,29 @@ def running_experiment(tx: Transaction, state: DeploymentState) -> StartedExperi
     return tx.get(StartedExperiment, state.experiment) if state.experiment else None
 
 
-def request(context: Context, deployment: str, *, version: int, cause: str) -> Release:
+def request(context: Context, deployment: str, *, version: int, cause: str, author: str | None = None) -> Release:
     """Ask for a version to be released; the worker does the rest.
+
+    Parameters
+    ----------
+    author : str or None
+        Who cannot approve it; whoever calls unless given.
 
     Raises
     ------
     NotFound
         If there is no such deployment or version.
     GateFailed
-        If the version did not pass a gate.
+        If the version did not pass a gate, or its model has no owner, purpose or risk tier.
     Conflict
         If it is live already, another release of the deployment is in progress, or an experiment takes all units.
     """
     declared = context.project.deployment(deployment)
+    check_said(declared.model)
     with context.transaction() as tx:
         stored = tx.get(DeploymentState, deployment)
         state = stored or DeploymentState(deployment=deployment, model=declared.model.name, rules=rules_of(declared))
-        _check_request(tx, state, model=declared.model.name, version=version)
+        _check_request(tx, state, model=declared.model.name, version=version, at=context.clock.now())
         release = Release(
             id=new_id(context.clock),
             deployment=deployment,
@@ -90,6 +108,7 @@ def request(context: Context, deployment: str, *, version: int, cause: str) -> R
             state=ReleaseState.REQUESTED,
             cause=cause,
             requested_at=context.clock.now(),
+            author=author_of(context.principal) if author is None else author,
         )
         tx.add(release)
         claimed = replace(state, release=release.id)
@@ -100,13 +119,12 @@ def request(context: Context, deployment: str, *, version: int, cause: str) -> R
     return release
 
 
-def _check_request(tx: Transaction, state: DeploymentState, *, model: str, version: int) -> None:
+def _check_request(tx: Transaction, state: DeploymentState, *, model: str, version: int, at: datetime) -> None:
     found = tx.get(ModelVersion, f"{model}/{version}")
     if found is None:
         known = [str(v.version) for v in tx.find(ModelVersion, model=model)]
         raise NotFound(f"version of model {model!r}", str(version), known)
-    failed = [result for result in found.gates if not result.passed]
-    if failed:
+    if failed := found.held_by(at):
         raise GateFailed(
             f"{model} {version} did not pass {failed[0].gate} ({failed[0].evidence}); train a better one",
             gate=failed[0].gate,
@@ -135,37 +153,19 @@ def advance(context: Context, release_id: str, *, evidence: Evidence) -> Release
     """Take the release's next step if one is due, and with it the deployment's."""
     now = context.clock.now()
     with context.transaction() as tx:
-        before = _release(tx, release_id)
+        before = release_of(tx, release_id)
         rollout = context.project.deployment(before.deployment).rollout
-        after = step(before, rollout, now=now, evidence=evidence)
+        after = step(before, rollout, now=now, evidence=_completed(context, tx, before, evidence, now=now))
         if after is not before:
             record(tx, before, after, now=now)
             _audit(context, tx, after)
     return after
 
 
-def approve(context: Context, release_id: str) -> Release:
-    """Approve a release that waits for a person.
-
-    Raises
-    ------
-    Conflict
-        If it does not wait for approval.
-    """
-    now = context.clock.now()
-    with context.transaction() as tx:
-        before = _release(tx, release_id)
-        if before.state is not ReleaseState.WAITING_FOR_APPROVAL:
-            raise Conflict(f"release {release_id} is {before.state.replace('_', ' ')}; it does not wait for approval")
-        after = moved(before, ReleaseState.APPROVED, at=now, reason=f"approved by {context.principal.name}")
-        tx.replace(before, after)
-    return after
-
-
 def note_served(context: Context, release: Release) -> Release:
     """Note that predictors have taken up a release's state, unless it has left that state meanwhile."""
     with context.transaction() as tx:
-        before = _release(tx, release.id)
+        before = release_of(tx, release.id)
         if (before.state, before.percent) != (release.state, release.percent):
             return before
         after = served(before, at=context.clock.now())
@@ -182,12 +182,12 @@ def refuse(context: Context, release_id: str, *, reason: str) -> Release:
     """
     now = context.clock.now()
     with context.transaction() as tx:
-        before = _release(tx, release_id)
+        before = release_of(tx, release_id)
         if before.state.in_progress:
             record(tx, before, _ended(before, at=now, reason=reason), now=now)
         elif before.state is ReleaseState.LIVE and before.served_at is None:
             _withdraw(context, tx, before, reason=reason, now=now)
-        after = _release(tx, release_id)
+        after = release_of(tx, release_id)
         if after.state is not before.state:
             _audit(context, tx, after)
     return after
@@ -206,7 +206,7 @@ def roll_back(context: Context, deployment: str, *, reason: str) -> DeploymentSt
         state = deployment_state(tx, deployment)
         if state.release is None:
             return _return_to_previous(context, tx, state, reason=reason, now=now)
-        before = _release(tx, state.release)
+        before = release_of(tx, state.release)
         return record(tx, before, _ended(before, at=now, reason=reason), now=now)
 
 
@@ -267,11 +267,40 @@ def _without_withdrawn(
     return replace(state, held=held, experiment=None)
 
 
-def _release(tx: Transaction, release_id: str) -> Release:
+def release_of(tx: Transaction, release_id: str) -> Release:
+    """A release.
+
+    Raises
+    ------
+    NotFound
+    """
     release = tx.get(Release, release_id)
     if release is None:
         raise NotFound("release", release_id)
     return release
+
+
+def digest_of(tx: Transaction, release: Release) -> str:
+    """The bundle that a release is about; empty if its version is gone."""
+    version = tx.get(ModelVersion, f"{release.model}/{release.version}")
+    return "" if version is None else version.digest
+
+
+def _completed(context: Context, tx: Transaction, release: Release, evidence: Evidence, *, now: datetime) -> Evidence:
+    """The evidence with what the records of this transaction say: approvals, holds, stops."""
+    policy = policy_of(context.config, context.project.deployment(release.deployment))
+    state, digest = deployment_state(tx, release.deployment), digest_of(tx, release)
+    if policy.needs and tx.get(ApprovalPolicy, policy.digest) is None:
+        tx.add(policy)
+    return replace(
+        evidence,
+        lacking=lacking(policy, release, digest=digest, now=now),
+        approvals=words(counted(release, digest=digest, now=now)) if policy.needs else "",
+        policy=policy.digest,
+        waits_until=None if policy.expires is None else now + policy.expires,
+        is_frozen=is_frozen(release, state),
+        is_stopped=state.stopped is not None,
+    )
 
 
 def _audit(context: Context, tx: Transaction, release: Release) -> None:

@@ -6,6 +6,7 @@ from octavo.errors import InvalidRequest, NotFound
 from octavo.operations import Context, Operations
 from octavo.registry.versions import ModelVersion
 from octavo.release import lifecycle
+from octavo.release.approvals import policy_of
 from octavo.release.arms import arms_of
 from octavo.release.experiments import StartedExperiment
 from octavo.release.publish import publish_current
@@ -23,13 +24,6 @@ class StartRelease:
 
     deployment: str
     version: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveRelease:
-    """Approve a release that waits for a person."""
-
-    release: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +103,17 @@ class DeploymentDetails:
         Those that it declares, by name.
     shadow_steps : tuple of int
         The percentages of predictions that a shadow sees, one after the other.
+    bake_s : int or None
+        None if a person has each step go on.
+    approval : str
+        Whose word a release needs, in words; ``policy`` if nobody's.
     """
 
     summary: DeploymentSummary
     releases: tuple[Release, ...]
     steps: tuple[int, ...]
     shadow_s: int
-    bake_s: int
+    bake_s: int | None
     approval: str
     experiments: tuple[str, ...] = ()
     shadow_steps: tuple[int, ...] = (100,)
@@ -129,12 +127,6 @@ def start(request: StartRelease, context: Context) -> Release:
     return lifecycle.request(context, request.deployment, version=version, cause=context.principal.name)
 
 
-@operations.operation("releases.approve", request=ApproveRelease, permission="releases:approve", changes=True)
-def approve(request: ApproveRelease, context: Context) -> Release:
-    """Approve a release that waits for a person."""
-    return lifecycle.approve(context, request.release)
-
-
 # A long operation: the manifest is published after the records are committed, so that it works without a worker.
 @operations.operation("releases.rollback", request=RollBack, permission="releases:write", changes=True, long=True)
 def roll_back(request: RollBack, context: Context) -> DeploymentSummary:
@@ -143,7 +135,7 @@ def roll_back(request: RollBack, context: Context) -> DeploymentSummary:
     state = lifecycle.roll_back(context, request.deployment, reason=reason)
     publish_current(context, request.deployment)
     with context.transaction() as tx:
-        return _summary(tx, state)
+        return summary_of(tx, state)
 
 
 @operations.operation("releases.list", request=ListReleases, permission="releases:read")
@@ -167,7 +159,7 @@ def show_release(request: ShowRelease, context: Context) -> Release:
 @operations.operation("deployments.list", request=ListDeployments, permission="deployments:read")
 def list_deployments(request: ListDeployments, context: Context) -> tuple[DeploymentSummary, ...]:
     """List deployments with what they serve."""
-    return tuple(_summary(context.transacted, state) for state in context.transacted.find(DeploymentState))
+    return tuple(summary_of(context.transacted, state) for state in context.transacted.find(DeploymentState))
 
 
 @operations.operation("deployments.show", request=ShowDeployment, permission="deployments:read")
@@ -178,12 +170,12 @@ def show_deployment(request: ShowDeployment, context: Context) -> DeploymentDeta
     rollout = declared.rollout
     releases = context.transacted.find(Release, newest_first=True, deployment=request.deployment)
     return DeploymentDetails(
-        summary=_summary(context.transacted, state),
+        summary=summary_of(context.transacted, state),
         releases=tuple(releases),
         steps=rollout.steps,
         shadow_s=rollout.shadow_s,
         bake_s=rollout.bake_s,
-        approval=rollout.approval,
+        approval=policy_of(context.config, declared).words or "policy",
         experiments=tuple(experiment.name for experiment in declared.experiments),
         shadow_steps=rollout.shadow_steps,
     )
@@ -197,7 +189,8 @@ def _newest_passed(context: Context, model: str) -> int:
     return max(versions)
 
 
-def _summary(tx: Transaction, state: DeploymentState) -> DeploymentSummary:
+def summary_of(tx: Transaction, state: DeploymentState) -> DeploymentSummary:
+    """What a deployment serves."""
     release = tx.get(Release, state.release) if state.release else None
     experiment = lifecycle.running_experiment(tx, state)
     shares = arms_of(state, release, experiment)

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from octavo.definitions.fallbacks import OnUnread
+from octavo.definitions.fallbacks import OnStop, OnUnread
 from octavo.definitions.traffic import Explore, Holdout
 
 
@@ -39,12 +39,43 @@ class ReleaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A step of a release, when and why."""
+    """A step of a release, when and why.
+
+    Attributes
+    ----------
+    what : str
+        What was done where the state stays the same: ``held``, ``resumed``, ``approved by one``.
+    """
 
     at: datetime
     state: ReleaseState
     percent: int
     reason: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One person's word for one release.
+
+    Attributes
+    ----------
+    by : str
+        The person, whatever token they came with: `Principal.subject`.
+    until : datetime or None
+        When it counts no longer, unless the version has traffic by then; None if it always counts.
+    digest : str
+        Of the bundle that was approved.
+    groups : tuple of str
+        Those that the person belonged to then.
+    """
+
+    by: str
+    at: datetime
+    until: datetime | None
+    note: str
+    digest: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +91,17 @@ class Release:
     cause : str
         Why it was released: ``user``, or the trigger of the retraining.
     served_at : datetime or None
-        When predictors took up the state (and percentage) that it is in; None before that, and without traffic.
+        When predictors took up the state (and percentage) that it is in; None before that, and without traffic. Time
+        that was spent held, or while the deployment was stopped, is added to it.
+    author : str
+        Who asked for it, or for the training behind it, and so cannot approve it; empty if nobody did.
+    policy : str
+        Digest of the approval policy that it was judged by (`octavo.release.approvals.ApprovalPolicy`).
+    held : bool
+        Whether it stays at its step, with the traffic that it has.
+    held_since : datetime or None
+    waits_until : datetime or None
+        When it is rejected for want of approvals; None if it does not wait for any, or waits for ever.
     """
 
     kind: ClassVar[str] = "release"
@@ -75,6 +116,12 @@ class Release:
     percent: int = 0
     served_at: datetime | None = None
     history: tuple[Transition, ...] = ()
+    author: str = ""
+    approvals: tuple[Approval, ...] = ()
+    policy: str = ""
+    held: bool = False
+    held_since: datetime | None = None
+    waits_until: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -89,6 +136,23 @@ class TrafficRules:
     on_unread: OnUnread
     holdout: Holdout | None
     explore: Explore | None
+    on_stop: OnStop = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """That a deployment's models are not asked any more, until a person starts it again.
+
+    Attributes
+    ----------
+    release : str or None
+        The release that was in progress, which stays where it is until then.
+    """
+
+    reason: str
+    by: str
+    at: datetime
+    release: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +182,8 @@ class DeploymentState:
         What the holdout answers with; None without one.
     rules : TrafficRules or None
         None before the first `apply` that recorded them.
+    stopped : Stop or None
+        None unless it is stopped.
     sequence : int
         Of the last published manifest.
     """
@@ -133,7 +199,13 @@ class DeploymentState:
     experiment: str | None = None
     held: HeldVersion | None = None
     rules: TrafficRules | None = None
+    stopped: Stop | None = None
 
     @property
     def key(self) -> str:
         return self.deployment
+
+
+def is_frozen(release: Release, state: DeploymentState) -> bool:
+    """Whether a release stays where it is: held, or in progress when its deployment was stopped."""
+    return release.held or (state.stopped is not None and state.stopped.release == release.id)

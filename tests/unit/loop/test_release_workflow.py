@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -19,10 +20,12 @@ from octavo.loop.durable import DurableWorkflows
 from octavo.loop.release_workflow import ReleaseWorkflow
 from octavo.loop.retrainings import started
 from octavo.monitoring.incidents import Incident, IncidentKind
+from octavo.operations import Context, Principal
 from octavo.processes import PREDICTOR, announce
-from octavo.release import lifecycle
+from octavo.release import interventions, lifecycle
 from octavo.release.publish import published_sequence
 from octavo.release.releases import Release, ReleaseState
+from octavo.release.rollout import is_going
 from octavo.serving.status import DeploymentStatus, PredictorStatus, write_atomically
 
 S = ReleaseState
@@ -69,19 +72,36 @@ def releasing(stage: Stage) -> Iterator[DurableWorkflows]:
     """A worker that releases."""
     agenda = Agenda(stage.clock)
     work = ReleaseWorkflow(stage.context, agenda, ship=lambda: None)
+    stop, watcher = threading.Event(), threading.Thread(target=lambda: watch(stage, work, stop))
     database = stage.context.config.root / "workflows.db"
     workflows = DurableWorkflows(database, {"release": work.run}, agenda=agenda)
     workflows.start()
+    watcher.start()
     try:
         yield workflows
     finally:
+        stop.set()
+        watcher.join()
         agenda.stop()
         workflows.stop()
+
+
+def watch(stage: Stage, work: ReleaseWorkflow, stop: threading.Event) -> None:
+    """Have releases looked at when people have done something about them, as a worker does."""
+    while not stop.wait(0.01):
+        state = stage.state()
+        if state.release is not None:
+            [release] = [one for one in stage.releases() if one.id == state.release]
+            work.see(release, state)
 
 
 def ask(stage: Stage, version: int) -> Release:
     stage.add_version(version)
     return lifecycle.request(stage.context, DEPLOYMENT, version=version, cause="user")
+
+
+def by_ada(stage: Stage) -> Context:
+    return replace(stage.context, principal=Principal(name="user:ada", permissions=frozenset({"*"})))
 
 
 def now(stage: Stage, release: Release) -> Release:
@@ -165,7 +185,12 @@ def test_a_release_that_waits_for_a_person_goes_on_when_it_is_approved(tmp_path:
         release = ask(stage, 1)
         workflows.begin("release", release.id)
         until(lambda: now(stage, release).state is S.WAITING_FOR_APPROVAL and not workflows.is_live(release.id))
-        lifecycle.approve(stage.context, release.id)
+        [notice] = stage.context.stores.notifier.sent  # type: ignore[attr-defined]  # in memory
+        assert (notice.subject, notice.text) == (
+            f"{MODEL} version 1 in eta: waiting for approval",
+            "it needs 1 person",
+        )
+        interventions.approve(by_ada(stage), release.id)
         until(lambda: workflows.begin("release", release.id) or is_at(stage, release, S.LIVE, 100))
 
 
@@ -205,3 +230,69 @@ def test_the_incident_that_a_version_answers_tells_of_its_way(tmp_path: Path) ->
         "version 1 in eta: approved",
         "version 1 in eta: live",
     ]
+
+
+def test_a_person_who_advances_a_release_does_not_wait_for_its_next_look(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=oc.Rollout(shadow=None, steps=[10, 50, 100], bake="manual"))
+    with Predictor(stage), releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        for percent in (10, 50):
+            until(lambda percent=percent: is_at(stage, second, S.CANARY, percent))  # type: ignore[misc]
+            interventions.advance(by_ada(stage), DEPLOYMENT)
+        until(lambda: is_at(stage, second, S.LIVE, 100) and not workflows.is_live(second.id))
+    assert stage.clock.now() == START, "no time has passed"
+
+
+def test_a_held_release_is_still_guarded_and_one_that_is_resumed_goes_on(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage), releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        until(lambda: is_at(stage, second, S.SHADOW, 100))
+        interventions.hold(by_ada(stage), DEPLOYMENT, reason="lunch")
+        stage.wait(9 * HOUR)
+        assert workflows.is_live(second.id)
+        interventions.resume(by_ada(stage), DEPLOYMENT)
+        stage.wait(HOUR)
+        until(lambda: is_at(stage, second, S.CANARY, 50))
+        interventions.hold(by_ada(stage), DEPLOYMENT, reason="dinner")
+        stage.predict(1, [1.0] * 100)
+        stage.predict(2, [math.nan] * 100, arm="canary")
+        until(lambda: stage.wait(HOUR / 60) and now(stage, second).state is S.ROLLED_BACK)
+
+
+def test_a_release_that_is_held_before_it_has_traffic_waits_for_nobody_to_work_on_it(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=ROLLOUT)
+    with Predictor(stage), releasing(stage) as workflows:
+        release = ask(stage, 1)
+        interventions.hold(by_ada(stage), DEPLOYMENT, reason="not yet")
+        workflows.begin("release", release.id)
+        until(lambda: workflows.knows(release.id) and not workflows.is_live(release.id))
+        assert now(stage, release).state is S.REQUESTED
+        assert not is_going(now(stage, release), stage.state(), now=stage.clock.now())
+        interventions.resume(by_ada(stage), DEPLOYMENT)
+        assert is_going(now(stage, release), stage.state(), now=stage.clock.now())
+        until(lambda: workflows.begin("release", release.id) or is_at(stage, release, S.LIVE, 100))
+
+
+def test_a_canary_with_worse_outcomes_is_taken_back(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=oc.Rollout(shadow=None, steps=[50, 100], bake="4h"))
+    with Predictor(stage), releasing(stage) as workflows:
+        first = ask(stage, 1)
+        workflows.begin("release", first.id)
+        until(lambda: is_at(stage, first, S.LIVE, 100))
+        second = ask(stage, 2)
+        workflows.begin("release", second.id)
+        until(lambda: is_at(stage, second, S.CANARY, 50))
+        stage.predict(2, [0.0, 3.0] * 200, arm="canary")
+        stage.predict(1, [1.0, 2.0] * 200)
+        stage.tell({f"1-{n}": 1.5 for n in range(400)} | {f"2-{n}": 1.5 for n in range(400)})
+        until(lambda: stage.wait(HOUR / 6) and now(stage, second).state is S.ROLLED_BACK)
+    assert now(stage, second).history[-1].reason.startswith("its outcomes are worse than those of the live version (")

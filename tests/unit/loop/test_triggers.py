@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, landings, set_stage
@@ -20,7 +21,7 @@ from octavo.release import lifecycle
 from octavo.release.releases import DeploymentState, Release, ReleaseState
 from octavo.training.runs import Run, RunStatus
 
-BOTH = (oc.on_drift(), oc.on_performance())
+BOTH = (oc.on_drift(give_up_after=9), oc.on_performance())
 EVERY = 6 * HOUR
 
 
@@ -242,7 +243,110 @@ def test_the_calendar_goes_by_its_zone_through_daylight_saving() -> None:
     assert next_time(trigger, after=due) == due + timedelta(days=1)
 
 
+def test_a_time_that_there_is_twice_counts_once_unless_it_is_of_every_hour() -> None:
+    midnight = START.replace(year=2026, month=10, day=24)
+    nightly, hourly = (oc.cron(text, zone="Europe/London") for text in ("30 1 * * *", "30 * * * *"))
+    first = next_time(nightly, after=midnight + timedelta(days=1) - timedelta(hours=1))
+    assert first.isoformat() == "2026-10-25T00:30:00+00:00"
+    assert next_time(nightly, after=first).isoformat() == "2026-10-26T01:30:00+00:00"
+    assert next_time(hourly, after=first) == first + HOUR
+
+
+def test_a_time_that_there_is_not_comes_right_after_the_gap() -> None:
+    trigger = oc.cron("30 1 * * *", zone="Europe/London")
+    gap = next_time(trigger, after=START.replace(year=2026, month=3, day=28, hour=12))
+    assert gap.isoformat() == "2026-03-29T01:00:00+00:00"
+    assert next_time(trigger, after=gap).isoformat() == "2026-03-30T00:30:00+00:00"
+
+
 def test_looks_are_taken_on_the_grid_of_their_interval() -> None:
     moment = START + timedelta(hours=7, minutes=20)
     assert on_grid(moment, timedelta(hours=6)) == START + timedelta(hours=6)
     assert on_grid(START, timedelta(hours=6)) == START
+
+
+def test_a_training_that_has_grown_old_starts_another_whatever_came_of_it(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, retrain=[oc.on_staleness("7d")])
+    stage.wait(30 * 24 * HOUR)
+    assert look(stage) == [], "the first training is a person's"
+    end(stage, request_training(stage.context, MODEL, trigger="user"), error="no rows")
+    stage.wait(7 * 24 * HOUR - HOUR)
+    assert look(stage) == []
+    stage.wait(HOUR)
+    [run] = look(stage)
+    assert run.trigger == "staleness(7d): the newest training is of 2013-07-31 00:00"
+    assert look(stage) == [], "it is under way"
+
+
+def swept(stage: Stage, *, value: dict[str, float], version_by: str = "") -> Run:
+    """A sweep that has ended, with a trial for each value of a parameter."""
+    now, context = stage.clock.now(), stage.context
+    sweep = Run(
+        id=f"sweep-{now}", model="", experiment=MODEL, status=RunStatus.SUCCEEDED, trigger="sweep", as_of=now,
+        started_at=now, finished_at=now, params={"metric": "mae"}, tags={"octavo.sweep": MODEL},
+    )  # fmt: skip
+    trials = [
+        Run(
+            id=f"{sweep.id}-{depth}",
+            model="",
+            experiment=MODEL,
+            status=RunStatus.SUCCEEDED,
+            trigger="sweep",
+            as_of=now,
+            started_at=now,
+            parent=sweep.id,
+            params={"depth": depth},
+            metrics={"mae": mae},
+            tags={"octavo.trial": depth},
+        )
+        for depth, mae in value.items()
+    ]
+    with context.transaction() as tx:
+        for run in (sweep, *trials):
+            tx.add(run)
+        if version_by:
+            tx.put(replace(request_training_record(tx, version_by), parent=sweep.id))
+    return sweep
+
+
+def request_training_record(tx: Any, run: str) -> Run:
+    found = tx.get(Run, run)
+    assert found is not None
+    return found
+
+
+def test_what_a_sweep_has_found_is_trained_once_and_kept(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, retrain=[oc.on_better_found(), oc.cron("0 3 * * *")])
+    first = request_training(stage.context, MODEL, trigger="user")
+    end(stage, first, version=1)
+    go_live(stage, 1, run=first.id)
+    assert look(stage) == []
+    stage.wait(HOUR)
+    sweep = swept(stage, value={"4": 9.0, "6": 7.0, "8": 8.0})
+    stage.wait(HOUR)
+    [run] = look(stage)
+    assert (run.trigger, run.params) == (f"better_found by sweep {sweep.id}", {"depth": "6"})
+    end(stage, run, version=2)
+    assert look(stage) == [], "once"
+    go_live(stage, 2, run=run.id)
+    later = by_calendar(stage.context, stage.context.project.model(MODEL), oc.cron("0 3 * * *"))
+    assert later is not None
+    assert later.params == {"depth": "6"}, "and it is kept"
+
+
+def test_a_sweep_whose_best_was_trained_already_or_is_what_is_live_starts_nothing(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, retrain=[oc.on_better_found()])
+    first = request_training(stage.context, MODEL, trigger="user")
+    with stage.context.transaction() as tx:
+        tx.put(replace(first, params={"depth": "6"}))
+    end(stage, replace(first, params={"depth": "6"}), version=1)
+    go_live(stage, 1, run=first.id)
+    stage.wait(HOUR)
+    swept(stage, value={"6": 7.0, "8": 8.0})
+    stage.wait(HOUR)
+    assert look(stage) == [], "it is what is live"
+    second = request_training(stage.context, MODEL, trigger="sweep")
+    end(stage, second, version=2)
+    swept(stage, value={"9": 1.0}, version_by=second.id)
+    stage.wait(HOUR)
+    assert look(stage) == [], "the sweep has trained its best itself"

@@ -14,7 +14,7 @@ from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, set_stage
 import octavo as oc
 from octavo.clock import ReplayClock
 from octavo.config import AuditSettings
-from octavo.definitions.models import Trigger, TriggerKind
+from octavo.definitions.triggers import Trigger, TriggerKind
 from octavo.errors import Unavailable
 from octavo.loop import watch as watch_module
 from octavo.loop.agenda import Agenda

@@ -1,7 +1,9 @@
 """Releases in the metadata: asked for, moved on, approved, refused, rolled back."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,9 @@ from tests.stages import DEPLOYMENT, HOUR, Stage, set_stage
 
 import octavo as oc
 from octavo.errors import Conflict, GateFailed, NotFound
-from octavo.release import lifecycle
-from octavo.release.releases import Release, ReleaseState
+from octavo.operations import Context, Principal
+from octavo.release import interventions, lifecycle
+from octavo.release.releases import DeploymentState, Release, ReleaseState, is_frozen
 from octavo.release.rollout import Evidence
 
 S = ReleaseState
@@ -29,6 +32,10 @@ def take(stage: Stage, release: Release, *, hours: int = 24, complaint: str = ""
             release = after
         stage.wait(HOUR)
     return release
+
+
+def by_ada(stage: Stage) -> Context:
+    return replace(stage.context, principal=Principal(name="user:ada", permissions=frozenset({"*"})))
 
 
 def released(stage: Stage, version: int) -> Release:
@@ -91,7 +98,7 @@ def test_a_second_release_waits_for_the_end_of_the_first(tmp_path: Path) -> None
     assert stage.releases()[0].state is S.REJECTED
     lifecycle.request(stage.context, DEPLOYMENT, version=2, cause="user")
     with pytest.raises(Conflict, match="does not wait for approval"):
-        lifecycle.approve(stage.context, first.id)
+        interventions.approve(by_ada(stage), first.id)
 
 
 def test_a_live_version_is_not_released_again(tmp_path: Path) -> None:
@@ -105,8 +112,8 @@ def test_an_approved_release_goes_on(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, rollout=oc.Rollout(approval="manual"))
     waiting = released(stage, 1)
     assert waiting.state is S.WAITING_FOR_APPROVAL
-    approved = lifecycle.approve(stage.context, waiting.id)
-    assert approved.history[-1].reason == "approved by system"
+    approved = interventions.approve(by_ada(stage), waiting.id)
+    assert approved.history[-1].reason == "approved by user:ada"
     assert take(stage, approved).state is S.LIVE
 
 
@@ -164,7 +171,10 @@ def test_a_note_of_service_counts_for_the_state_that_was_served_alone(tmp_path: 
     assert lifecycle.note_served(stage.context, canary) == noted
 
 
-ACTIONS = ("request", "advance", "serve", "complain", "approve", "refuse", "roll back", "wait")
+ACTIONS = (
+    *("request", "advance", "serve", "complain", "approve", "refuse", "roll back", "wait"),
+    *("hold", "resume", "step on", "stop", "start"),
+)
 actions = st.lists(st.sampled_from([*ACTIONS, "advance", "advance"]), max_size=60)
 
 
@@ -177,10 +187,20 @@ def test_whatever_is_done_one_version_at_most_is_live_and_one_release_in_progres
     for version in (1, 2, 3):
         stage.add_version(version)
     for action in actions:
-        before = stage.state()
+        before, releases = stage.state(), stage.releases()
         with suppress(Conflict):
             act(stage, action, chance)
-        check(stage, before_sequence=before.sequence, before_arms=(before.live, before.release))
+        check(stage, before)
+        check_frozen(stage, action, before, releases)
+
+
+INTERVENTIONS: dict[str, Any] = {
+    "hold": interventions.hold,
+    "resume": interventions.resume,
+    "step on": interventions.advance,
+    "stop": interventions.stop,
+    "start": interventions.start,
+}
 
 
 def act(stage: Stage, action: str, chance: object) -> None:
@@ -192,6 +212,8 @@ def act(stage: Stage, action: str, chance: object) -> None:
         stage.wait(HOUR)
     elif action == "roll back":
         lifecycle.roll_back(context, DEPLOYMENT, reason="why not")
+    elif action in INTERVENTIONS:
+        INTERVENTIONS[action](context, DEPLOYMENT, reason="why not")
     elif some is None:
         return
     elif action in ("advance", "complain"):
@@ -200,17 +222,29 @@ def act(stage: Stage, action: str, chance: object) -> None:
     elif action == "serve":
         lifecycle.note_served(context, some)
     elif action == "approve":
-        lifecycle.approve(context, some.id)
+        interventions.approve(by_ada(stage), some.id)
     else:
         lifecycle.refuse(context, some.id, reason="cannot load it")
 
 
-def check(stage: Stage, *, before_sequence: int, before_arms: tuple[int | None, str | None]) -> None:
+def check(stage: Stage, before: DeploymentState) -> None:
     state, releases = stage.state(), stage.releases()
     live = [release for release in releases if release.state is S.LIVE]
     assert [release.version for release in live] == ([] if state.live is None else [state.live])
     in_progress = [release.id for release in releases if release.state.in_progress]
     assert in_progress == ([] if state.release is None else [state.release])
-    assert state.sequence >= before_sequence
-    if state.live != before_arms[0]:
-        assert state.sequence > before_sequence, "predictors learn of it"
+    assert state.sequence >= before.sequence
+    if state.live != before.live:
+        assert state.sequence > before.sequence, "predictors learn of it"
+    if (state.stopped is None) != (before.stopped is None):
+        assert state.sequence > before.sequence, "and of a stop"
+
+
+def check_frozen(stage: Stage, action: str, before: DeploymentState, releases: list[Release]) -> None:
+    """What is held or was asked for before a stop moves only back; and only a start ends a stop."""
+    if before.stopped is not None and action != "start":
+        assert stage.state().stopped == before.stopped
+    now = {release.id: release for release in stage.releases()}
+    for release in releases:
+        moved_on = now[release.id].state is not release.state and not now[release.id].state.is_final
+        assert not (moved_on and is_frozen(release, before) and action not in ("start", "resume", "approve"))

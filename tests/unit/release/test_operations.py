@@ -7,10 +7,11 @@ from tests.stages import DEPLOYMENT, MODEL, Stage, set_stage
 
 import octavo as oc
 from octavo.errors import InvalidRequest, NotAllowed, NotFound
-from octavo.operations import SYSTEM, Dispatcher, Principal
+from octavo.operations import SYSTEM, Dispatcher, Operations, Principal
 from octavo.release import lifecycle
+from octavo.release.intervention_operations import ApproveRelease
+from octavo.release.intervention_operations import operations as interventions
 from octavo.release.operations import (
-    ApproveRelease,
     ArmView,
     ListDeployments,
     ListReleases,
@@ -25,10 +26,14 @@ from octavo.release.releases import Release, ReleaseState
 from octavo.release.rollout import Evidence
 
 ADA = Principal(name="user:ada", permissions=frozenset({"*"}))
+GRACE = Principal(name="user:grace", permissions=frozenset({"releases:approve"}))
 
 
 def dispatcher(stage: Stage) -> Dispatcher:
-    return Dispatcher(operations, stage.context)
+    all_of_them = Operations()
+    for some in (operations, interventions):
+        all_of_them.include(some)
+    return Dispatcher(all_of_them, stage.context)
 
 
 def take(stage: Stage, release: Release) -> None:
@@ -56,10 +61,10 @@ def test_an_approval_is_audited_under_the_name_of_who_gave_it(tmp_path: Path) ->
     stage.add_version(1)
     started = dispatcher(stage).call(StartRelease(deployment=DEPLOYMENT, version=1), ADA)
     take(stage, started)
-    approved = dispatcher(stage).call(ApproveRelease(release=started.id), ADA)
-    assert approved.history[-1].reason == "approved by user:ada"
+    approved = dispatcher(stage).call(ApproveRelease(release=started.id, note="looks right"), GRACE)
+    assert approved.history[-1].reason == "approved by user:grace (looks right)"
     with stage.context.transaction() as tx:
-        assert [(e.actor, e.operation) for e in tx.audit(limit=1)] == [("user:ada", "releases.approve")]
+        assert [(e.actor, e.operation) for e in tx.audit(limit=1)] == [("user:grace", "releases.approve")]
 
 
 def test_who_may_only_read_may_not_release(tmp_path: Path) -> None:

@@ -4,15 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.stages import DEPLOYMENT, HOUR, Stage, set_stage
 
+from octavo.config import SigningSettings
+from octavo.errors import ConfigurationError, GateFailed
 from octavo.registry.signing import Verifier
+from octavo.registry.unsafe import UnsafeApproval
 from octavo.release import lifecycle
 from octavo.release.acknowledgement import Acknowledgement, acknowledgement
+from octavo.release.documents import publish
 from octavo.release.manifests import DeploymentManifest, SignedManifest, document_name
 from octavo.release.publish import PURPOSE, publish_current, published_sequence
-from octavo.release.releases import ReleaseState
+from octavo.release.releases import Approval, Release, ReleaseState
 from octavo.release.rollout import Evidence
+from octavo.release.statements import ReleaseStatement, check_statements
 from octavo.serving.status import DeploymentStatus, PredictorStatus, write_atomically
 from octavo.stores.memory import MemoryArtifacts
 
@@ -126,3 +132,94 @@ def test_a_status_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
     write_atomically(stage.context.config.home / "predictor" / "status.json", b"{")
     assert acknowledgement(stage.context.config, DEPLOYMENT, sequence=1) == Acknowledgement(is_applied=False)
+
+
+# What is signed about each arm.
+
+
+def statements(stage: Stage) -> list[ReleaseStatement]:
+    """Those of the published manifest, verified as a predictor would."""
+    verifier = Verifier.load(stage.context.config.home / "keys" / "release.pub")
+    found = check_statements(manifest(stage), verifier, now_us=stage.context.clock.now_us())
+    return list(found.values())
+
+
+def test_each_arm_comes_with_a_statement_about_it(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    release(stage, 2, up_to=ReleaseState.CANARY)
+    number = publish_current(stage.context, DEPLOYMENT)
+    live, canary = statements(stage)
+    assert (live.project, live.deployment, live.model) == ("flights", DEPLOYMENT, "arrival_delay")
+    assert [(one.version, one.stage, one.counter) for one in (live, canary)] == [
+        (1, "live", number),
+        (2, "canary", number),
+    ]
+    assert canary.digest == f"sha256:{2:064x}"
+
+
+def test_a_statement_names_who_approved_and_by_which_policy(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    with stage.context.transaction() as tx:
+        [found] = tx.find(Release)
+        word = Approval(by="bo", at=stage.clock.now(), until=None, note="", digest=f"sha256:{1:064x}")
+        of_another = replace(word, by="eve", digest=f"sha256:{9:064x}")
+        tx.replace(found, replace(found, approvals=(word, of_another), policy="sha256:policy"))
+        tx.put(UnsafeApproval(model="arrival_delay", version=1, digest=word.digest, by="cy", at=stage.clock.now()))
+    publish_current(stage.context, DEPLOYMENT)
+    [live] = statements(stage)
+    assert (live.approvers, live.policy, live.unsafe_by) == (("bo",), "sha256:policy", ("cy",))
+
+
+def test_statements_are_renewed_long_before_they_expire(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    first = publish_current(stage.context, DEPLOYMENT)
+    stage.wait(29 * 24 * HOUR)
+    assert publish_current(stage.context, DEPLOYMENT) == first
+    stage.wait(2 * 24 * HOUR)
+    assert publish_current(stage.context, DEPLOYMENT) == first + 1
+    [live] = statements(stage)
+    assert live.expires_at_us == stage.context.clock.now_us() + 90 * 86_400_000_000
+    assert stage.state().sequence == first + 1
+
+
+def test_statements_may_be_valid_without_end(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    endless = replace(stage.context.config, signing=SigningSettings(statements="never"))
+    stage = Stage(replace(stage.context, config=endless), stage.clock)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    first = publish_current(stage.context, DEPLOYMENT)
+    stage.wait(1_000 * 24 * HOUR)
+    assert publish_current(stage.context, DEPLOYMENT) == first
+    assert [one.expires_at_us for one in statements(stage)] == [None]
+
+
+def test_a_manifest_of_before_there_were_statements_is_published_anew(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    first = publish_current(stage.context, DEPLOYMENT)
+    before = manifest(stage)
+    bare = replace(before, arms=tuple(replace(one, statement=None) for one in before.arms))
+    publish(stage.context, bare, name=document_name(DEPLOYMENT), purpose=PURPOSE)
+    assert publish_current(stage.context, DEPLOYMENT) == first + 1
+    assert len(statements(stage)) == 1
+
+
+def test_a_lifetime_that_is_none_is_refused(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    release(stage, 1, up_to=ReleaseState.LIVE)
+    wrong = replace(stage.context.config, signing=SigningSettings(statements="soon"))
+    with pytest.raises(ConfigurationError, match=r"\[signing\] statements: 'soon' is no time.*or 'never'"):
+        publish_current(replace(stage.context, config=wrong), DEPLOYMENT)
+
+
+def test_nothing_is_asked_for_a_model_of_which_too_little_is_said(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.add_version(1)
+    deployment = stage.context.project.deployments[DEPLOYMENT]
+    bare = replace(deployment, model=replace(deployment.model, owner=""))
+    project = replace(stage.context.project, deployments={DEPLOYMENT: bare})
+    with pytest.raises(GateFailed, match=r"has no owner.*@oc\.model"):
+        lifecycle.request(replace(stage.context, project=project), DEPLOYMENT, version=1, cause="user")

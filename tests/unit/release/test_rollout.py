@@ -13,6 +13,7 @@ from octavo.release.rollout import Evidence, entered_at, look_again_at, moved, s
 
 S = ReleaseState
 WITH_LIVE, ALONE = Evidence(has_live=True), Evidence(has_live=False)
+UNAPPROVED = Evidence(has_live=True, lacking="1 person")
 ROLLOUT = oc.Rollout(shadow="2h", steps=[10, 50, 100], bake="1h")
 
 
@@ -74,8 +75,7 @@ def test_without_shadow_time_and_steps_a_version_is_live_at_once() -> None:
 
 
 def test_a_person_approves_where_the_project_says_so() -> None:
-    rollout = oc.Rollout(approval="manual")
-    assert [state for state, *_ in way(rollout, WITH_LIVE)] == [S.VERIFIED, S.WAITING_FOR_APPROVAL]
+    assert [state for state, *_ in way(ROLLOUT, UNAPPROVED)] == [S.VERIFIED, S.WAITING_FOR_APPROVAL]
 
 
 def test_what_must_not_be_released_is_rejected_before_any_traffic() -> None:
@@ -118,11 +118,11 @@ def test_a_stage_is_looked_at_four_times_and_at_its_end() -> None:
 
 
 def test_a_release_that_waits_for_a_person_or_has_ended_needs_no_look() -> None:
-    for evidence, rollout in ((WITH_LIVE, oc.Rollout(approval="manual")), (ALONE, ROLLOUT)):
+    for evidence in (UNAPPROVED, ALONE):
         release = requested()
-        while (after := step(release, rollout, now=START, evidence=evidence)) is not release:
+        while (after := step(release, ROLLOUT, now=START, evidence=evidence)) is not release:
             release = after
-        assert look_again_at(release, rollout, now=START) is None
+        assert look_again_at(release, ROLLOUT, now=START) is None
 
 
 rollouts = st.builds(
@@ -131,7 +131,7 @@ rollouts = st.builds(
     shadow_steps=st.sampled_from([(100,), (1, 100), (10, 20, 30)]),
     steps=st.sets(st.integers(1, 99), max_size=4).map(lambda steps: [*sorted(steps), 100]),
     bake=st.sampled_from(["1h", "3h"]),
-    approval=st.sampled_from(["policy", "manual"]),
+    guards=st.just(oc.Guards()),
 )
 turns = st.lists(
     st.tuples(
@@ -139,6 +139,8 @@ turns = st.lists(
         st.sampled_from(["", "", "", "", "it is slow"]),
         st.booleans(),
         st.sampled_from(["", "", "", "its signature is not ours"]),
+        st.sampled_from(["", "", "", "2 people"]),
+        st.booleans(),
     ),
     max_size=40,
 )
@@ -148,9 +150,11 @@ turns = st.lists(
 @settings(deadline=None)
 def test_whatever_happens_the_way_is_one_that_is_allowed(rollout: oc.Rollout, turns: list, has_live: bool) -> None:
     release, now = requested(), START
-    for hours, complaint, is_served, refusal in turns:
+    for hours, complaint, is_served, refusal, lacking, is_frozen in turns:
         now += hours * HOUR
-        evidence = Evidence(has_live=has_live, complaint=complaint, refusal=refusal)
+        evidence = Evidence(
+            has_live=has_live, complaint=complaint, refusal=refusal, lacking=lacking, is_frozen=is_frozen
+        )
         after = step(release, rollout, now=now, evidence=evidence)
         check_step(release, after, rollout, now)
         release = served(after, at=now) if is_served else after

@@ -9,7 +9,7 @@ from octavo.console.charts.bars import split_bar
 from octavo.console.formatting import duration
 from octavo.console.releases import Step, history_of, next_step_at, steps_of
 from octavo.console.rendering import render
-from octavo.console.status import Status, healthy, release_status, running, unknown, watch
+from octavo.console.status import Status, failing, healthy, release_status, running, unknown, watch
 from octavo.console.traffic import (
     Volume,
     answered,
@@ -20,8 +20,8 @@ from octavo.console.traffic import (
     version_styles,
     volume,
 )
-from octavo.console.visits import Page, Reply, Visit
-from octavo.errors import OctavoError
+from octavo.console.visits import Page, Reply, Visit, is_number
+from octavo.errors import NotFound, OctavoError
 from octavo.monitoring.experiments import ExperimentReport
 from octavo.monitoring.traffic import Traffic
 from octavo.registry.operations import ModelDetails
@@ -83,27 +83,57 @@ def deployment(visit: Visit, *, problem: str = "", status: int = 200) -> Reply:
         history=history_of(details.releases),
         versions=_releasable(visit, details),
         experiment=_experiment(visit, details),
+        retraining=visit.call_if_allowed("models:read", "retraining.list", model=state.model) or (),
+        can_retrain=visit.principal.may("models:write", about={"model": state.model}),
         can_release=visit.principal.may("releases:write"),
-        can_approve=visit.principal.may("releases:approve"),
     )
 
 
 def release(visit: Visit) -> Reply:
     """A form was sent to release a version."""
     name, version = visit.parameters["deployment"], visit.form.get("version", "")
-    chosen = int(version) if version.isdecimal() else None
+    if version and not is_number(version):
+        raise NotFound("version", version)
+    chosen = int(version) if version else None
     return _act(visit, name, "releases.start", {"deployment": name, "version": chosen})
-
-
-def approve(visit: Visit) -> Reply:
-    """A form was sent to approve the release in progress."""
-    return _act(visit, visit.parameters["deployment"], "releases.approve", {"release": visit.form.get("release", "")})
 
 
 def roll_back(visit: Visit) -> Reply:
     """A form was sent to end the release in progress, or to return to the version before."""
     name = visit.parameters["deployment"]
     return _act(visit, name, "releases.rollback", {"deployment": name, "reason": visit.form.get("reason", "").strip()})
+
+
+def hold(visit: Visit) -> Reply:
+    """A form was sent to hold the release in progress."""
+    return _with_reason(visit, "releases.hold")
+
+
+def resume(visit: Visit) -> Reply:
+    """A form was sent to resume the release that is held."""
+    return _with_reason(visit, "releases.resume")
+
+
+def advance(visit: Visit) -> Reply:
+    """A form was sent to have the release in progress take its next step."""
+    return _with_reason(visit, "releases.advance")
+
+
+def stop(visit: Visit) -> Reply:
+    """A form was sent to stop the deployment."""
+    return _with_reason(visit, "deployments.stop")
+
+
+def start(visit: Visit) -> Reply:
+    """A form was sent to start the deployment again."""
+    return _with_reason(visit, "deployments.start")
+
+
+def resume_retraining(visit: Visit) -> Reply:
+    """A form was sent to resume a trigger of the deployment's model."""
+    name, form = visit.parameters["deployment"], visit.form
+    fields = {"model": form.get("model", ""), "trigger": form.get("trigger", "")}
+    return _act(visit, name, "retraining.resume", fields)
 
 
 def start_experiment(visit: Visit) -> Reply:
@@ -127,6 +157,10 @@ def promote(visit: Visit) -> Reply:
 
 def summary_status(summary: DeploymentSummary) -> Status:
     """How a deployment stands."""
+    if summary.state.stopped is not None:
+        return failing("stopped")
+    if summary.release is not None and summary.release.held:
+        return watch("held")
     if summary.release is not None:
         return release_status(summary.release.state)
     return healthy("live") if summary.state.live is not None else unknown("nothing released")
@@ -151,6 +185,11 @@ def _experiment(visit: Visit, details: DeploymentDetails) -> ExperimentReport | 
     return report
 
 
+def _with_reason(visit: Visit, operation: str) -> Reply:
+    name = visit.parameters["deployment"]
+    return _act(visit, name, operation, {"deployment": name, "reason": visit.form.get("reason", "").strip()})
+
+
 def _act(visit: Visit, name: str, operation: str, fields: Mapping[str, object]) -> Reply:
     try:
         visit.call(operation, **fields)
@@ -161,6 +200,10 @@ def _act(visit: Visit, name: str, operation: str, fields: Mapping[str, object]) 
 
 def _verdict(details: DeploymentDetails, now: datetime) -> tuple[Status, str]:
     state, release = details.summary.state, details.summary.release
+    if state.stopped is not None:
+        since = f"{state.stopped.at:%Y-%m-%d %H:%M}"
+        text = f"No model is asked since {since}, by {state.stopped.by}: {state.stopped.reason}."
+        return failing("stopped"), text
     if release is None:
         if state.live is None:
             return unknown("nothing released"), f"Nothing answers under {state.deployment!r} yet."
@@ -178,6 +221,10 @@ def _verdict(details: DeploymentDetails, now: datetime) -> tuple[Status, str]:
             text = f"Version {release.version} answers {release.percent} % of the requests{beside}."
         case _:
             text = f"Version {release.version} is on its way: {release.state.replace('_', ' ')}."
+    if release.held:
+        return watch("held"), f"{text} It is held there until somebody resumes it."
+    if details.bake_s is None and release.state is ReleaseState.CANARY:
+        text += " It stays there until somebody has it go on."
     until = next_step_at(details)
     due = f" Its next step is due in {duration((until - now).total_seconds())}." if until and until > now else ""
     return running(release.state), text + due
@@ -215,7 +262,6 @@ PAGES = (
     Page(path="/deployments", permission="deployments:read", show=deployments),
     Page(path="/deployments/{deployment}", permission="deployments:read", show=deployment),
     Page(path="/deployments/{deployment}/release", permission="releases:write", show=release, method="POST"),
-    Page(path="/deployments/{deployment}/approve", permission="releases:approve", show=approve, method="POST"),
     Page(
         path="/deployments/{deployment}/experiments/start",
         permission="releases:write",
@@ -235,4 +281,10 @@ PAGES = (
         method="POST",
     ),
     Page(path="/deployments/{deployment}/rollback", permission="releases:write", show=roll_back, method="POST"),
+    Page(path="/deployments/{deployment}/hold", permission="releases:write", show=hold, method="POST"),
+    Page(path="/deployments/{deployment}/resume", permission="releases:write", show=resume, method="POST"),
+    Page(path="/deployments/{deployment}/advance", permission="releases:write", show=advance, method="POST"),
+    Page(path="/deployments/{deployment}/stop", permission="releases:write", show=stop, method="POST"),
+    Page(path="/deployments/{deployment}/start", permission="releases:write", show=start, method="POST"),
+    Page(path="/deployments/{deployment}/retraining", permission="models:write", show=resume_retraining, method="POST"),
 )
