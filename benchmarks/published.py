@@ -23,6 +23,7 @@ from octavo.registry.formats.lightgbm import LightGBM
 from octavo.registry.golden import encode_golden
 from octavo.registry.signing import Signer
 from octavo.release.manifests import Arm, DeploymentManifest, SignedManifest, document_name, encode
+from octavo.release.statements import ReleaseStatement, with_statement
 from octavo.serving.watcher import PURPOSE
 from octavo.stores.objects import ObjectArtifacts
 
@@ -86,13 +87,28 @@ def publish_version(
 ) -> None:
     """Publish the signed manifest by which a deployment is served by one version alone."""
     arm = Arm(role="live", model=model, version=version, digest=digest, percent=100)
+    signer, artifacts = (
+        Signer(config.home / "keys" / "release.key"),
+        ObjectArtifacts(config.path(config.stores.artifacts)),
+    )
+    statement = ReleaseStatement(
+        project=project,
+        deployment=deployment,
+        model=model,
+        version=version,
+        digest=digest,
+        schema=bundles.decode_manifest(artifacts.get(digest), digest=digest).files[bundles.PLAN].digest,
+        stage=arm.role,
+        counter=sequence,
+        issued_at_us=0,
+    )
+    arm = with_statement(arm, statement, signer)
     manifest = DeploymentManifest(
         project=project, deployment=deployment, sequence=sequence, unit=None, arms=(arm,), published_at_us=0
     )
     payload = encode(manifest)
-    signature = Signer(config.home / "keys" / "release.key").sign(PURPOSE, payload)
-    document = msgspec.json.encode(SignedManifest(payload=payload, signature=signature))
-    ObjectArtifacts(config.path(config.stores.artifacts)).publish(document_name(deployment), document)
+    document = msgspec.json.encode(SignedManifest(payload=payload, signature=signer.sign(PURPOSE, payload)))
+    artifacts.publish(document_name(deployment), document)
 
 
 def publish_bundle(artifacts: ObjectArtifacts, model: Model = arr_delay) -> str:

@@ -3,7 +3,8 @@
 Light: this is what a predictor imports. `octavo.registry.packing` writes what is read here.
 
 A bundle is a manifest that lists files with their digests; its own digest is that of the manifest's bytes. It is opened
-only as a whole: a file that is absent, changed or not listed is an error.
+only as a whole: a file that is absent, changed or not listed is an error. Each file is read once, and what was verified
+is what is loaded.
 """
 
 import hashlib
@@ -11,8 +12,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError
+from octavo.registry.tree import Tree
 from octavo.stores.ports import Artifacts
 from octavo.training.reports import Report, decode_report
 
@@ -29,6 +31,8 @@ MANIFEST = "bundle.json"
 ONNX, PLAN, GOLDEN, REPORT = "model/model.onnx", "plan.json", "golden.json", "report.json"
 FORMS = "serving.json"
 PROVENANCE, CARD, ENVIRONMENT = "provenance.json", "card.md", "environment.txt"
+CARD_DOCUMENT, MATERIALS, SCAN = "card.json", "bom.json", "scan.json"
+_LARGEST_MANIFEST = 16_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 T = TypeVar("T")
@@ -109,14 +113,14 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bundle:
-    """A verified bundle on local disk.
+    """A verified bundle, in memory.
 
     Attributes
     ----------
     path : Path
-        The folder.
-    code : mapping of file name to Path
-        The project's modules as they were; on-demand features are found in them by name.
+        The folder that it was read from.
+    files : mapping of name to bytes
+        What was verified.
     """
 
     path: Path
@@ -124,29 +128,30 @@ class Bundle:
     manifest: BundleManifest
     plan: LookupPlan
     golden: Golden
+    files: Mapping[str, bytes] = field(repr=False)
 
     @property
-    def onnx(self) -> Path:
+    def onnx(self) -> bytes:
         """The compiled model, if there is one: one float32 input, shape (n_rows, n_inputs), one float per row."""
-        return self.path / ONNX
+        return self.files[ONNX]
 
     def read(self, name: str) -> bytes:
         """A file, by its name in the manifest."""
-        return _read(self.path, name)
+        return self.files[name]
 
     @property
-    def code(self) -> Mapping[str, Path]:
+    def code(self) -> Mapping[str, bytes]:
+        """The project's modules as they were, by file name; on-demand features are found in them by name."""
         names = (name for name in self.manifest.files if name.startswith("code/"))
-        return {name.removeprefix("code/"): self.path / name for name in names}
+        return {name.removeprefix("code/"): self.files[name] for name in names}
 
     @property
     def report(self) -> Report:
-        """Read from disk at each call."""
-        return decode_report((self.path / REPORT).read_bytes())
+        return decode_report(self.files[REPORT])
 
     @property
     def card(self) -> str:
-        return (self.path / CARD).read_text(encoding="utf-8")
+        return self.files[CARD].decode()
 
 
 class _GoldenDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,7 +185,6 @@ def fetch_bundle(artifacts: Artifacts, digest: str, *, into: Path) -> Bundle:
     scratch = Path(tempfile.mkdtemp(prefix=".fetching-", dir=into))
     try:
         _write_all(artifacts, digest, into=scratch)
-        open_bundle(scratch, digest=digest)
         _settle(scratch, place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -193,21 +197,23 @@ def open_bundle(path: Path, *, digest: str) -> Bundle:
     Raises
     ------
     IntegrityError
-        If any file is absent, changed, or not listed in the manifest.
+        If any file is absent, changed, a link, or not listed in the manifest.
     """
-    data = _read(path, MANIFEST)
-    manifest = decode_manifest(data, digest=digest)
-    present = {file.relative_to(path).as_posix() for file in _files(path)} - {MANIFEST}
-    if extra := present - set(manifest.files):
-        raise IntegrityError(f"bundle {path} holds {sorted(extra)[0]!r}, which its manifest does not list")
-    for name, entry in manifest.files.items():
-        verify(_read(path, name), entry.digest, what=f"file {name!r} of bundle {digest}")
+    with Tree(path) as tree:
+        manifest = decode_manifest(tree.read(MANIFEST, most_bytes=_LARGEST_MANIFEST), digest=digest)
+        if extra := tree.names() - {MANIFEST} - set(manifest.files):
+            raise IntegrityError(f"bundle {path} holds {sorted(extra)[0]!r}, which its manifest does not list")
+        files = {}
+        for name, entry in manifest.files.items():
+            files[name] = tree.read(name, size_bytes=entry.size_bytes)
+            verify(files[name], entry.digest, what=f"file {name!r} of bundle {digest}")
     return Bundle(
         path=path,
         digest=digest,
         manifest=manifest,
-        plan=_plan(_read(path, PLAN)),
-        golden=decode_golden(_read(path, GOLDEN)),
+        plan=_plan(files[PLAN]),
+        golden=decode_golden(files[GOLDEN]),
+        files=files,
     )
 
 
@@ -283,7 +289,9 @@ def _write_all(artifacts: Artifacts, digest: str, *, into: Path) -> None:
     _write_durably(into / MANIFEST, data)
     for name, entry in manifest.files.items():
         (into / name).parent.mkdir(parents=True, exist_ok=True)
-        _write_durably(into / name, artifacts.get(entry.digest))
+        content = artifacts.get(entry.digest)
+        verify(content, entry.digest, what=f"file {name!r} of bundle {digest}")
+        _write_durably(into / name, content)
 
 
 def _write_durably(path: Path, data: bytes) -> None:
@@ -312,22 +320,6 @@ def _discard(place: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=place.parent))
     place.rename(aside / place.name)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """All that is below a folder but folders themselves; a link counts as a file and is never followed."""
-    for entry in path.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _files(entry)
-        else:
-            yield entry
-
-
-def _read(path: Path, name: str) -> bytes:
-    file = path / name
-    if file.is_symlink() or not file.is_file():
-        raise IntegrityError(f"bundle {path} lacks the file {name!r}; fetch it again")
-    return file.read_bytes()
 
 
 def _plan(data: bytes) -> LookupPlan:

@@ -1,11 +1,14 @@
 """The model card of a version: what it is for, what it learned from, how well it does and where it ends."""
 
+from collections.abc import Iterator
+
 from octavo.definitions.models import Model, Task
 from octavo.definitions.warnings import deprecations
 from octavo.registry.provenance import Provenance
+from octavo.training.details import Details
 from octavo.training.reports import DataWindow, Interval, Report
 
-_INPUTS = 15
+_INPUTS, _WEAKEST = 15, 3
 
 
 def model_card(model: Model, report: Report, provenance: Provenance) -> str:
@@ -15,6 +18,8 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         model.description or "No description was declared.",
         _bullets(
             f"Owner: {model.owner or 'not declared'}",
+            f"Purpose: {model.purpose or 'not declared'}",
+            f"Risk tier: {model.tier or 'not declared'}",
             f"Predicts: {_target(model)}",
             f"Knows what was known before {provenance.as_of:%Y-%m-%d %H:%M} UTC",
             f"Made by run {provenance.run}, started by: {provenance.trigger}",
@@ -33,6 +38,8 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
             "It was judged on the newest stretch of labelled rows. The world may differ later; monitoring says when.",
             "A missing input is given to it as missing, or as its declared default; its answer rests on training rows "
             "that lacked it too.",
+            *model.limits,
+            *_weak(report),
             *(f"Its training rows are not what the project expects: {breach}." for breach in report.breaches),
             *(f"When it was trained, {warning}." for warning in deprecations(model)),
             *(["Its answer is a probability, not a decision."] if model.task is Task.BINARY else []),
@@ -76,6 +83,13 @@ def _table(report: Report) -> str:
 
 def _interval(found: Interval | None) -> str:
     return "-" if found is None else f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
+
+
+def _weak(report: Report) -> Iterator[str]:
+    """Where it surely does worse than elsewhere, the worst first."""
+    found = report.details or Details()
+    for row in [row for row in found.slices if row.is_sure][:_WEAKEST]:
+        yield f"It does worse where {row.name} ({row.rows:,} held-out rows): {found.metric} {_interval(row.metric)}."
 
 
 def _importance(report: Report) -> str:

@@ -8,27 +8,37 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from octavo.definitions.plans import plan_lookup
+from octavo.definitions.pickled import Pickled
+from octavo.definitions.plans import LookupPlan, plan_lookup
 from octavo.errors import TrainingFailed
 from octavo.operations import Context
 from octavo.registry.bundles import (
     CARD,
+    CARD_DOCUMENT,
     ENVIRONMENT,
     FORMS,
     GOLDEN,
+    MATERIALS,
     PLAN,
     PROVENANCE,
     REPORT,
+    SCAN,
     BundleFile,
     BundleManifest,
     digest_of,
     is_safe_name,
 )
+from octavo.registry.card_documents import ModelCard, card_of, encode_card
 from octavo.registry.cards import model_card
+from octavo.registry.formats import Format
+from octavo.registry.formats.tiers import PICKLE_FILE, format_tier
 from octavo.registry.forms import encode_forms
 from octavo.registry.golden import encode_golden
+from octavo.registry.jail.opening import Jail
+from octavo.registry.materials import bill_of_materials
 from octavo.registry.provenance import encode_provenance, environment_lock, installed_distributions, provenance_of
 from octavo.registry.proving import Subject, prove
+from octavo.registry.scanning import encode_scan, scan
 from octavo.stores.ports import Artifacts
 from octavo.training.fit import TrainedModel
 from octavo.training.frames import words_of
@@ -44,14 +54,15 @@ class Packed:
 
     Attributes
     ----------
-    digest, report : str
-        Of the bundle, and of the report in it.
+    digest, report, schema : str
+        Of the bundle, and of the report and the plan in it.
     predictions : ndarray, shape (n_holdout,), float64
         For the held-out rows, by the form that versions are compared by.
     """
 
     digest: str
     report: str
+    schema: str
     predictions: Floats
 
 
@@ -75,21 +86,32 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
     rows = trained.training_set.holdout
     words = words_of(rows.columns, _vocabularies(trained))
     subject = Subject(estimator=trained.estimator, real=rows.X, task=trained.model.task, words=words)
-    proven = prove(subject, timer=timer)
+    plan = plan_lookup(trained.model, categories=_vocabularies(trained))
+    code = {name: text.encode() for name, text in context.project.code.items()}
+    proven = prove(subject, timer=timer, kept_as=_as_pickle(context, trained, plan, code=code))
     environment = installed_distributions()
     provenance = provenance_of(trained, folder=context.config.root, environment=environment, parity=proven.parity)
     report = encode_report(trained.report)
     files = {
         **proven.files("model/"),
-        PLAN: msgspec.json.encode(plan_lookup(trained.model, categories=_vocabularies(trained)), order="deterministic"),
+        PLAN: msgspec.json.encode(plan, order="deterministic"),
         FORMS: encode_forms(proven.forms),
         GOLDEN: encode_golden(proven.golden),
         REPORT: report,
         PROVENANCE: encode_provenance(provenance),
         CARD: model_card(trained.model, trained.report, provenance).encode(),
         ENVIRONMENT: environment_lock(environment).encode(),
-        **{f"code/{name}": text.encode() for name, text in context.project.code.items()},
+        **{f"code/{name}": source for name, source in code.items()},
     }
+    card = card_of(
+        trained.model,
+        trained.report,
+        provenance,
+        project=context.project.name,
+        kept_as=proven.library,
+        tier=format_tier(proven.library),
+    )
+    files |= _told(card, files)
     digest = _keep(
         context.stores.artifacts,
         files,
@@ -99,7 +121,35 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
     )
     with np.errstate(over="ignore"):
         predictions = proven.judged(rows.X.astype(np.float32))
-    return Packed(digest=digest, report=digest_of(report), predictions=predictions)
+    return Packed(digest=digest, report=digest_of(report), schema=digest_of(files[PLAN]), predictions=predictions)
+
+
+def _told(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The documents that tell others of a bundle: the card, what its parts are, and what scanning code has shown."""
+    scanned = {SCAN: encode_scan(scan(files[PICKLE_FILE]))} if PICKLE_FILE in files else {}
+    told = {CARD_DOCUMENT: encode_card(card), **scanned}
+    entries = {
+        name: BundleFile(digest=digest_of(data), size_bytes=len(data)) for name, data in {**files, **told}.items()
+    }
+    environment = files[ENVIRONMENT].decode()
+    return {**told, MATERIALS: bill_of_materials(card, version=card.run, files=entries, environment=environment)}
+
+
+def _as_pickle(
+    context: Context, trained: TrainedModel, plan: LookupPlan, *, code: Mapping[str, bytes]
+) -> Format | None:
+    """The format of pickles, if that is what the training function asked for; never where it did not."""
+    if not isinstance(trained.estimator, Pickled):
+        return None
+    jail = Jail.of(context.config)
+    if jail is None:
+        raise TrainingFailed(
+            f"{trained.model.name} returned a pickle, which is code, and [models] allow_pickle is off; return an "
+            "estimator that is kept as data, or turn it on and read what that means in docs/models.md"
+        )
+    from octavo.registry.formats.pickles import Pickles  # what writes pickles is imported only where they are allowed
+
+    return Pickles(jail, plan, code=code)
 
 
 def _vocabularies(trained: TrainedModel) -> Mapping[str, tuple[str, ...]]:

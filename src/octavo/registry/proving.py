@@ -84,20 +84,23 @@ class Proven:
         return {f"{folder}{name}": data for name, data in files.items()}
 
 
-def prove(subject: Subject, *, timer: Callable[[], float]) -> Proven:
+def prove(subject: Subject, *, timer: Callable[[], float], kept_as: Format | None = None) -> Proven:
     """Compile, prove parity and measure.
 
     Parameters
     ----------
     timer : callable
         Seconds, by which the forms are measured.
+    kept_as : Format or None
+        Unless it is the format that its type tells.
 
     Raises
     ------
     TrainingFailed
         If the model can be served neither compiled nor by its own library.
     """
-    estimator, words, native, library = subject.estimator, subject.words, subject.native, format_of(subject.estimator)
+    estimator, words, native = subject.estimator, subject.words, subject.native
+    library = kept_as or format_of(estimator)
     trials = subject.trials(library)
     kept = library.save(estimator)
     onnx, parity, uncompiled = _compiled(subject, library, trials)

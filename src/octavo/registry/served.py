@@ -14,13 +14,15 @@ from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, MissingExtra
 from octavo.registry.bundles import FORMS, BundleManifest
 from octavo.registry.compiled import CompiledModel
+from octavo.registry.formats.tiers import PICKLE, PICKLE_FILE
 from octavo.registry.forms import COMPILED_ALONE, TREES_ALONE, Form, Forms, decode_forms
+from octavo.registry.jail.opening import Jail
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 Outputs = Callable[[Rows], Floats]
 _FORMATS, _LOOPS = "octavo.registry.formats.choice", "octavo.registry.formats.symmetric_file"
-_FOLDER, _COMPILED, _TREES = "model/", "model.onnx", "trees.npz"
+_FOLDER, _COMPILED, _TREES, _CODE = "model/", "model.onnx", "trees.npz", "code/"
 
 
 class ServedModel:
@@ -68,6 +70,9 @@ class _Kept:
     files: Mapping[str, str]
     """The name in the bundle of each, by its name in the model's folder."""
     read: Callable[[str], bytes]
+    code: tuple[str, ...] = ()
+    """The names of the project's modules, below `_CODE`."""
+    jail: Jail | None = None
 
     def compiled(self) -> CompiledModel:
         if _COMPILED not in self.files:
@@ -76,11 +81,21 @@ class _Kept:
 
     def native(self, plan: LookupPlan) -> Outputs:
         """By name, so that nobody who imports this imports a library of models."""
+        if self.format == PICKLE:
+            return self._jailed(plan)
         files = {name: self.read(whole) for name, whole in self.files.items() if name not in (_COMPILED, _TREES)}
         outputs: Outputs = import_module(_FORMATS).load_native(
             self.format, files, columns=plan.inputs, categories=plan.categories
         )
         return outputs
+
+    def _jailed(self, plan: LookupPlan) -> Outputs:
+        if self.jail is None:
+            raise IntegrityError(
+                f"model {plan.model!r} is a pickle, which is code; it is opened only where [models] allow_pickle is set"
+            )
+        code = {name.removeprefix(_CODE): self.read(name) for name in self.code}
+        return self.jail.open(self.read(PICKLE_FILE), plan, code=code)
 
     def trees(self) -> Outputs:
         """By name, so that numba is imported only for a bundle of trees."""
@@ -90,25 +105,32 @@ class _Kept:
         return outputs
 
 
-def open_served(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> ServedModel:
+def open_served(
+    manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes], jail: Jail | None = None
+) -> ServedModel:
     """The model of a bundle.
 
-    Where the library of a native form is not installed, the compiled one or the trees stand in, if they are there.
+    Where the library of a native form is not installed, or is one that its list of types is not for, the compiled one
+    or the trees stand in, if they are there.
 
     Parameters
     ----------
     read : callable
         A file of the bundle by its name.
+    jail : Jail or None
+        Where pickles are opened; None where they are not.
 
     Raises
     ------
     IntegrityError
         If a form cannot be loaded, or its library is not installed and no other form is there.
     """
-    return _open(_kept(manifest, read=read), plan)
+    return _open(_kept(manifest, read=read, jail=jail), plan)
 
 
-def open_judged(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> Outputs:
+def open_judged(
+    manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes], jail: Jail | None = None
+) -> Outputs:
     """The model of a bundle by the form that versions are compared by: the compiled one where there is one, else trees.
 
     All forms answer alike but for the last digits, and which of them serves hangs on the machine that packed it; so the
@@ -119,16 +141,17 @@ def open_judged(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[s
     IntegrityError
         As by `open_served`.
     """
-    kept = _kept(manifest, read=read)
+    kept = _kept(manifest, read=read, jail=jail)
     if _COMPILED in kept.files:
         return kept.compiled().predict
     return kept.trees() if _TREES in kept.files else _open(kept, plan).predict
 
 
-def _kept(manifest: BundleManifest, *, read: Callable[[str], bytes]) -> _Kept:
+def _kept(manifest: BundleManifest, *, read: Callable[[str], bytes], jail: Jail | None) -> _Kept:
     forms = decode_forms(read(FORMS) if FORMS in manifest.files else None)
     files = {name.removeprefix(_FOLDER): name for name in manifest.files if name.startswith(_FOLDER)}
-    return _Kept(format=manifest.format, forms=forms, files=files, read=read)
+    code = tuple(sorted(name for name in manifest.files if name.startswith(_CODE)))
+    return _Kept(format=manifest.format, forms=forms, files=files, read=read, code=code, jail=jail)
 
 
 def _open(kept: _Kept, plan: LookupPlan) -> ServedModel:

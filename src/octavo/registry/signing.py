@@ -43,6 +43,7 @@ class Verifier:
 
     def __init__(self, public_key: bytes) -> None:
         self._key = Ed25519PublicKey.from_public_bytes(public_key)
+        self.public_key = public_key
         self.key_id = public_key.hex()[:16]
 
     @classmethod

@@ -4,11 +4,22 @@ from dataclasses import dataclass
 
 import msgspec
 
-from octavo.definitions.fallbacks import OnUnread
+from octavo.definitions.fallbacks import OnStop, OnUnread
 from octavo.registry.signing import Signature
 
 FOLDER = "deployments/"
 PURPOSE = "octavo/deployment-manifest/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedDocument:
+    """A document's exact bytes and the signature over them."""
+
+    payload: bytes
+    signature: Signature
+
+
+SignedManifest = SignedDocument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +38,8 @@ class Arm:
         What its predictions are marked with: ``cheaper-eta/control``, ``holdout``, ``explore``, or nothing.
     sample : float
         For a shadow: the percentage of predictions that it sees.
+    statement : SignedDocument or None
+        What is signed about it: an `octavo.release.statements.ReleaseStatement`. A predictor takes up no arm without.
     """
 
     role: str
@@ -36,6 +49,7 @@ class Arm:
     percent: float
     group: str = ""
     sample: float = 100.0
+    statement: SignedDocument | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +64,10 @@ class DeploymentManifest:
         The request field by whose stable hash an arm is chosen; the prediction's id if None.
     on_unread : str or Fallback
         What is done with rows whose features cannot be read (see `Deployment`).
+    stopped : str
+        Why no model is asked, until a later manifest says otherwise; empty unless the deployment is stopped.
+    on_stop : str or Fallback
+        What is done with requests while it is stopped.
     """
 
     project: str
@@ -59,14 +77,8 @@ class DeploymentManifest:
     arms: tuple[Arm, ...]
     published_at_us: int
     on_unread: OnUnread = "predict"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedManifest:
-    """A manifest's exact bytes and the signature over them."""
-
-    payload: bytes
-    signature: Signature
+    stopped: str = ""
+    on_stop: OnStop = "reject"
 
 
 def document_name(deployment: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 from types import ModuleType
 
 from octavo.definitions.features import OnDemand
@@ -22,8 +22,8 @@ class Code:
     ----------
     of : str
         Whose they are, for those who read errors.
-    modules : tuple of (str, str)
-        A name of its own for each, and its path; on the predictor's own disk, their bytes proven.
+    modules : tuple of (str, str, bytes)
+        A name of its own for each, where it came from, and its proven bytes, which are what runs.
     functions : tuple of (str, tuple of str)
         The name and the inputs of each.
     dtypes : mapping of name to DType
@@ -35,7 +35,7 @@ class Code:
     """
 
     of: str
-    modules: tuple[tuple[str, str], ...]
+    modules: tuple[tuple[str, str, bytes], ...] = field(repr=False)
     functions: tuple[tuple[str, tuple[str, ...]], ...]
     dtypes: Mapping[str, DType] = field(default_factory=dict)
     digest: str
@@ -54,15 +54,15 @@ def code_of(bundle: Bundle) -> Code:
         modules=_named(bundle) if functions else (),
         functions=functions,
         dtypes={one.name: one.dtype for one in plan.fields},
-        digest=digest_of_code(bundle.code.values()) if functions else "",
+        digest=digest_of_code(source for _, source in sorted(bundle.code.items())) if functions else "",
     )
 
 
-def digest_of_code(paths: Iterable[Path]) -> str:
-    """Of modules, by their names."""
+def digest_of_code(sources: Iterable[bytes]) -> str:
+    """Of modules, in the order of their names."""
     digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.read_bytes())
+    for source in sources:
+        digest.update(source)
     return digest.hexdigest()
 
 
@@ -99,18 +99,20 @@ def load_modules(bundle: Bundle) -> tuple[ModuleType, ...]:
     IntegrityError
         If one fails to load.
     """
-    return tuple(load_module(Path(path), name=name) for name, path in _named(bundle))
+    return tuple(load_module(source, name=name, path=path) for name, path, source in _named(bundle))
 
 
-def _named(bundle: Bundle) -> tuple[tuple[str, str], ...]:
-    name = f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}"
-    return tuple((f"{name}_{path.stem}", str(path)) for _, path in sorted(bundle.code.items()))
+def _named(bundle: Bundle) -> tuple[tuple[str, str, bytes], ...]:
+    name, folder = f"octavo_bundle_{bundle.digest.removeprefix('sha256:')[:16]}", bundle.path / "code"
+    return tuple(
+        (f"{name}_{PurePath(file).stem}", str(folder / file), source) for file, source in sorted(bundle.code.items())
+    )
 
 
 def _declared(code: Code) -> tuple[OnDemand, ...]:
     found: dict[str, OnDemand] = {}
-    for name, path in code.modules:
-        found |= functions_in(load_module(Path(path), name=name))
+    for name, path, source in code.modules:
+        found |= functions_in(load_module(source, name=name, path=path))
     missing = [name for name, _ in code.functions if name not in found]
     if missing:
         raise IntegrityError(f"the code of {code.of} lacks the on-demand features {', '.join(missing)}")

@@ -93,7 +93,7 @@ class CompositeWatcher:
             Code(
                 of=f"composite {manifest.composite!r}",
                 modules=tuple(
-                    (f"octavo_code_{digest[7:23]}_{Path(name).stem}", str(self._code(digest))) for name, digest in code
+                    (f"octavo_code_{digest[7:23]}_{Path(name).stem}", *self._code(digest)) for name, digest in code
                 ),
                 functions=tuple((function.name, function.inputs) for function in planned),
                 dtypes={one.name: one.dtype for one in plan.fields},
@@ -102,13 +102,14 @@ class CompositeWatcher:
             )
         )
 
-    def _code(self, digest: str) -> Path:
-        """A module on the predictor's own disk, its bytes proven."""
+    def _code(self, digest: str) -> tuple[str, bytes]:
+        """A module's place on the predictor's own disk, and its proven bytes."""
         path = self._home / _CODE / f"{digest.removeprefix('sha256:')}.py"
         what = "the code of a composite"
         if not path.is_file():
             data = self._artifacts.get(digest)
             verify(data, digest, what=what)
             write_atomically(path, data)
-        verify(path.read_bytes(), digest, what=what)
-        return path
+        source = path.read_bytes()
+        verify(source, digest, what=what)
+        return str(path), source

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from octavo.clock import Clock
 from octavo.errors import IntegrityError, Unavailable
-from octavo.registry.bundles import fetch_bundle
+from octavo.registry.bundles import BundleManifest, fetch_bundle
+from octavo.registry.formats.tiers import FormatTier, format_tier
+from octavo.registry.jail.opening import Jail
 from octavo.release.manifests import Arm
+from octavo.release.statements import ReleaseStatement
 from octavo.serving.code import OpenFunctions, run_here
 from octavo.serving.models import LoadedModel, load_model
 from octavo.serving.status import ModelStatus
@@ -51,6 +54,8 @@ class Fleet:
     clock : Clock
     open_functions : callable
         How the code of a version is run.
+    jail : Jail or None
+        Where pickles are opened; None where they are not.
     """
 
     def __init__(
@@ -62,8 +67,10 @@ class Fleet:
         keep_former_s: int,
         clock: Clock,
         open_functions: OpenFunctions = run_here,
+        jail: Jail | None = None,
     ) -> None:
         self._artifacts = artifacts
+        self._jail = jail
         self._folder = folder
         self._max_bytes = max_bytes
         self._open_functions = open_functions
@@ -96,8 +103,13 @@ class Fleet:
         """Remember that a model was just called for; by any thread."""
         self._used_at_us[digest] = self._clock.now_us()
 
-    def load(self, arm: Arm) -> LoadedModel:
+    def load(self, arm: Arm, statement: ReleaseStatement | None = None) -> LoadedModel:
         """The model of an arm, loaded if it is not in memory yet, whatever room there is.
+
+        Parameters
+        ----------
+        statement : ReleaseStatement or None
+            What is signed about it, of a deployment's; it is held against the bundle before that is loaded.
 
         Raises
         ------
@@ -107,7 +119,10 @@ class Fleet:
             If the bundle cannot be had.
         """
         kept = self._kept.get(arm.digest)
-        model = self._loaded(arm) if kept is None else kept.model
+        if kept is not None and statement is not None:
+            statement.check_bundle(kept.model.manifest, digest=arm.digest)
+            self._check_tier(arm, kept.model.manifest, statement)
+        model = self._loaded(arm, statement) if kept is None else kept.model
         if model.plan.model != arm.model:
             raise IntegrityError(f"bundle {arm.digest} holds model {model.plan.model!r}, not {arm.model!r}")
         return model
@@ -158,11 +173,14 @@ class Fleet:
         self._make_room(self._max_bytes)
         return len(self._kept) < before
 
-    def _loaded(self, arm: Arm) -> LoadedModel:
+    def _loaded(self, arm: Arm, statement: ReleaseStatement | None) -> LoadedModel:
         bundle = fetch_bundle(self._artifacts, arm.digest, into=self._folder)
+        if statement is not None:
+            statement.check_bundle(bundle.manifest, digest=arm.digest)
+        self._check_tier(arm, bundle.manifest, statement)
         _return_free_memory()
         before = _resident_bytes()
-        model = load_model(bundle, open_functions=self._open_functions)
+        model = load_model(bundle, open_functions=self._open_functions, jail=self._jail)
         _return_free_memory()
         # What is allocated from memory that was free before does not show; less than its files no model takes.
         files = sum(entry.size_bytes for name, entry in bundle.manifest.files.items() if name.startswith("model/"))
@@ -170,6 +188,16 @@ class Fleet:
         now_us = self._clock.now_us()
         self._kept[arm.digest] = _Kept(arm=arm, model=model, size_bytes=size, left_at_us=now_us)
         return model
+
+    def _check_tier(self, arm: Arm, manifest: BundleManifest, statement: ReleaseStatement | None) -> None:
+        """Refuse what is code, unless it is allowed here and a person has approved it."""
+        if format_tier(manifest.format) is not FormatTier.CODE:
+            return
+        what = f"{arm.model} {arm.version} is of format {manifest.format!r}, which is code"
+        if self._jail is None:
+            raise IntegrityError(f"{what}; this predictor opens no code, as [models] allow_pickle is off")
+        if statement is None or not statement.unsafe_by:
+            raise IntegrityError(f"{what}, and its release statement names nobody who approved that it runs")
 
     def _check_room(self, arm: Arm, *, size_bytes: int) -> None:
         others = [kept for digest, kept in self._kept.items() if kept.deployments and digest != arm.digest]

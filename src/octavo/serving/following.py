@@ -6,6 +6,7 @@ Whatever fails, what was applied last goes on; what cannot be applied is tried a
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,6 +17,7 @@ from octavo.errors import IntegrityError, OctavoError
 from octavo.registry.signing import Verifier
 from octavo.release.documents import Numbered
 from octavo.release.manifests import SignedManifest
+from octavo.serving.counters import Counters
 from octavo.serving.status import write_atomically
 from octavo.stores.ports import Artifacts
 
@@ -69,7 +71,7 @@ class Following(Generic[T]):
     """The documents of one kind, by name.
 
     A document counts only if the project's release key signed it, it is for this project and name, and its number is
-    above that of the one that is served by.
+    above that of the one that is served by, and not below that of any that was.
 
     Parameters
     ----------
@@ -94,6 +96,7 @@ class Following(Generic[T]):
         self._artifacts = artifacts
         self._kind, self._folder, self._home = kind, kind.folder, config.home / "predictor"
         self._project, self._key = config.project.name, config.home / "keys" / "release.pub"
+        self._counters = Counters(self._home)
         self._serving: dict[str, T] = {}
         self._prepare, self._tell_refused = prepare, refused
         self._applied: dict[str, bytes] = {}
@@ -116,6 +119,19 @@ class Following(Generic[T]):
             if self._is_due(name, document):
                 self._consider(name, document)
 
+    def newer(self) -> Iterator[tuple[str, T]]:
+        """What is published and not applied yet, verified; from any thread, while another one is busy applying.
+
+        Raises
+        ------
+        OctavoError
+            If the artifacts cannot be reached.
+        """
+        for name, document in self._published():
+            if document != self._applied.get(name):
+                with suppress(OctavoError):  # whoever applies it says why not
+                    yield name, self._verified(name, document)
+
     def _published(self) -> Iterator[tuple[str, bytes]]:
         for path in self._artifacts.published_names(self._folder):
             name = path.removeprefix(self._folder).removesuffix(_SUFFIX)
@@ -134,6 +150,7 @@ class Following(Generic[T]):
             manifest = self._verified(name, document)
             put_live = self._prepare(name, manifest)
             write_atomically(self._home / self._path(name), document)
+            self._counters.note(self._path(name), manifest.sequence)
         except (OctavoError, OSError) as error:
             self._refuse(name, document, reason=str(error))
             return
@@ -159,6 +176,11 @@ class Following(Generic[T]):
             raise IntegrityError(
                 f"manifest {manifest.sequence} of {of} is not newer than {serving.sequence}, now served; publish it "
                 "under a higher sequence"
+            )
+        if manifest.sequence < (highest := self._counters.of(self._path(name))):
+            raise IntegrityError(
+                f"manifest {manifest.sequence} of {of} is older than {highest}, which was served before (a downgrade); "
+                "publish it under a higher sequence"
             )
         return manifest
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
-from octavo.registry.bundles import Bundle
+from octavo.registry.bundles import Bundle, BundleManifest
+from octavo.registry.jail.opening import Jail
 from octavo.registry.served import ServedModel, open_served
 from octavo.serving.code import OpenFunctions, code_of, run_here
 from octavo.serving.functions import Functions, FunctionsHere
@@ -32,6 +33,7 @@ class LoadedModel:
     """
 
     digest: str
+    manifest: BundleManifest
     plan: LookupPlan
     functions: Functions
     recipe: tuple[object, ...]
@@ -60,13 +62,15 @@ class LoadedModel:
             raise PredictionFailed(f"model {self.plan.model!r} ({self.digest[:19]}) failed: {error}") from error
 
 
-def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here) -> LoadedModel:
+def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here, jail: Jail | None = None) -> LoadedModel:
     """Make a verified bundle ready.
 
     Parameters
     ----------
     open_functions : callable
         How the code that travels in the bundle is run, if its plan has functions.
+    jail : Jail or None
+        Where a pickle is opened, if it may be.
 
     Raises
     ------
@@ -74,10 +78,11 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here) -> L
         If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when
         it was packed, in any form that serves.
     """
-    served = _served(bundle)
+    served = _served(bundle, jail)
     code = code_of(bundle)
     model = LoadedModel(
         digest=bundle.digest,
+        manifest=bundle.manifest,
         plan=bundle.plan,
         functions=open_functions(code) if code.functions else FunctionsHere(),
         recipe=(bundle.plan.inputs, bundle.plan.fields, bundle.plan.views, bundle.plan.functions, code.digest),
@@ -91,9 +96,9 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here) -> L
     return model
 
 
-def _served(bundle: Bundle) -> ServedModel:
+def _served(bundle: Bundle, jail: Jail | None) -> ServedModel:
     try:
-        served = open_served(bundle.manifest, bundle.plan, read=bundle.read)
+        served = open_served(bundle.manifest, bundle.plan, read=bundle.read, jail=jail)
     except IntegrityError as error:
         raise IntegrityError(f"bundle {bundle.digest}: {error.message}") from error
     if served.width not in (len(bundle.plan.inputs), None):

@@ -1,13 +1,15 @@
 """Keeps a predictor's lineups up to date: finds manifests, verifies them, fetches bundles, swaps.
 
-A manifest counts only if the project's release key signed it, it is for this project and deployment, and its sequence
-is above that of the one being served. Whatever fails, the last good lineup goes on. What was applied is kept on the
-predictor's own disk, so that it starts without the artifacts.
+A manifest counts only if the project's release key signed it, it is for this project and deployment, its sequence is
+above that of the one being served, and each of its arms comes with a statement that fits it and its bundle. Whatever
+fails, the last good lineup goes on. What was applied is kept on the predictor's own disk, so that it starts without the
+artifacts.
 """
 
 import logging
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -18,7 +20,10 @@ from octavo.config import Config
 from octavo.definitions.plans import LookupPlan
 from octavo.definitions.types import seconds, size_bytes
 from octavo.errors import ConfigurationError, InvalidDefinition, OctavoError
+from octavo.registry.jail.opening import Jail
+from octavo.registry.signing import Verifier
 from octavo.release.manifests import FOLDER, PURPOSE, Arm, DeploymentManifest
+from octavo.release.statements import check_statements
 from octavo.serving.alias_watcher import AliasWatcher
 from octavo.serving.code import OpenFunctions, run_here
 from octavo.serving.composite_watcher import CompositeWatcher
@@ -36,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _KIND = Kind(folder=FOLDER, purpose=PURPOSE, manifest=DeploymentManifest, named=lambda manifest: manifest.deployment)
 POLL_S = 0.1
+_LONG_S = 0.5
+"""So long a look takes that waits for a model."""
 
 
 class Watcher:
@@ -57,6 +64,8 @@ class Watcher:
     ----------
     lineups : dict of deployment name to Lineup
         What is served; each value is replaced as a whole.
+    stopped : dict of deployment name to DeploymentManifest
+        Those that are stopped and of whose versions none is here.
     has_looked : bool
         Whether it has looked for manifests at least once.
     aliases : AliasWatcher
@@ -74,12 +83,15 @@ class Watcher:
         open_functions: OpenFunctions = run_here,
     ) -> None:
         self.lineups: dict[str, Lineup] = {}
+        self.stopped: dict[str, DeploymentManifest] = {}
         self.has_looked = False
         self._config = config
         self._artifacts = artifacts
         self._clock = clock
         self._lookup_of = lookup_of
         self._home = config.home / "predictor"
+        self._key = config.home / "keys" / "release.pub"
+        self._is_restoring = False
         self._status_file = (worker or Worker()).status_file(config.home)
         self._composites = CompositeWatcher(config, artifacts, open_functions=open_functions)
         self._following = Following(config, artifacts, kind=_KIND, prepare=self._prepared, refused=self._note_refused)
@@ -100,6 +112,9 @@ class Watcher:
         self._written: PredictorStatus | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._busy_since_s: float | None = None
+        self._urgent: dict[str, DeploymentManifest] = {}
+        self._stops = threading.Thread(target=self._stop_in_time, name="stops", daemon=True)
 
     @property
     def composites(self) -> dict[str, ServedComposite]:
@@ -124,7 +139,9 @@ class Watcher:
 
     def restore(self) -> None:
         """Apply the manifests on the predictor's own disk, for which nothing else is needed."""
+        self._is_restoring = True
         self._following.restore()
+        self._is_restoring = False
         self._composites.restore()
         self.aliases.restore()
         self._settle()
@@ -145,33 +162,86 @@ class Watcher:
         self._write_status()
 
     def start(self) -> None:
-        """Look from now on, in a thread of its own, until `stop`."""
+        """Look from now on, in a thread of its own, until `stop`; another sees to stops while that one loads models."""
         self._thread.start()
+        self._stops.start()
 
     def stop(self) -> None:
         """Stop looking."""
         self._stop.set()
         self._news.set()
         self._thread.join(timeout=10)
+        self._stops.join(timeout=10)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._news.wait(POLL_S)
             self._news.clear()
+            self._busy_since_s = time.monotonic()
             try:
                 self.look()
             except Exception:  # the edge of a thread that must not die; what is served stays
                 log.exception("looking for manifests failed")
+            self._busy_since_s = None
+
+    def _stop_in_time(self) -> None:
+        """Apply stops while the other thread is busy, be it with a model that takes minutes to load."""
+        while not self._stop.wait(POLL_S):
+            busy_since_s = self._busy_since_s
+            if busy_since_s is not None and time.monotonic() - busy_since_s > _LONG_S:
+                try:
+                    self.look_for_stops()
+                except Exception:  # the edge of a thread that must not die
+                    log.exception("looking for stops failed")
+
+    def look_for_stops(self) -> None:
+        """Have the models of deployments that are stopped be asked no more; all else is left to `look`."""
+        for deployment, manifest in self._following.newer():
+            if manifest.stopped and self._urgent.get(deployment) != manifest:
+                self._urgent[deployment] = manifest
+                if (lineup := self.lineups.get(deployment)) is not None:
+                    self.lineups[deployment] = lineup.stopped_by(manifest)
+                log.warning("stopped, before other manifests are applied", extra={"deployment": deployment})
 
     def _prepared(self, deployment: str, manifest: DeploymentManifest) -> Callable[[], None]:
-        lineup = self._lineup(manifest, self._fleet.load)
+        try:
+            lineup = self._checked_lineup(manifest)
+        except (OctavoError, OSError) as error:
+            # A stop needs no version that can be served: whatever is wrong with one is a reason more to stop.
+            if not manifest.stopped:
+                raise
+            log.error("a stop is applied without its versions", extra={"reason": str(error)})
+            known = self.lineups.get(deployment)
+            if known is None:
+                return lambda: self._stop_without_versions(deployment, manifest)
+            lineup = known.stopped_by(manifest)
         return lambda: self._put_live(deployment, lineup)
 
+    def _checked_lineup(self, manifest: DeploymentManifest) -> Lineup:
+        now_us = None if self._is_restoring else self._clock.now_us()
+        statements = check_statements(manifest, Verifier.load(self._key), now_us=now_us)
+        return self._lineup(manifest, lambda arm: self._fleet.load(arm, statements[arm.role, arm.digest]))
+
+    def _stop_without_versions(self, deployment: str, manifest: DeploymentManifest) -> None:
+        self.stopped[deployment] = manifest
+        self._statuses[deployment] = DeploymentStatus(
+            sequence=manifest.sequence, applied_at_us=self._clock.now_us(), stopped=manifest.stopped
+        )
+
     def _put_live(self, deployment: str, lineup: Lineup) -> None:
+        urgent = self._urgent.get(deployment)
+        if urgent is not None and urgent.sequence > lineup.manifest.sequence:
+            lineup = lineup.stopped_by(urgent)
+        else:
+            self._urgent.pop(deployment, None)
         self.lineups[deployment] = lineup
+        self.stopped.pop(deployment, None)
         manifest = lineup.manifest
         self._statuses[deployment] = DeploymentStatus(
-            sequence=manifest.sequence, applied_at_us=self._clock.now_us(), arms=manifest.arms
+            sequence=manifest.sequence,
+            applied_at_us=self._clock.now_us(),
+            arms=manifest.arms,
+            stopped=manifest.stopped,
         )
         self._note_holders()
 
@@ -221,4 +291,5 @@ def _fleet(config: Config, artifacts: Artifacts, *, clock: Clock, open_functions
         keep_former_s=keep_former_s,
         clock=clock,
         open_functions=open_functions,
+        jail=Jail.of(config),
     )

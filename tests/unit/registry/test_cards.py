@@ -1,5 +1,6 @@
 """The card of a version tells a person what it is, how well it does and where it ends."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import octavo as oc
 from octavo.registry.cards import model_card
 from octavo.registry.parity import Parity
 from octavo.registry.provenance import provenance_of
+from octavo.training.details import Details, SliceRow
 from octavo.training.fit import train
+from octavo.training.intervals import Interval
 
 
 def likely(train: oc.Dataset) -> Any:
@@ -57,8 +60,9 @@ def test_inputs_stand_by_importance_with_the_greatest_first(card: str) -> None:
 
 
 def test_what_is_not_declared_is_said_to_be_missing(tmp_path: Path) -> None:
-    card = card_of(tmp_path, description=" ")
-    assert "- Owner: not declared\n" in card
+    card = card_of(tmp_path, description=" ", owner="", purpose="", tier=None)
+    for what in ("Owner", "Purpose", "Risk tier"):
+        assert f"- {what}: not declared\n" in card
 
 
 def test_a_binary_model_says_what_its_probability_is_of(tmp_path: Path) -> None:
@@ -72,3 +76,16 @@ def test_what_its_training_rows_do_not_meet_and_what_is_deprecated_is_said(tmp_p
     ends = card_of(tmp_path, features=[takings, items]).partition("## Where it ends")[2]
     assert "- Its training rows are not what the project expects: items: 100 % of the values not at most -1 " in ends
     assert "- When it was trained, model 'boosted' takes items, which is deprecated: use basket." in ends
+
+
+def test_where_it_does_worse_than_elsewhere_is_said(tmp_path: Path) -> None:
+    workshop = open_workshop(tmp_path, declare(boosted))
+    trained = train(workshop.context, workshop.model, as_of=workshop.now)
+    metric = Interval(value=21.0, low=19.5, high=22.5)
+    weak = SliceRow(name="shop = east", rows=612, metric=metric, beyond=6.2, is_sure=True)
+    details = Details(metric="mae", slices=(weak, replace(weak, name="shop = south", is_sure=False)))
+    parity = Parity(worst=0.0, proven=(), refused=())
+    provenance = provenance_of(trained, folder=tmp_path, environment={}, parity=parity)
+    card = model_card(workshop.model, replace(trained.report, details=details), provenance)
+    assert "- It does worse where shop = east (612 held-out rows): mae 21 (19.5 to 22.5).\n" in card
+    assert "shop = south" not in card

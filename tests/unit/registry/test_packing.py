@@ -74,7 +74,7 @@ def test_a_bundle_holds_the_model_in_both_forms_its_plan_and_its_code(workshop: 
     bundle = opened(workshop, pack(workshop.context, trained_in(workshop)))
     assert {"model/model.txt", "model/model.onnx", "code/project.py"} <= set(bundle.manifest.files)
     assert bundle.plan == plan_lookup(workshop.model)
-    assert bundle.code["project.py"].read_text(encoding="utf-8") == CODE
+    assert bundle.code["project.py"].decode() == CODE
     assert (bundle.manifest.project, bundle.manifest.model, bundle.manifest.format) == ("shops", "boosted", "lightgbm")
 
 
@@ -96,7 +96,8 @@ def test_training_again_on_the_same_data_changes_only_what_names_the_run(worksho
         opened(workshop, pack(workshop.context, trained_in(workshop), timer=partial(next, count()))).manifest.files
         for _ in range(2)
     )
-    assert {name for name in first if first[name] != again[name]} == {"provenance.json", "card.md"}
+    told = {"provenance.json", "card.md", "card.json", "bom.json"}
+    assert {name for name in first if first[name] != again[name]} == told
 
 
 def test_golden_rows_hold_what_the_trained_estimator_answers(workshop: Workshop) -> None:

@@ -1,12 +1,14 @@
 """Each format from the training function to an answer: trained, packed, fetched by a predictor and asked over HTTP."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.libraries import needed
+from tests.serving.bundles import PROJECT
 from tests.serving.predictors import PATH, Bench, make_bench
 from tests.workshop import declare, open_workshop
 
@@ -107,7 +109,8 @@ def served(model: Model, folder: Path) -> tuple[TrainedModel, Bench]:
     """A model trained and packed in one place, and live in another."""
     workshop, bench = open_workshop(folder, model), make_bench(folder / "predictor")
     trained = train(workshop.context, model, as_of=workshop.now)
-    bundle = pack(workshop.context, trained).digest
+    context = replace(workshop.context, project=replace(workshop.context.project, name=PROJECT))
+    bundle = pack(context, trained).digest
     copy_bundle(workshop.context.stores.artifacts, bundle, into=bench.project.artifacts)
     bench.publish(Arm(role="live", model=model.name, version=1, digest=bundle, percent=100))
     return trained, bench

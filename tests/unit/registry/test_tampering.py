@@ -1,13 +1,18 @@
 """What becomes of a bundle that was changed: it is refused, with the reason."""
 
+import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from tests.serving.bundles import publish_bundle
 
 from octavo.errors import IntegrityError
 from octavo.registry.bundles import Bundle, decode_manifest, digest_of, fetch_bundle, is_safe_name, open_bundle
+from octavo.serving.models import load_model
 from octavo.stores.memory import MemoryArtifacts
 
 
@@ -105,3 +110,58 @@ def test_what_is_no_digest_names_no_bundle(digest: str, tmp_path: Path) -> None:
 )
 def test_a_name_that_could_leave_the_bundle_is_not_safe(name: str) -> None:
     assert not is_safe_name(name)
+
+
+def hard_link(bundle: Bundle, aside: Path) -> None:
+    os.link(bundle.path / "card.md", aside / "second-name")
+
+
+def git(bundle: Bundle, aside: Path) -> None:
+    (bundle.path / ".git").mkdir()
+    (bundle.path / ".git" / "HEAD").write_text("ref", encoding="utf-8")
+
+
+def empty_folder(bundle: Bundle, aside: Path) -> None:
+    (bundle.path / "more").mkdir()
+
+
+def pipe(bundle: Bundle, aside: Path) -> None:
+    (bundle.path / "card.md").unlink()
+    os.mkfifo(bundle.path / "card.md")
+
+
+def folder_elsewhere(bundle: Bundle, aside: Path) -> None:
+    (bundle.path / "model").rename(aside / "model")
+    (bundle.path / "model").symlink_to(aside / "model")
+
+
+def longer(bundle: Bundle, aside: Path) -> None:
+    with (bundle.path / "card.md").open("ab") as file:
+        file.truncate(1 << 33)  # a file that is all hole; nobody reads it
+
+
+@pytest.mark.parametrize(
+    ("attack", "reason"),
+    [
+        (hard_link, "has another name elsewhere"),
+        (git, r"holds '\.git/HEAD', which its manifest does not list"),
+        (empty_folder, "holds 'more/', which its manifest does not list"),
+        (pipe, "is no regular file"),
+        (folder_elsewhere, "holds 'model', which its manifest does not list"),
+        (longer, "has 8,589,934,592 bytes, which it should not"),
+    ],
+)
+def test_what_is_not_as_it_was_packed_is_refused(
+    bundle: Bundle, tmp_path: Path, attack: Callable[[Bundle, Path], None], reason: str
+) -> None:
+    attack(bundle, tmp_path)
+    with pytest.raises(IntegrityError, match=reason):
+        open_bundle(bundle.path, digest=bundle.digest)
+
+
+def test_what_was_verified_is_what_is_loaded_whatever_becomes_of_the_files(bundle: Bundle) -> None:
+    for name in bundle.manifest.files:
+        (bundle.path / name).write_bytes(b"exchanged between being verified and being loaded")
+    model = load_model(bundle)  # replays the golden rows, and runs the code
+    hour = asyncio.run(model.functions.compute({"sched_dep": np.array(["2013-07-01T12:30"], "datetime64[us]")}, 1))
+    assert hour["hour"].tolist() == [12.0]

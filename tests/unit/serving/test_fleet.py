@@ -22,8 +22,8 @@ HUGE = 10**12
 class Sized(Fleet):
     """A fleet whose models are all said to take 100 bytes: what they really take differs from machine to machine."""
 
-    def _loaded(self, arm: Arm):  # type: ignore[no-untyped-def]  # as the method that it stands for
-        model = super()._loaded(arm)
+    def _loaded(self, arm: Arm, statement):  # type: ignore[no-untyped-def]  # as the method that it stands for
+        model = super()._loaded(arm, statement)
         self._sizes[arm.digest] = self._kept[arm.digest].size_bytes = 100
         return model
 

@@ -10,7 +10,7 @@ from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
 from octavo.registry.formats.sklearn_columns import preparation_of
-from octavo.registry.formats.sklearn_files import dump, load
+from octavo.registry.formats.sklearn_files import TRUSTED, asked_types, dump, load
 from octavo.registry.formats.sklearn_prepared import compile_behind, compile_linear, is_linear
 from octavo.registry.formats.sklearn_trees import (
     compile_prepared_trees,
@@ -18,6 +18,8 @@ from octavo.registry.formats.sklearn_trees import (
     is_of_trees,
     split_thresholds,
 )
+from octavo.registry.formats.sklearn_trust import FILE as TRUST
+from octavo.registry.formats.sklearn_trust import encode_trust, trusted_types
 from octavo.registry.formats.trees import INPUT, OUTPUT
 from octavo.training.frames import Words
 
@@ -36,10 +38,11 @@ class ScikitLearn:
         return type(estimator).__module__.partition(".")[0] == "sklearn"
 
     def save(self, estimator: Any) -> dict[str, bytes]:
-        return {_FILE: dump(estimator)}
+        data = dump(estimator)
+        return {_FILE: data, TRUST: encode_trust(asked_types(data))}
 
     def load(self, files: Mapping[str, bytes], *, words: Words | None = None) -> Outputs:
-        estimator = load(files[_FILE])
+        estimator = load(files[_FILE], trusted=trusted_types(files.get(TRUST), known=TRUSTED))
 
         def outputs(matrix: npt.NDArray[Any]) -> Floats:
             exact = matrix.astype(np.float64)

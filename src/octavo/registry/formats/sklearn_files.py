@@ -31,6 +31,9 @@ TRUSTED = frozenset(
 """Types that skops asks about and that are trusted here. A made-up tree can crash the process that predicts by it; what
 a predictor loads is in a bundle whose digest the project's key has signed."""
 
+_ALWAYS_BYTES, _MOST_TIMES = 100_000_000, 50
+"""What an archive may become when it is unpacked: so much in any case, or so many times what it is."""
+
 _SCHEMA = "schema.json"
 _DATE = (1980, 1, 1, 0, 0, 0)
 _FIX = "build it of scikit-learn's own steps, and compute what else it needs in an on-demand feature"
@@ -70,9 +73,23 @@ def load(data: bytes, *, trusted: AbstractSet[str] = TRUSTED) -> Any:
     """
     sio = _skops()
     try:
+        _check_size(data)
         return sio.loads(data, trusted=sorted(trusted))
     except Exception as error:  # the bytes may be anything
         raise IntegrityError(f"the file of a scikit-learn model cannot be loaded: {error}; train it again") from error
+
+
+def asked_types(data: bytes) -> frozenset[str]:
+    """The types in an archive that skops itself does not trust."""
+    return frozenset(_skops().get_untrusted_types(data=data))
+
+
+def _check_size(data: bytes) -> None:
+    """Refuse an archive that would become far more than it is."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > max(_ALWAYS_BYTES, _MOST_TIMES * len(data)):
+        raise ValueError(f"its {len(data):,} bytes would become {size:,}")
 
 
 def _kept(estimator: Any) -> str:

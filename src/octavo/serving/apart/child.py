@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -25,7 +24,7 @@ OUT_OF_MEMORY = 77
 _AT_ONCE = 65_536
 
 
-def main(descriptor: int, lifeline: int) -> NoReturn:
+def main(descriptor: int, lifeline: int, beginning: int) -> NoReturn:
     """Answer questions until the other side closes the connection.
 
     It ends at once, with the connection still open: the predictor then reads how it ended, and no more code runs.
@@ -35,19 +34,17 @@ def main(descriptor: int, lifeline: int) -> NoReturn:
         _end_with_parent(lifeline)
         os.umask(0o077)
         os.set_inheritable(descriptor, False)
-        code = _run(socket.socket(fileno=descriptor))
+        with os.fdopen(beginning, "rb") as file:
+            begin = msgspec.msgpack.decode(file.read(), type=Begin)
+        code = _run(socket.socket(fileno=descriptor), begin)
     except SystemExit as told:
         code = told.code if isinstance(told.code, int) else 1
     finally:
         os._exit(code)
 
 
-def _run(connection: socket.socket) -> int:
+def _run(connection: socket.socket, begin: Begin) -> int:
     messages = _Messages(connection)
-    first = messages.next()
-    if first is None:
-        return 0
-    begin = msgspec.msgpack.decode(first, type=Begin)
     _limit(memory_bytes=begin.memory_bytes)
     try:
         functions = _load(begin)
@@ -83,8 +80,8 @@ def _answer_all(messages: "_Messages", connection: socket.socket, begin: Begin, 
 
 def _load(begin: Begin) -> list[OnDemand]:
     found: dict[str, OnDemand] = {}
-    for name, path in begin.modules:
-        found |= functions_in(load_module(Path(path), name=name))
+    for name, path, source in begin.modules:
+        found |= functions_in(load_module(source, name=name, path=path))
     if missing := [name for name, _ in begin.functions if name not in found]:
         raise IntegrityError(f"its code lacks the on-demand features {', '.join(missing)}")
     for name, inputs in begin.functions:

@@ -19,12 +19,12 @@ _LONGEST_REASON = 1_000
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The first message to a process.
+    """What a process begins with.
 
     Attributes
     ----------
-    modules : tuple of (str, str)
-        A name and the path of each.
+    modules : tuple of (str, str, bytes)
+        A name of each, where it came from, and its source.
     functions : tuple of (str, tuple of str)
         The name and the inputs of each that is wanted.
     memory_bytes : int
@@ -33,7 +33,7 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         Whether the functions take each other's values, and may all be asked together.
     """
 
-    modules: tuple[tuple[str, str], ...]
+    modules: tuple[tuple[str, str, bytes], ...]
     functions: tuple[tuple[str, tuple[str, ...]], ...]
     memory_bytes: int
     is_chained: bool = True

@@ -9,6 +9,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from octavo.serving.apart.child import OUT_OF_MEMORY
 from octavo.serving.apart.messages import LENGTH, Ask, Begin, framed
 
@@ -35,14 +37,16 @@ class FunctionProcess:
     """
 
     def __init__(self, begin: Begin, warm_up: Ask) -> None:
+        beginning = _written(msgspec.msgpack.encode(begin))
         self.connection, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         self._folder = tempfile.TemporaryDirectory(prefix="octavo-functions-", ignore_cleanup_errors=True)
         try:
-            command = ["-P", "-B", "-m", "octavo.serving.apart", str(theirs.fileno()), str(lifeline)]
+            descriptors = (theirs.fileno(), lifeline, beginning)
+            command = ["-P", "-B", "-m", "octavo.serving.apart", *map(str, descriptors)]
             self._process = subprocess.Popen(
                 [sys.executable, *command],
-                pass_fds=(theirs.fileno(), lifeline),
+                pass_fds=descriptors,
                 env=_environment(home=self._folder.name),
                 cwd=self._folder.name,
                 stdin=subprocess.DEVNULL,
@@ -58,7 +62,8 @@ class FunctionProcess:
         finally:
             theirs.close()
             os.close(lifeline)
-        self.connection.sendall(framed(begin) + framed(warm_up))  # fits what a socket holds
+            os.close(beginning)
+        self.connection.sendall(framed(warm_up))  # fits what a socket holds
         self.connection.setblocking(False)
 
     @property
@@ -136,6 +141,15 @@ class Answers:
             found.append(bytes(self._read[LENGTH.size : LENGTH.size + length]))
             del self._read[: LENGTH.size + length]
         return found
+
+
+def _written(data: bytes) -> int:
+    """A descriptor to read data from, of a file that has no name."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)
+        return os.dup(file.fileno())
 
 
 def _environment(*, home: str) -> dict[str, str]:
