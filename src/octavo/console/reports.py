@@ -9,8 +9,9 @@ from octavo.console.charts.bars import share_bar
 from octavo.console.charts.histograms import distribution
 from octavo.console.charts.intervals import calibration_chart, interval_chart
 from octavo.console.formatting import number, whole
+from octavo.console.report_details import DetailsView, InputDetail, details_view, input_detail
 from octavo.console.traffic import Drawing
-from octavo.training.evaluation import METRICS
+from octavo.training.metrics import METRICS
 from octavo.training.reports import Interval, Profile, Report
 
 
@@ -33,6 +34,43 @@ class ProfileRow:
     bar: Markup
     profile: Profile
     spread: Markup
+    detail: InputDetail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView:
+    """All of a report that pages and files show.
+
+    Attributes
+    ----------
+    predicted, label, errors : Markup
+        How these spread; no errors of a binary model.
+    """
+
+    report: Report
+    metrics: list[MetricView]
+    calibration: Drawing
+    profiles: list[ProfileRow]
+    predicted: Markup
+    label: Markup
+    errors: Markup | None
+    details: DetailsView | None
+
+
+def report_view(report: Report) -> ReportView:
+    """A report, drawn."""
+    return ReportView(
+        report=report,
+        metrics=metric_views(report),
+        calibration=calibration(report),
+        profiles=profile_rows(report),
+        predicted=spread("Predictions for the held-out rows", report.prediction, width=260, height=64),
+        label=spread("Labels of the training rows", report.label, width=260, height=64),
+        errors=None
+        if report.errors is None
+        else spread("Errors on the held-out rows", report.errors, width=260, height=64),
+        details=details_view(report),
+    )
 
 
 def metric_views(report: Report) -> list[MetricView]:
@@ -73,6 +111,7 @@ def profile_rows(report: Report) -> list[ProfileRow]:
             bar=share_bar(report.importance.get(name, 0.0) / greatest, name=f"Importance of {name}"),
             profile=profile,
             spread=spread(f"{name} in training", profile),
+            detail=input_detail(report, name, profile),
         )
         for name, profile in report.profiles.items()
     ]

@@ -5,7 +5,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from octavo.definitions.conditions import Comparison, Condition, Constant, Contains, IsNull, Joined, Not, OneOf
+from octavo.definitions.conditions import (
+    Comparison,
+    Condition,
+    Constant,
+    Contains,
+    IsNull,
+    Joined,
+    Not,
+    OneOf,
+    parse_condition,
+)
 from octavo.definitions.lists import column_in, list_in
 from octavo.definitions.measures import parse_measure
 from octavo.definitions.sources import Source
@@ -73,6 +83,13 @@ def vectors_of(text: str, events: pa.RecordBatch, *, length: int) -> npt.NDArray
     numbers = pc.list_flatten(column.filter(fits)).to_numpy(zero_copy_only=False)
     vectors[fits.to_numpy(zero_copy_only=False)] = numbers.reshape(-1, length)
     return vectors
+
+
+def rows_where(text: str, events: pa.RecordBatch | pa.Table) -> npt.NDArray[np.bool_]:
+    """For which rows a condition holds; not where that is unknown."""
+    batches = events.combine_chunks().to_batches() if isinstance(events, pa.Table) else [events]
+    held = [_holds(parse_condition(text), one).fill_null(False).to_numpy(zero_copy_only=False) for one in batches]
+    return np.concatenate([np.empty(0, np.bool_), *held])
 
 
 def _condition_sql(condition: Condition) -> str:

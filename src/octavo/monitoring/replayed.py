@@ -19,7 +19,7 @@ from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.monitoring.packed import Packed
 from octavo.serving.asked import AskedRows
 from octavo.serving.functions import FunctionsHere
-from octavo.serving.inputs import InputBuilder
+from octavo.serving.inputs import InputBuilder, Inputs
 from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import RequestDecoder
 from octavo.stores.inline import InlineReader
@@ -88,23 +88,50 @@ def _as_today(
 
 
 def _replay(plan: LookupPlan, functions: tuple[OnDemand, ...], served: Served, asked: Sequence[bytes]) -> Recomputed:
-    """The inputs of requests, their looked-up features being those that were served."""
-    decoder = RequestDecoder(plan.fields, max_rows=len(asked))
-    rows = decoder.decode(b'{"rows":[' + b",".join(asked) + b"]}")
-    lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
-    builder = InputBuilder(plan, functions=FunctionsHere(), lookup=lookup, names=decoder.names)
-    sent, looked_up = AskedRows(rows), _as_served(plan, served)
-    computed = compute(in_order(functions), builder.taken(sent, looked_up), sent.n_rows)
-    inputs = builder.build(sent, looked_up, computed)
+    """The inputs of requests, held against those that were served."""
+    inputs = inputs_again(plan, functions, asked, values=served.values, status=served.status)
     same = (inputs.matrix == served.values) | (np.isnan(inputs.matrix) & np.isnan(served.values))
     return Recomputed(values=inputs.matrix, status=inputs.statuses, agrees=same & (inputs.statuses == served.status))
 
 
-def _as_served(plan: LookupPlan, served: Served) -> LookedUp | None:
+def inputs_again(
+    plan: LookupPlan,
+    functions: Sequence[OnDemand],
+    asked: Sequence[bytes],
+    *,
+    values: npt.NDArray[np.float32],
+    status: npt.NDArray[np.uint8],
+) -> Inputs:
+    """The inputs that a plan makes of requests, its looked-up features being given.
+
+    Parameters
+    ----------
+    asked : sequence of bytes
+        Of each prediction its request as JSON: request fields and entity keys.
+    values, status : ndarray, shape (n_rows, n_inputs)
+        In the columns of looked-up features those; what else is in them does not matter.
+
+    Raises
+    ------
+    InvalidRequest
+        If a request does not fit the plan.
+    PredictionFailed
+        If an on-demand feature fails.
+    """
+    decoder = RequestDecoder(plan.fields, max_rows=len(asked))
+    rows = decoder.decode(b'{"rows":[' + b",".join(asked) + b"]}")
+    lookup = FeatureLookup.of_plan(InlineReader(MemoryOnlineStore()), plan)
+    builder = InputBuilder(plan, functions=FunctionsHere(), lookup=lookup, names=decoder.names)
+    sent, looked_up = AskedRows(rows), _as_served(plan, values, status)
+    computed = compute(in_order(functions), builder.taken(sent, looked_up), sent.n_rows)
+    return builder.build(sent, looked_up, computed)
+
+
+def _as_served(plan: LookupPlan, values: npt.NDArray[np.float32], status: npt.NDArray[np.uint8]) -> LookedUp | None:
     """The features that were served then; None if there were none."""
     if not plan.views:
         return None
-    values, status = served.values.copy(), served.status.copy()
+    values, status = values.copy(), status.copy()
     status[:, sum(len(view.features) for view in plan.views) :] = FeatureStatus.PRESENT
     return LookedUp(OnlineValues(values, status, np.full(values.shape, np.nan, np.float32)), False)
 

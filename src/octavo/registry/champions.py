@@ -12,6 +12,7 @@ from octavo.definitions.plans import LookupPlan, decode_plan
 from octavo.errors import IntegrityError, NotFound
 from octavo.features.categories import translated
 from octavo.registry.bundles import PLAN, decode_manifest
+from octavo.registry.jail.opening import Jail
 from octavo.registry.served import open_judged
 from octavo.registry.versions import ModelVersion
 from octavo.stores.ports import Artifacts
@@ -39,8 +40,15 @@ class Champion:
     learned: int = 0
 
 
-def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task: Task) -> Champion:
+def bring_in(
+    artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task: Task, jail: Jail | None = None
+) -> Champion:
     """Let the live version answer rows, its inputs found by name.
+
+    Parameters
+    ----------
+    jail : Jail or None
+        Where it is opened if it is a pickle; None where none is.
 
     Raises
     ------
@@ -53,7 +61,7 @@ def bring_in(artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task
         if reason := _reason(plan, rows, task=task):
             return Champion(version=version, predictions=None, why=f"version {version.version} {reason}")
         places = [rows.columns.index(name) for name in plan.inputs]
-        outputs = open_judged(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest))
+        outputs = open_judged(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest), jail=jail)
         predictions = outputs(_given(rows, places, plan))
     except (IntegrityError, NotFound, msgspec.MsgspecError) as error:
         return Champion(version=version, predictions=None, why=f"version {version.version} cannot be read ({error})")

@@ -6,6 +6,7 @@ from octavo.definitions.models import Model, Task
 from octavo.errors import NotFound
 from octavo.operations import Context, Operations
 from octavo.registry.bundles import CARD, ENVIRONMENT, FORMS, PROVENANCE, decode_manifest
+from octavo.registry.comparisons import Comparison, decode_comparison
 from octavo.registry.forms import Forms, decode_forms
 from octavo.registry.provenance import Provenance, decode_provenance
 from octavo.registry.versions import ModelVersion
@@ -83,6 +84,8 @@ class VersionDetails:
     size_bytes : int
         Of the whole bundle.
     files : dict of name to size in bytes
+    comparison : Comparison or None
+        With the version that was live when it was made, on the same rows.
     card : str
         Markdown.
     environment : str
@@ -98,6 +101,7 @@ class VersionDetails:
     forms: Forms
     size_bytes: int
     files: dict[str, int]
+    comparison: Comparison | None = None
 
 
 @operations.operation("models.list", request=ListModels, permission="models:read")
@@ -147,6 +151,7 @@ def show_version(request: ShowVersion, context: Context) -> VersionDetails:
         forms=decode_forms(artifacts.get(manifest.files[FORMS].digest) if FORMS in manifest.files else None),
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
         files={name: entry.size_bytes for name, entry in sorted(manifest.files.items())},
+        comparison=decode_comparison(artifacts.get(version.comparison)) if version.comparison else None,
     )
 
 

@@ -10,14 +10,16 @@ import numpy.typing as npt
 
 from octavo.clock import from_micros
 from octavo.definitions.datasets import Dataset
-from octavo.definitions.models import Model
+from octavo.definitions.models import Model, Task
 from octavo.errors import InvalidDefinition, InvalidRequest, TrainingFailed
 from octavo.features.datasets.training_sets import TrainingSet
 from octavo.training.baselines import evaluate_baselines
+from octavo.training.detailing import detail
 from octavo.training.estimators import predict
-from octavo.training.evaluation import evaluate, metric
+from octavo.training.evaluation import evaluate
 from octavo.training.frames import words_of
 from octavo.training.importance import permutation_importance
+from octavo.training.metrics import metric
 from octavo.training.profiling import calibration, profile, profile_of_category
 from octavo.training.reports import DataWindow, Interval, Profile, Report
 
@@ -33,7 +35,7 @@ def metrics_of(model: Model) -> tuple[str, ...]:
     InvalidDefinition
         If there is none, or one does not exist for the model's task.
     """
-    names = tuple(dict.fromkeys((*model.metrics, *(gate.metric for gate in model.gates))))
+    names = tuple(dict.fromkeys((*model.metrics, *(name for gate in model.gates for name in gate.metrics))))
     if not names:
         raise InvalidDefinition(f"model {model.name!r} declares no metric to judge it by; name one: metrics=['mae']")
     return tuple(metric(name, task=model.task).name for name in names)
@@ -64,20 +66,31 @@ def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[st
         columns=data.holdout.columns,
         metric=metric(metrics[0], task=model.task),
     )
+    profiles = {name: _profile(data, name, place) for place, name in enumerate(data.train.columns)}
     report = Report(
         model=model.name,
         task=model.task,
         metrics=judged,
         baselines=baselines,
-        importance=importance,
-        profiles={name: _profile(data, name, place) for place, name in enumerate(data.train.columns)},
+        importance=importance.shares,
+        profiles=profiles,
         prediction=profile(predictions),
         label=profile(data.train.y),
-        curve=calibration(data.holdout.y, predictions),
+        curve=calibration(data.holdout.y, predictions, task=model.task),
         training=_window(data.train),
         holdout=_window(data.holdout),
         as_of=data.as_of,
         breaches=data.breaches,
+        errors=profile(predictions - data.holdout.y) if model.task is Task.REGRESSION else None,
+        details=detail(
+            model,
+            data,
+            outputs=outputs,
+            predictions=predictions,
+            importance=importance,
+            profiles=profiles,
+            metric=metrics[0],
+        ),
     )
     return report, predictions
 

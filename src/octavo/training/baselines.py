@@ -8,6 +8,7 @@ import numpy.typing as npt
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model, Task
 from octavo.training.evaluation import evaluate
+from octavo.training.metrics import PINBALLS
 from octavo.training.reports import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -19,9 +20,9 @@ def evaluate_baselines(
 ) -> Mapping[str, Mapping[str, Interval]]:
     """Each baseline's metrics on the held-out rows.
 
-    The constant is the best one for each metric that the training rows allow: their median for ``mae``, else their
-    mean. A declared input guesses by its own value, or by the constant where it is missing; for a binary label it
-    guesses the share of positives among the training rows on its side of the label's bound.
+    The constant is the best one for each metric that the training rows allow: their median for ``mae``, their quantile
+    for ``pinball``, else their mean. A declared input guesses by its own value, or by the constant where it is missing;
+    for a binary label it guesses the share of positives among the training rows on its side of the label's bound.
     """
     guesses: dict[str, Callable[[str], Floats]] = {
         CONSTANT: lambda metric: np.full(len(holdout), _constant(train.y, metric=metric)),
@@ -37,7 +38,8 @@ def evaluate_baselines(
 
 
 def _constant(labels: Floats, *, metric: str) -> float:
-    return float(np.median(labels) if metric == "mae" else labels.mean())
+    quantile = 0.5 if metric == "mae" else PINBALLS.get(metric)
+    return float(labels.mean() if quantile is None else np.quantile(labels, quantile))
 
 
 def _guess(model: Model, *, train: Dataset, holdout: Dataset, metric: str) -> Floats:

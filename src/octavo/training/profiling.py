@@ -6,11 +6,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from octavo.definitions.models import Task
 from octavo.training.reports import CurvePoint, Interval, Profile
 
 Floats = npt.NDArray[np.float64]
 _BINS, _MOST_COMMON = 10, 4
 _WORDS = 20
+_Z = 1.96
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -89,14 +91,27 @@ def _edges(present: Floats) -> Floats:
     return above
 
 
-def calibration(labels: Floats, predictions: Floats) -> tuple[CurvePoint, ...]:
-    """What came, by tenths of the rows in order of prediction, each mean with its 95 % normal interval."""
+def calibration(labels: Floats, predictions: Floats, *, task: Task) -> tuple[CurvePoint, ...]:
+    """What came, by tenths of the rows in order of prediction, each mean with its 95 % interval.
+
+    Of shares it is Wilson's (Journal of the American Statistical Association 22, 1927), of numbers the normal one.
+    """
     order = np.argsort(predictions, kind="stable")
     tenths = [tenth for tenth in np.array_split(order, _BINS) if len(tenth)]
-    return tuple(_point(labels[rows], predictions[rows]) for rows in tenths)
+    around = _wilson if task is Task.BINARY else _normal
+    return tuple(
+        CurvePoint(predicted=float(predictions[rows].mean()), observed=around(labels[rows]), rows=len(rows))
+        for rows in tenths
+    )
 
 
-def _point(labels: Floats, predictions: Floats) -> CurvePoint:
-    mean, error = float(labels.mean()), 1.96 * float(labels.std()) / len(labels) ** 0.5
-    observed = Interval(value=mean, low=mean - error, high=mean + error)
-    return CurvePoint(predicted=float(predictions.mean()), observed=observed, rows=len(labels))
+def _normal(labels: Floats) -> Interval:
+    mean, error = float(labels.mean()), _Z * float(labels.std()) / len(labels) ** 0.5
+    return Interval(value=mean, low=mean - error, high=mean + error)
+
+
+def _wilson(labels: Floats) -> Interval:
+    rows, share = len(labels), float(labels.mean())
+    middle = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
+    reach = _Z / (1 + _Z**2 / rows) * float(np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)))
+    return Interval(value=share, low=min(max(middle - reach, 0.0), share), high=max(min(middle + reach, 1.0), share))

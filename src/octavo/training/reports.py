@@ -14,15 +14,8 @@ import numpy.typing as npt
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError
 from octavo.features.expectations import Breach
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A value and the 95 % interval around it."""
-
-    value: float
-    low: float
-    high: float
+from octavo.training.details import Details
+from octavo.training.intervals import Interval as Interval  # as part of what a report is made of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +121,10 @@ class Report:
         Only what was known before it was used, in training and in evaluation.
     breaches : tuple of Breach
         What is expected of values and not met by the training rows.
+    errors : Profile or None
+        Of numbers, by how much the predictions for the held-out rows lie too high.
+    details : Details or None
+        None for versions of before there were any.
     """
 
     model: str
@@ -143,6 +140,8 @@ class Report:
     holdout: DataWindow
     as_of: datetime
     breaches: tuple[Breach, ...] = ()
+    errors: Profile | None = None
+    details: Details | None = None
 
 
 def encode_report(report: Report) -> bytes:

@@ -1,86 +1,41 @@
-"""Gates: what passes, and that the evidence says why in numbers."""
+"""Gates on metrics: what passes, and that the evidence says why in numbers."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.unit.registry import gated
+from tests.unit.registry.gated import version
 from tests.workshop import boosted, declare
 
 import octavo as oc
-from octavo.definitions.datasets import Dataset
-from octavo.definitions.models import Gate
-from octavo.features.datasets.making import MadeDataset
-from octavo.features.datasets.recipes import recipe_of_labels
-from octavo.features.datasets.training_sets import TrainingSet
+from octavo.definitions.gates import Gate
+from octavo.errors import InvalidDefinition
 from octavo.registry.champions import Champion
-from octavo.registry.gates import judge
-from octavo.registry.signing import Signature
-from octavo.registry.versions import GateResult, ModelVersion
-from octavo.training.assessment import assess, metrics_of
-from octavo.training.fit import TrainedModel
-from octavo.training.runs import Run, RunStatus
+from octavo.registry.versions import GateResult
 
 Floats = npt.NDArray[np.float64]
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LABELS = np.tile([0.0, 1.0, 2.0, 3.0], 100)
-TIMES = np.datetime64("2030-01-01", "us") + np.arange(len(LABELS)) * np.timedelta64(1, "m")
 
 
 def off_by(error: float) -> Floats:
     return LABELS + error
 
 
-def version(**metrics: float) -> ModelVersion:
-    return ModelVersion(
-        model="m",
-        version=3,
-        digest="",
-        signature=Signature(key_id="", value=""),
-        run="",
-        report="",
-        created_at=NOW,
-        trained_until=NOW - timedelta(days=1),
-        metrics=metrics,
-    )
-
-
-class LastColumn:
-    """An estimator that answers what stands in the last column."""
-
-    def predict(self, rows: Floats) -> Floats:
-        return rows[:, -1]
-
-
 def verdict(gate: Gate, predictions: Floats, *, champion: Champion | None = None) -> GateResult:
     """How a gate judges predictions where the constant is off by 1 and the declared baseline by 2."""
-    model = declare(boosted, gates=[gate])
-    matrix = np.column_stack([LABELS, LABELS, off_by(2.0), predictions])
-    rows = Dataset(columns=model.input_names, X=matrix, y=LABELS, times=TIMES)
-    data = TrainingSet(
-        train=rows,
-        holdout=rows,
-        as_of=NOW,
-        holdout_from=NOW,
-        unripe=0,
-        stood_in={},
-        made=MadeDataset(
-            digest="sha256:0", rows=len(rows), columns=(), tables={}, recipe=recipe_of_labels(model, as_of=NOW)
-        ),
-    )
-    report, answers = assess(model, data, estimator=LastColumn(), metrics=metrics_of(model))
-    run = Run(id="r", model=model.name, status=RunStatus.SUCCEEDED, trigger="user", as_of=NOW, started_at=NOW)
-    trained = TrainedModel(
-        run=run, model=model, estimator=LastColumn(), training_set=data, predictions=answers, report=report
-    )
-    return judge(trained, predictions=predictions, champion=champion)[0]
+    return gated.verdict(gate, labels=LABELS, predictions=predictions, champion=champion)
 
 
 @pytest.mark.parametrize(("bound", "passed"), [(0.5, True), (0.49, False)])
 def test_a_bound_may_be_reached_and_not_crossed(bound: float, passed: bool) -> None:
     result = verdict(oc.at_most("mae", bound), off_by(0.5))
     assert result == GateResult(
-        gate=f"at_most(mae, {bound:g})", passed=passed, evidence=f"mae is 0.5 (0.5 to 0.5); the bound is {bound:g}"
+        gate=f"at_most(mae, {bound:g})",
+        passed=passed,
+        evidence=f"mae is 0.5 (0.5 to 0.5); the bound is {bound:g}",
+        numbers={"mae": 0.5, "mae_low": 0.5, "mae_high": 0.5, "bound": bound},
     )
 
 
@@ -144,3 +99,80 @@ def test_a_live_version_that_was_never_judged_so_is_no_hindrance() -> None:
     result = verdict(oc.better_than_champion("mae"), off_by(0.5), champion=champion)
     assert result.passed
     assert "version 3 is a binary model, and it was never judged by mae" in result.evidence
+
+
+def test_with_a_confidence_the_worse_end_of_the_interval_counts() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, len(LABELS))
+    unsure = Champion(version=version(), predictions=LABELS + np.roll(noise, 1) * 1.02)
+    gate = oc.better_than_champion("mae", confidence=0.95)
+    assert verdict(oc.better_than_champion("mae"), LABELS + noise, champion=unsure).passed
+    found = verdict(gate, LABELS + noise, champion=unsure)
+    assert not found.passed
+    assert found.evidence.endswith("at 0.95 confidence; its worse end counts")
+    assert found.numbers["difference"] < 0 < found.numbers["difference_high"]
+    sure = Champion(version=version(), predictions=LABELS + noise * 3)
+    assert verdict(gate, LABELS + noise, champion=sure).passed
+
+
+def test_a_margin_makes_it_a_test_of_not_being_inferior() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, len(LABELS))
+    alike = Champion(version=version(), predictions=LABELS + np.roll(noise, 1))
+    for margin, passed in ((0.0, False), (0.5, True)):
+        gate = oc.better_than_champion("mae", confidence=0.95, margin=margin)
+        assert verdict(gate, LABELS + noise, champion=alike).passed is passed
+    sure = oc.better_than_champion("r2", confidence=0.95, margin=0.2)
+    for error, passed in ((0.5, True), (1.0, False)):
+        found = verdict(sure, off_by(error), champion=Champion(version=version(), predictions=off_by(0.4)))
+        assert found.passed is passed
+
+
+@pytest.mark.parametrize(("margin", "passed"), [(0.05, False), (0.2, True)])
+def test_a_margin_without_a_confidence_is_of_the_difference_itself(margin: float, passed: bool) -> None:
+    champion = Champion(version=version(), predictions=off_by(0.4))
+    assert verdict(oc.better_than_champion("mae", margin=margin), off_by(0.5), champion=champion).passed is passed
+
+
+def test_no_interval_no_judgement() -> None:
+    champion = Champion(version=version(mae=9.0), predictions=None, why="version 3 takes x, which these rows lack")
+    found = verdict(oc.better_than_champion("mae", confidence=0.9), off_by(0.5), champion=champion)
+    assert (found.passed, found.judged) == (False, False)
+    assert found.evidence.startswith("not judged: ")
+    lenient = oc.better_than_champion("mae", confidence=0.9, needed=False)
+    assert verdict(lenient, off_by(0.5), champion=champion).passed
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ([oc.at_most("mae", 1), oc.at_most("mae", 1)], "declares the gate at_most.mae, 1. twice"),
+        ([oc.no_worse_on(["nowhere"], metric="mae")], "has no column 'nowhere'"),
+        ([oc.no_worse_on(["entered"], metric="mae")], "too many values"),
+        ([oc.no_worse_on([oc.where("shop > 3")], metric="mae")], "which is string, with what is not"),
+        ([oc.fair("shop", within=0.1)], "selection_rate is not for such a model; there are: error, bias"),
+        ([oc.data_checks(nulls={"size": 0.1})], "size is none of its inputs"),
+    ],
+)
+def test_gates_that_cannot_be_asked_are_refused_when_the_model_is_declared(gates: list[Gate], message: str) -> None:
+    with pytest.raises(InvalidDefinition, match=message):
+        declare(boosted, gates=gates)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: oc.fair("shop", metric="luck", within=0.1), "no fairness metric; there are: selection_rate"),
+        (lambda: oc.better_than_champion("mae", confidence=95), "not between 0 and 1"),
+        (lambda: oc.better_than_champion("mae", margin=-1), "below 0"),
+        (lambda: oc.no_worse_on([], metric="mae"), "no slice"),
+        (lambda: oc.replays(last=0), "out of range"),
+        (lambda: oc.replays(differing=2), "no share"),
+        (lambda: oc.data_checks(leak=0.5), "out of range"),
+        (lambda: oc.data_checks(nulls=5), "no share"),
+        (lambda: oc.data_checks(label=(2, 1)), "lower bound comes first"),
+        (lambda: oc.small(bytes=0), "above 0"),
+        (lambda: oc.where("import os"), "no condition"),
+    ],
+)
+def test_gates_that_make_no_sense_are_refused(make: Callable[[], Gate], message: str) -> None:
+    with pytest.raises(InvalidDefinition, match=message):
+        make()

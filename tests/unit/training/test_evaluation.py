@@ -9,20 +9,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     brier_score_loss,
+    f1_score,
     log_loss,
     mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_pinball_loss,
     mean_squared_error,
+    precision_score,
     r2_score,
+    recall_score,
     roc_auc_score,
 )
 
 from octavo.definitions.models import Task
 from octavo.errors import InvalidDefinition, InvalidRequest
-from octavo.training.evaluation import METRICS, difference, evaluate, metric, value
+from octavo.training.evaluation import difference, evaluate, value
+from octavo.training.metrics import METRICS, metric
 
 Floats = npt.NDArray[np.float64]
 REGRESSION, BINARY = Task.REGRESSION, Task.BINARY
+
+
+def expected_calibration_error(labels: Floats, predictions: Floats) -> float:
+    """Row by row, as the paper has it."""
+    total = 0.0
+    for low in range(10):
+        inside = [i for i, p in enumerate(predictions) if low <= int(p * 10) < low + 1 or (low == 9 and p * 10 >= 10)]
+        total += abs(sum(labels[i] - predictions[i] for i in inside)) / len(labels)
+    return total
+
+
 ORACLES = {
     "mae": mean_absolute_error,
     "rmse": lambda y, p: math.sqrt(mean_squared_error(y, p)),
@@ -31,6 +49,15 @@ ORACLES = {
     "brier": brier_score_loss,
     "accuracy": lambda y, p: accuracy_score(y, p >= 0.5),
     "auc": roc_auc_score,
+    "average_precision": average_precision_score,
+    "precision": lambda y, p: precision_score(y, p >= 0.5, zero_division=0),
+    "recall": lambda y, p: recall_score(y, p >= 0.5, zero_division=0),
+    "f1": lambda y, p: f1_score(y, p >= 0.5, zero_division=0),
+    "ece": lambda y, p: expected_calibration_error(y, p),
+    "mape": mean_absolute_percentage_error,
+    "pinball_10": lambda y, p: mean_pinball_loss(y, p, alpha=0.1),
+    "pinball_50": lambda y, p: mean_pinball_loss(y, p, alpha=0.5),
+    "pinball_90": lambda y, p: mean_pinball_loss(y, p, alpha=0.9),
 }
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 chances = st.floats(0.001, 0.999).map(lambda p: round(p, 3))
@@ -79,7 +106,7 @@ def test_metrics_of_probabilities_are_those_of_the_field(name: str, rows: tuple[
 def test_the_area_under_the_curve_of_drawn_rows_is_that_of_the_rows_repeated(
     rows: tuple[Floats, Floats], seed: int
 ) -> None:
-    from octavo.training.evaluation import Draws
+    from octavo.training.metrics import Draws
 
     labels, predictions = rows
     blocks = np.arange(len(labels)) * 3 // len(labels)

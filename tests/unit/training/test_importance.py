@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from octavo.training.evaluation import METRICS
 from octavo.training.importance import permutation_importance
+from octavo.training.metrics import METRICS
 
 Floats = npt.NDArray[np.float64]
 MATRIX = np.random.default_rng(0).normal(0, 1, (5_000, 3))
 
 
 def importance(outputs: Callable[[Floats], Floats], labels: Floats, *, metric: str = "mae") -> dict[str, float]:
-    return permutation_importance(outputs, MATRIX, labels=labels, columns="abc", metric=METRICS[metric])
+    return permutation_importance(outputs, MATRIX, labels=labels, columns="abc", metric=METRICS[metric]).shares
 
 
 def weighted(rows: Floats) -> Floats:
@@ -58,4 +58,17 @@ def test_the_matrix_stays_as_it_was() -> None:
 
 def test_a_single_row_will_do() -> None:
     found = permutation_importance(weighted, MATRIX[:1], labels=np.zeros(1), columns="abc", metric=METRICS["mae"])
-    assert found == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
+    assert found.shares == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
+
+
+def test_losses_are_in_the_metrics_unit_with_their_intervals() -> None:
+    found = permutation_importance(weighted, MATRIX, labels=weighted(MATRIX), columns="abc", metric=METRICS["mae"])
+    lost = found.losses["a"]
+    assert 0 < lost.low < lost.value < lost.high
+    assert lost.value == pytest.approx(4 * 2 / np.sqrt(np.pi), rel=0.1)  # the mean distance of two normal values
+    assert (found.losses["c"].low, found.losses["c"].value, found.losses["c"].high) == (0.0, 0.0, 0.0)
+
+
+def test_losses_are_above_zero_where_a_metric_should_be_high() -> None:
+    found = permutation_importance(weighted, MATRIX, labels=weighted(MATRIX), columns="abc", metric=METRICS["r2"])
+    assert found.losses["a"].low > 0

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octavo.definitions.models import Task
 from octavo.training.profiling import calibration, profile, profile_of_category
 
 values = st.lists(st.one_of(st.floats(width=32), st.sampled_from([0.0, 1.0, 2.0, math.nan])), max_size=200)
@@ -79,15 +80,25 @@ def test_calibration_sets_what_came_beside_what_was_predicted() -> None:
     random = np.random.default_rng(0)
     predictions = random.uniform(0, 1, 20_000)
     labels = (random.uniform(0, 1, 20_000) < predictions).astype(float)
-    points = calibration(labels, predictions)
+    points = calibration(labels, predictions, task=Task.BINARY)
     assert [point.rows for point in points] == [2_000] * 10
     assert [p.predicted for p in points] == sorted(p.predicted for p in points)
     assert sum(point.observed.low <= point.predicted <= point.observed.high for point in points) >= 8
 
 
 def test_fewer_rows_than_ten_are_points_of_their_own() -> None:
-    points = calibration(np.array([1.0, 0.0]), np.array([0.9, 0.2]))
+    points = calibration(np.array([1.0, 0.0]), np.array([0.9, 0.2]), task=Task.REGRESSION)
     assert [(p.predicted, p.observed.value, p.rows) for p in points] == [(0.2, 0.0, 1), (0.9, 1.0, 1)]
+
+
+def test_the_interval_of_a_share_is_one_of_shares() -> None:
+    """Wilson's for 9 of 10, as the literature has it."""
+    labels = np.array([1.0] * 9 + [0.0] + [1.0] * 90)
+    first, *others = calibration(labels, np.linspace(0, 1, 100), task=Task.BINARY)
+    assert (first.observed.low, first.observed.value, first.observed.high) == pytest.approx(
+        (0.5958, 0.9, 0.9821), abs=1e-3
+    )
+    assert all(point.observed.low < point.observed.high == 1.0 for point in others)
 
 
 def test_a_category_has_a_bin_for_each_word_and_one_for_all_others() -> None:

@@ -121,11 +121,15 @@ def recipe_of_grid(
 
 
 def _labelled_cases(model: Model, *, as_of: datetime) -> SpineQuery:
-    """Request fields and entity keys by name, the decision time, the label and when it became known."""
+    """Request fields, entity keys and what gates look at by name; the decision's time, the label and its time."""
     label, source = model.label, model.label.source
     decided, known, truth = quoted(label.at), quoted(source.available_at), quoted(label.column)
     fields = dict.fromkeys(
-        [*(f.name for f in model.request_fields), *(key for view in model.views for key in view.entity_keys)]
+        [
+            *(f.name for f in model.request_fields),
+            *(key for view in model.views for key in view.entity_keys),
+            *model.watched_names,
+        ]
     )
     selected = [quoted(name) for name in fields]
     selected += [f"{decided} AS {DECIDED}", f"{known} AS {KNOWN}", f"{truth}::DOUBLE AS {LABEL}"]

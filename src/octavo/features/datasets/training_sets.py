@@ -39,6 +39,8 @@ class TrainingSet:
         All rows, uncut: what is kept on record.
     breaches : tuple of Breach
         What is expected of values and not met by the rows of `train`.
+    watched : pa.Table or None
+        The rows of `holdout` as they are kept: request fields, entity keys, what gates look at, and inputs by name.
     """
 
     train: Dataset
@@ -49,6 +51,7 @@ class TrainingSet:
     stood_in: Mapping[str, npt.NDArray[np.bool_]]
     made: MadeDataset
     breaches: tuple[Breach, ...] = ()
+    watched: pa.Table | None = None
 
     @property
     def digest(self) -> str:
@@ -61,10 +64,17 @@ class TrainingSet:
         return self.made.tables
 
 
-def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> TrainingSet:
+def build_training_set(
+    tables: Tables, model: Model, *, as_of: datetime, versions: Mapping[str, int] | None = None
+) -> TrainingSet:
     """Build the training set of a model from what was known before a moment.
 
     Its rows are those of `recipe_of_labels`, its features those known before each decision.
+
+    Parameters
+    ----------
+    versions : mapping of table to version
+        Of the tables, pinned, to make again what was made of these; as they are now unless given.
 
     Returns
     -------
@@ -81,7 +91,7 @@ def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> Trai
     recipe = recipe_of_labels(model, as_of=as_of)
     slices: list[DatasetSlice] = []
     made = make_dataset(
-        tables, recipe, versions=pin_tables(tables, recipe), take=slices.append, functions=model.on_demand
+        tables, recipe, versions=versions or pin_tables(tables, recipe), take=slices.append, functions=model.on_demand
     )
     rows = pa.concat_tables([piece.rows for piece in slices])
     matrices = [piece.matrix for piece in slices if piece.matrix is not None]
@@ -105,6 +115,7 @@ def build_training_set(tables: Tables, model: Model, *, as_of: datetime) -> Trai
             model, train.X, stood_in=stood_in, texts=lambda name: _counts(rows.column(name).filter(pa.array(trained)))
         ),
         made=made,
+        watched=rows.filter(pa.array(held_out)),
     )
 
 
