@@ -5,13 +5,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := .tools/bin/uv
 TORCH  := 'torch==2.13.0' 'onnxscript>=0.5,<1'
+AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-standard
 ARGS   ?=
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help demo test check bench torch clean
+.PHONY: help demo test check bench torch airflow clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,8 +36,12 @@ bench: $(VENV)/.synced-all ## measurements, each a ratio in one run
 torch: $(VENV)/.synced-all ## PyTorch for the tests of its models, which are passed over without it (large)
 	@.tools/bin/python -m pip --python $(BIN)/python install --quiet --disable-pip-version-check $(TORCH)
 
+airflow: $(UV) ## Airflow, in an environment of its own, for the test of exported DAGs, which is passed over without it
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .airflow
+	@$(UV) pip install --quiet --python .airflow/bin/python $(AIRFLOW)
+
 clean: ## remove what make installed
-	rm -rf $(VENV) .tools .coverage .coverage.* htmlcov
+	rm -rf $(VENV) .airflow .tools .coverage .coverage.* htmlcov
 
 $(VENV)/.synced: pyproject.toml uv.lock $(UV)
 	@echo "Installing the locked dependencies into $(VENV) ..." >&2

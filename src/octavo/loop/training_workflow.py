@@ -5,6 +5,7 @@ the clock may run on meanwhile, by as much as the project allows.
 """
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from octavo.definitions.types import seconds
 from octavo.errors import NotFound
 from octavo.loop.agenda import Agenda
 from octavo.loop.durable import Execution
+from octavo.loop.membership import claim_variable
 from octavo.loop.retrainings import tell
 from octavo.loop.trainings import UNDER_WAY, record_interrupted, request_releases
 from octavo.operations import Context
@@ -76,7 +78,8 @@ class TrainingWorkflow:
     def _train_apart(self, run: Run) -> None:
         """Have a process of its own do it; one that ends badly leaves a failed run, one that is stopped an open one."""
         log.info("run %s: training %s as of %s (%s)", run.id, run.model, run.as_of.isoformat(), run.trigger)
-        with subprocess.Popen(command_of(run), cwd=self._context.config.root, stdin=subprocess.PIPE) as process:
+        root, environment = self._context.config.root, {**os.environ, **claim_variable(self._context.stores.metadata)}
+        with subprocess.Popen(command_of(run), cwd=root, env=environment, stdin=subprocess.PIPE) as process:
             try:
                 while process.poll() is None:
                     self._agenda.pause(_POLL_S)

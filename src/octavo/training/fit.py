@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model, Task
+from octavo.definitions.steps import result
 from octavo.errors import NotFound, OctavoError, TrainingFailed
 from octavo.features.datasets.snapshots import record_dataset
 from octavo.features.datasets.training_sets import TrainingSet, build_training_set
@@ -23,9 +24,12 @@ from octavo.training.estimators import check
 from octavo.training.frames import words_of
 from octavo.training.onnx import as_estimator
 from octavo.training.origins import ImportedModel, Origin
+from octavo.training.parameters import parameters_on_record, written
 from octavo.training.reports import Report
 from octavo.training.runs import Run, RunStatus
+from octavo.training.steps.running import running_steps
 from octavo.training.torch import TorchEstimator, is_module
+from octavo.training.tracking.recording import merged
 
 Floats = npt.NDArray[np.float64]
 TRAINED = 0.7
@@ -91,7 +95,7 @@ def train(
     trigger : str
         What started it, for the record.
     run : Run or None
-        A run that is recorded already, as requested or as interrupted, and is done now.
+        A run that is recorded already, as requested or as interrupted, and is done now, with its parameters.
     imported : ImportedModel or None
         What was fitted elsewhere, to be judged as if the model's function had returned it.
 
@@ -102,7 +106,8 @@ def train(
     TrainingFailed
         If the user's function raises or returns what is no estimator of the task, or there are too few rows.
     """
-    begun = _begin(context, model, as_of=as_of, trigger=trigger, run=run)
+    params = parameters_on_record(model, run.params if run and imported is None else {})
+    begun = _begin(context, model, as_of=as_of, trigger=trigger, run=run, params=written(params))
     started = time.perf_counter()
     try:
         trained = _train(context, model, run=begun, imported=imported)
@@ -116,7 +121,9 @@ def train(
     return replace(trained, run=done)
 
 
-def _begin(context: Context, model: Model, *, as_of: datetime, trigger: str, run: Run | None) -> Run:
+def _begin(
+    context: Context, model: Model, *, as_of: datetime, trigger: str, run: Run | None, params: Mapping[str, str]
+) -> Run:
     begun = Run(
         id=run.id if run else new_id(context.clock),
         model=model.name,
@@ -125,6 +132,7 @@ def _begin(context: Context, model: Model, *, as_of: datetime, trigger: str, run
         as_of=as_of,
         started_at=context.clock.now(),
         code=code_digest(context.project.code),
+        params=params,
     )
     _record(context, begun)
     return begun
@@ -136,7 +144,7 @@ def _train(context: Context, model: Model, *, run: Run, imported: ImportedModel 
     data = _training_set(context, model, run=run)
     if imported is None:
         context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
-    estimator = _fit(model, data.train) if imported is None else _taken_over(imported, task=model.task)
+    estimator = fit(context, model, data.train, run=run) if imported is None else _taken_over(imported, task=model.task)
     context.progress(0.6, f"evaluating on {len(data.holdout):,} held-out rows")
     report, predictions = assess(model, data, estimator=estimator, metrics=metrics)
     run = replace(run, rows=len(data.train) + len(data.holdout), dataset=data.digest)
@@ -175,12 +183,20 @@ def _check_rows(model: Model, data: TrainingSet) -> None:
         )
 
 
-def _fit(model: Model, data: Dataset) -> Any:
-    words, rows = words_of(data.columns, data.categories), data.X.copy()  # it may change what it is given
-    frame = rows if words is None else words.frame(rows, unseen_is_missing=False)
-    given = replace(data, X=frame, y=data.y.copy(), times=data.times.copy())
+def fit(context: Context, model: Model, data: Dataset, *, run: Run) -> Any:
+    """What the model's function makes of some rows, by the parameters of a run, its steps as parts of that run.
+
+    Raises
+    ------
+    TrainingFailed
+        If the function or one of its steps fails, or what it returns is no estimator of the task.
+    """
+    params, given = parameters_on_record(model, run.params), _given(data)
     try:
-        estimator = _as_estimator(model.train(given), n_inputs=data.X.shape[1])
+        with running_steps(context, run) as steps:
+            returned = result(model.train(given, **params))
+            steps.wait()
+        estimator = _as_estimator(returned, n_inputs=data.X.shape[1])
     except OctavoError:
         raise
     except Exception as error:  # a user's function may fail in any way; this is a process boundary
@@ -189,6 +205,38 @@ def _fit(model: Model, data: Dataset) -> Any:
         ) from error
     check(estimator, task=model.task)
     return estimator
+
+
+def run_step(context: Context, model: Model, *, run: Run, number: int) -> TrainingSet:
+    """Run one step of a training, and those that it needs and that are not on record; trainings take the result.
+
+    Parameters
+    ----------
+    run : Run
+        What the step is a part of; its parameters and its moment are those of the training.
+    number : int
+        The steps of a training are numbered from 0 in the order in which its function calls them.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none of the number.
+    TrainingFailed
+        If the function or the step fails.
+    """
+    data = _training_set(context, model, run=run)
+    params = parameters_on_record(model, run.params)
+    with running_steps(context, run, eager=False) as steps:
+        model.train(_given(data.train), **params)
+        steps.run(number)
+    return data
+
+
+def _given(data: Dataset) -> Dataset:
+    """Rows as a training function is given them, which it may change."""
+    words, rows = words_of(data.columns, data.categories), data.X.copy()
+    frame = rows if words is None else words.frame(rows, unseen_is_missing=False)
+    return replace(data, X=frame, y=data.y.copy(), times=data.times.copy())
 
 
 def _taken_over(imported: ImportedModel, *, task: Task) -> Any:
@@ -223,7 +271,7 @@ def _message(error: BaseException) -> str:
 
 def _record(context: Context, run: Run) -> None:
     with context.transaction() as tx:
-        tx.put(run)
+        tx.put(merged(tx.get(Run, run.id), run))
 
 
 def code_digest(code: Mapping[str, str]) -> str:
