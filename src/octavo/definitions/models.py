@@ -1,20 +1,31 @@
-"""Models, their labels, the gates that a version must pass and what starts a retraining."""
+"""Models, their labels and what starts a retraining."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from octavo.definitions.about import Expectation
-from octavo.definitions.calendars import check_calendar
-from octavo.definitions.code import code_of
+from octavo.definitions.costs import Costs
 from octavo.definitions.features import Feature, FeatureView, OnDemand, RequestField
+from octavo.definitions.gates import Gate, check_gates, columns_asked
 from octavo.definitions.order import check_functions
 from octavo.definitions.sources import Source
+from octavo.definitions.steps import code_with_steps
+from octavo.definitions.sweeps import Sweep
+from octavo.definitions.triggers import Trigger
 from octavo.definitions.types import DType, check_name, seconds
 from octavo.errors import InvalidDefinition
 
 Input = FeatureView | OnDemand | RequestField
+
+
+class RiskTier(StrEnum):
+    """How much harm a wrong answer of a model can do."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
 
 
 class Task(StrEnum):
@@ -62,97 +73,6 @@ class Label:
         return value if self.above is None else float(value > self.above)
 
 
-class GateKind(StrEnum):
-    """How a gate judges a metric of the held-out rows."""
-
-    AT_MOST = "at_most"
-    AT_LEAST = "at_least"
-    BETTER_THAN_BASELINE = "better_than_baseline"
-    BETTER_THAN_CHAMPION = "better_than_champion"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """A condition that a model version must meet before it may be released."""
-
-    kind: GateKind
-    metric: str
-    bound: float | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}({self.metric}{'' if self.bound is None else f', {self.bound:g}'})"
-
-
-def at_most(metric: str, bound: float) -> Gate:
-    """The metric on held-out rows is at most `bound`."""
-    return Gate(kind=GateKind.AT_MOST, metric=metric, bound=bound)
-
-
-def at_least(metric: str, bound: float) -> Gate:
-    """The metric on held-out rows is at least `bound`."""
-    return Gate(kind=GateKind.AT_LEAST, metric=metric, bound=bound)
-
-
-def better_than_baseline(metric: str) -> Gate:
-    """Better on held-out rows than every baseline: the constant, and the model's declared ones."""
-    return Gate(kind=GateKind.BETTER_THAN_BASELINE, metric=metric)
-
-
-def better_than_champion(metric: str) -> Gate:
-    """Better than the live version on the same held-out rows; passes when there is no live version."""
-    return Gate(kind=GateKind.BETTER_THAN_CHAMPION, metric=metric)
-
-
-class TriggerKind(StrEnum):
-    CRON = "cron"
-    DRIFT = "drift"
-    PERFORMANCE = "performance"
-    NEW_ROWS = "new_rows"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
-    """What starts a retraining by the same code on newer data."""
-
-    kind: TriggerKind
-    cron: str | None = None
-    zone: str = "UTC"
-    rows: int | None = None
-
-    @property
-    def name(self) -> str:
-        detail = {TriggerKind.CRON: f"({self.cron} {self.zone})", TriggerKind.NEW_ROWS: f"({self.rows})"}
-        return self.kind + detail.get(self.kind, "")
-
-
-def cron(expression: str, *, zone: str = "UTC") -> Trigger:
-    """Retrain at the times of a five-field cron expression in a time zone.
-
-    Raises
-    ------
-    InvalidDefinition
-        If the expression or the zone cannot be read.
-    """
-    check_calendar(expression, zone)
-    return Trigger(kind=TriggerKind.CRON, cron=expression, zone=zone)
-
-
-def on_drift() -> Trigger:
-    """Retrain when a drift incident opens."""
-    return Trigger(kind=TriggerKind.DRIFT)
-
-
-def on_performance() -> Trigger:
-    """Retrain when an incident opens because the error over matured outcomes grew."""
-    return Trigger(kind=TriggerKind.PERFORMANCE)
-
-
-def on_new_rows(rows: int) -> Trigger:
-    """Retrain when this many labelled rows are newer than the live version's training set."""
-    return Trigger(kind=TriggerKind.NEW_ROWS, rows=rows)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model: its inputs, its label and the function that fits it. Made by `model`.
@@ -167,6 +87,19 @@ class Model:
         How far back training rows reach; all unless given.
     baseline : str or None
         An input that by itself is a guess at the label, such as the last known delay; a baseline beside the constant.
+    sweep : Sweep or None
+        Where its hyperparameters are searched by default.
+    owner, purpose : str
+        Who answers for it, and what its answers are used for.
+    tier : RiskTier or None
+        How much harm a wrong answer can do. Without owner, purpose and tier no version is released.
+    limits : tuple of str
+        What it must not be used for, and where it is known to be wrong; for its card.
+    costs : Costs or None
+        Of deciding by a binary model, for its report.
+    overrides : tuple of str
+        Those inputs of views that a request may bring along under their names: what it sends goes before what is
+        stored, and is marked as sent.
     """
 
     name: str
@@ -179,8 +112,14 @@ class Model:
     holdout_s: int
     history_s: int | None = None
     baseline: str | None = None
+    sweep: Sweep | None = None
     description: str = ""
     owner: str = ""
+    purpose: str = ""
+    tier: RiskTier | None = None
+    limits: tuple[str, ...] = ()
+    costs: Costs | None = None
+    overrides: tuple[str, ...] = ()
     source_code: str = field(repr=False, default="")
 
     def __post_init__(self) -> None:
@@ -207,10 +146,22 @@ class Model:
                     f"model {self.name!r}: request field {name!r} is a category, which source "
                     f"{self.label.source.name!r} must hold as a String, not as {self.label.source.dtype(name)}"
                 )
+        if unknown := sorted(set(self.overrides) - looked_up):
+            raise InvalidDefinition(
+                f"model {self.name!r}: overrides name {', '.join(unknown)}, which no view of its gives; a request may "
+                f"bring along: {', '.join(sorted(looked_up)) or 'nothing'}"
+            )
         if self.label.column in requested:
             raise InvalidDefinition(
                 f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)"
             )
+        check_gates(
+            self.gates,
+            model=self.name,
+            source=self.label.source,
+            inputs=self.input_names,
+            binary=self.task is Task.BINARY,
+        )
 
     @property
     def task(self) -> Task:
@@ -241,6 +192,13 @@ class Model:
     def category_names(self) -> tuple[str, ...]:
         """Those of its inputs that are categories."""
         return tuple(f.name for f in self.request_fields if f.dtype is DType.CATEGORY)
+
+    @property
+    def watched_names(self) -> tuple[str, ...]:
+        """Columns of the label's source that only its gates look at."""
+        known = {*self.input_names, *(f.name for f in self.request_fields)}
+        known |= {key for view in self.views for key in view.entity_keys}
+        return tuple(name for name in columns_asked(self.gates) if name not in known)
 
     @property
     def declared(self) -> dict[str, Feature | OnDemand | RequestField]:
@@ -278,10 +236,23 @@ def model(
     holdout: str = "14d",
     history: str | None = None,
     baseline: str | None = None,
+    sweep: Sweep | None = None,
     description: str = "",
     owner: str = "",
+    purpose: str = "",
+    tier: Literal["low", "medium", "high"] | None = None,
+    limits: Sequence[str] = (),
+    costs: Costs | None = None,
+    overrides: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Model]:
-    """Declare a training function as a model; the function's name is the model's."""
+    """Declare a training function as a model; the function's name is the model's.
+
+    Raises
+    ------
+    InvalidDefinition
+        If `tier` is none of ``low``, ``medium`` and ``high``.
+    """
+    risk = None if tier is None else _tier(tier)
 
     def declare(train: Callable[..., Any]) -> Model:
         return Model(
@@ -295,9 +266,24 @@ def model(
             holdout_s=seconds(holdout, what="holdout"),
             history_s=seconds(history, what="history") if history else None,
             baseline=baseline,
+            sweep=sweep,
             description=description or (train.__doc__ or "").strip(),
             owner=owner,
-            source_code=code_of(train),
+            purpose=purpose,
+            tier=risk,
+            limits=tuple(limits),
+            costs=costs,
+            overrides=tuple(overrides),
+            source_code=code_with_steps(train),
         )
 
     return declare
+
+
+def _tier(given: str) -> RiskTier:
+    try:
+        return RiskTier(given)
+    except ValueError:
+        raise InvalidDefinition(
+            f"a model's tier says how much harm a wrong answer can do: low, medium or high, not {given!r}"
+        ) from None

@@ -61,7 +61,9 @@ class LookupPlan:
     inputs : tuple of str
         The matrix's columns, in order: features of `views`, then `functions`, then those of `fields` that are inputs.
     fields : tuple of PlannedField
-        All that a request may hold: declared request fields and entity keys.
+        All that a request may hold: declared request fields, entity keys, and features that it may bring along.
+    overrides : tuple of str
+        Those inputs, of `views`, that a request may bring along: what it sends goes before what is stored.
     """
 
     model: str
@@ -70,6 +72,7 @@ class LookupPlan:
     fields: tuple[PlannedField, ...]
     views: tuple[PlannedView, ...]
     functions: tuple[PlannedFunction, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def defaults(self) -> tuple[float | None, ...]:
@@ -114,6 +117,8 @@ def plan_lookup(model: Model, *, categories: Mapping[str, tuple[str, ...]] | Non
     for view in model.views:
         for entity in view.entities:
             fields.setdefault(entity.key, PlannedField(name=entity.key, dtype=entity.dtype, required=True))
+    for name in model.overrides:
+        fields[name] = PlannedField(name=name, dtype=DType.FLOAT64, required=False)
     return LookupPlan(
         model=model.name,
         task=model.task,
@@ -121,6 +126,7 @@ def plan_lookup(model: Model, *, categories: Mapping[str, tuple[str, ...]] | Non
         fields=tuple(fields.values()),
         views=tuple(plan_view(view) for view in model.views),
         functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs, default=f.default) for f in model.on_demand),
+        overrides=model.overrides,
     )
 
 

@@ -19,6 +19,8 @@ class FeatureStatus(IntEnum):
     """The declared default stood in for what is missing or stale."""
     UNREAD = 4
     """The store could not be read: the model is given the declared default, or NaN without one."""
+    SENT = 5
+    """The request brought it along, which goes before what is stored."""
 
     @property
     def word(self) -> str:

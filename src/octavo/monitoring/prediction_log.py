@@ -165,7 +165,7 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
     for name in ("deployment", "model", "version", "digest", "arm"):
         columns[name] = pa.array([getattr(head, name) for head in heads], SCHEMA.field(name).type).take(pa.array(which))
     for name in ("latency_us", "caller", "trace"):
-        columns[name] = pa.array([getattr(one, name) for one in blocks], SCHEMA.field(name).type).take(pa.array(which))
+        columns[name] = [one for block in blocks for one in _each(getattr(block, name), block.n_rows)]
     return pa.table(
         [
             found if isinstance(found := columns[field.name], pa.Array) else pa.array(found, field.type)

@@ -95,6 +95,67 @@ class Predictions:
         return first if all(share.version == first for share in self.shares) else None
 
 
+class Together:
+    """The predictions of one version for several requests, whose rows follow each other.
+
+    Parameters
+    ----------
+    deployment, model : str
+    version : int
+    arm : str
+    ids : Ids
+    values : ndarray, shape (n_rows,), float64
+    share : Share
+        Of all rows.
+    degraded : bool
+        See `Predictions`.
+    """
+
+    __slots__ = ("_bodies", "degraded", "deployment", "ids", "model", "share", "values")
+
+    def __init__(
+        self,
+        deployment: str,
+        model: str,
+        *,
+        ids: Ids,
+        values: npt.NDArray[np.float64],
+        share: Share,
+        degraded: bool = False,
+    ) -> None:
+        self.deployment, self.model = deployment, model
+        self.ids, self.values, self.share, self.degraded = ids, values, share, degraded
+        self._bodies: list[bytes] = []
+
+    def part(self, first: int, last: int) -> Predictions:
+        """Those of the rows from `first` up to `last`, as one request's."""
+        share, status = self.share, self.share.status
+        part = share._replace(inputs=share.inputs[first:last], status=None if status is None else status[first:last])
+        return Predictions(
+            self.deployment,
+            self.model,
+            ids=self.ids.part(first, last),
+            values=self.values[first:last],
+            shares=[part],
+            degraded=self.degraded,
+        )
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Of each row an answer to it alone, as JSON; made of all at once."""
+        if not self._bodies:
+            self._bodies = self._encoded()
+        return self._bodies
+
+    def _encoded(self) -> list[bytes]:
+        if self.share.status is not None:
+            return [encode_answer(self.part(row, row + 1)) for row in range(len(self.ids))]
+        head, tail = _frame(self.deployment, self.model, self.degraded)
+        before, after = f'{head}{{"id":"', f"{_rest_of(self.share)}{tail}"
+        pairs = zip(self.ids.texts, _numbers(self.values), strict=True)
+        return [f'{before}{text}","value":{number}{after}'.encode() for text, number in pairs]
+
+
 def encode_answer(
     answer: Predictions, *, with_values: bool = False, reasons: Sequence[str] | None = None, live: str = "live"
 ) -> bytes:
@@ -112,7 +173,7 @@ def encode_answer(
     head, tail = _frame(answer.deployment, answer.model, answer.degraded)
     share = answer.shares[0]
     if share.status is None and not with_values and reasons is None and len(answer.shares) == 1:  # nearly always
-        rest = _rest(share.version, "" if share.arm == live else share.arm, "", "")
+        rest = _rest_of(share, live=live)
         return f'{head}{{"id":"{_alike(answer, rest)}{rest}{tail}'.encode()
     rests = _rests(answer, with_values=with_values, live=live)
     if reasons is not None:
@@ -120,6 +181,11 @@ def encode_answer(
     ids, values = answer.ids.texts, _numbers(answer.values)
     rows = [f'{{"id":"{one}","value":{value}{rest}' for one, value, rest in zip(ids, values, rests, strict=True)]
     return f"{head}{','.join(rows)}{tail}".encode()
+
+
+def _rest_of(share: Share, *, live: str = "live") -> str:
+    """What follows the value in a row of which all inputs are present."""
+    return _rest(share.version, "" if share.arm == live else share.arm, "", "")
 
 
 def _alike(answer: Predictions, rest: str) -> str:

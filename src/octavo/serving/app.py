@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,16 +10,18 @@ from typing import Any
 
 import msgspec
 
-from octavo.access import AccessFile
+from octavo.access import Callers
 from octavo.clock import SystemClock
 from octavo.config import PredictorSettings
 from octavo.errors import NotAllowed, NotFound
-from octavo.identifiers import new_id
 from octavo.serving import arrow
 from octavo.serving.asking import Asking
+from octavo.serving.attempts import AnyAnswered
+from octavo.serving.callers import LimitedCaller
 from octavo.serving.composites import CompositePredictor
-from octavo.serving.connections import ARRIVED
+from octavo.serving.connections import ARRIVED, body_at_hand
 from octavo.serving.fellows import Fellows
+from octavo.serving.heads import Head, Heads, request_id_of, sent_id
 from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
 from octavo.serving.later.answering import Answering
 from octavo.serving.later.routes import LATER, LaterRoutes
@@ -33,7 +34,7 @@ from octavo.serving.openinference import MODELS, OpenInferenceRoutes
 from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
 from octavo.serving.reading import read_rows
-from octavo.serving.routes import JSON, PUBLIC, Handled, Headers, Request, Route, check_encoding
+from octavo.serving.routes import JSON, PUBLIC, Handled, Headers, Request, Route, check_encoding, content_type
 from octavo.serving.tracing import Trace, Tracing
 from octavo.serving.watcher import Watcher
 
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 _PREDICT = "/predict/"
 _BUSY_S = 0.01
 _ANY: AbstractContextManager[None] = nullcontext()
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _KINDS = (JSON, *arrow.KINDS)
 _TRACE = b"traceparent"
 _NOT_KEPT = (b"cache-control", b"no-store")
@@ -58,7 +58,7 @@ class PredictorApp:
     Parameters
     ----------
     settings : PredictorSettings
-    access : AccessFile
+    access : Callers
     watcher : Watcher
         Holds the lineups.
     predictor : Predictor
@@ -72,6 +72,8 @@ class PredictorApp:
         The other workers of the same predictor, to tell of them too.
     later : LaterWork or None
         Keeps asynchronous predictions; None to take none.
+    heads_for_s : float
+        How long what a request's head says is believed without looking at it again.
 
     Attributes
     ----------
@@ -90,7 +92,7 @@ class PredictorApp:
         self,
         settings: PredictorSettings,
         *,
-        access: AccessFile,
+        access: Callers,
         watcher: Watcher,
         predictor: Predictor,
         composites: CompositePredictor,
@@ -99,6 +101,7 @@ class PredictorApp:
         kept: Callable[[], Awaitable[None]] | None = None,
         fellows: Fellows | None = None,
         later: LaterWork | None = None,
+        heads_for_s: float = 0.0,
     ) -> None:
         self.tracing = tracing or Tracing()
         self._fellows = fellows
@@ -135,6 +138,7 @@ class PredictorApp:
             *OpenInferenceRoutes(self.asking).routes(),
             *(() if self.later is None else self.later.routes()),
         )
+        self._heads = Heads(self._read_head, for_s=heads_for_s)
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
@@ -168,25 +172,32 @@ class PredictorApp:
         if scope["type"] != "http":
             raise NotImplementedError(f"the predictor does not speak {scope['type']}")
         arrived_ns = scope.get(ARRIVED) or time.perf_counter_ns()
-        headers = dict(scope["headers"])
-        trace = self.tracing.begin(headers.get(_TRACE)) if self.tracing.samples or _TRACE in headers else None
-        follow_up = None
+        trace = head = follow_up = None
         try:
-            answer, follow_up = await self._answer(scope, headers, receive, arrived_ns=arrived_ns, trace=trace)
+            head = self._heads.of(scope, now_ns=arrived_ns)
+            lineup = self._watcher.lineups.get(head.deployment)
+            body = None if lineup is None or self.tracing.samples else body_at_hand(receive)
+            if lineup is not None and body is not None:  # nearly always
+                answered = await self._plainly(lineup, body, caller=head.caller, arrived_ns=arrived_ns)
+                answer, follow_up = Answer(status=200, body=answered.body), answered.follow_up
+            else:
+                if head.is_followed or self.tracing.samples:
+                    trace = self.tracing.begin(head.headers.get(_TRACE))
+                answer, follow_up = await self._answer(head, scope, receive, arrived_ns=arrived_ns, trace=trace)
         except ClientGone:
             return
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
-            answer = _problem(error, headers, path=scope["path"])
+            answer = _problem(error, dict(scope["headers"]), path=scope["path"])
         self.metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
-        head = [
+        headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
             _NOT_KEPT,
             *answer.headers,
         ]
-        if trace is not None or self.asking.is_draining or b"x-request-id" in headers:
-            head += self._more_headers(headers, trace)
-        await send({"type": "http.response.start", "status": answer.status, "headers": head})
+        if trace is not None or self.asking.is_draining or head is None or head.is_followed:
+            headers += self._more_headers(dict(scope["headers"]), trace)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         if trace is not None:
             self._end(trace, scope, status=answer.status, arrived_ns=arrived_ns)
@@ -216,27 +227,51 @@ class PredictorApp:
         }
         self.tracing.end(trace, name=f"{scope['method']} {route}", began_ns=arrived_ns, attributes=attributes)
 
+    async def _plainly(self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int) -> AnyAnswered:
+        """What rows of JSON that are here already are answered, with nothing asked beside it."""
+        admission = self.admission
+        visit = admission.enter(arrived_ns)
+        try:
+            answered = await self.asking.answered_plainly(lineup, body, caller=caller, arrived_ns=arrived_ns)
+        except BaseException as error:
+            admission.leave(visit, error)
+            raise
+        admission.leave(visit)
+        return answered
+
     async def _answer(
-        self, scope: Scope, headers: Headers, receive: Receive, *, arrived_ns: int, trace: Trace | None
+        self, head: Head, scope: Scope, receive: Receive, *, arrived_ns: int, trace: Trace | None
     ) -> Handled:
-        path = scope["path"]
-        route = self._route(scope["method"], path)
-        caller = self.authorize(headers, route.permission)
-        with _ANY if route.method == "GET" else self.admission.admitted(arrived_ns=arrived_ns) as visit:
+        with _ANY if head.route.method == "GET" else self.admission.admitted(arrived_ns=arrived_ns) as visit:
             request = Request(
-                path=path,
+                path=scope["path"],
                 query=scope["query_string"],
-                headers=headers,
+                headers=head.headers,
                 receive=receive,
-                caller=caller,
+                caller=head.caller,
                 arrived_ns=arrived_ns,
                 visit=visit,
                 trace=trace,
             )
-            return await route.handle(request)
+            return await head.route.handle(request)
+
+    def _read_head(self, scope: Scope, headers: Headers) -> Head:
+        path = scope["path"]
+        route = self._route(scope["method"], path)
+        caller = self.authorize(headers, route.permission)
+        if isinstance(caller, LimitedCaller):
+            caller.check(self.asking.finder.about(*_called(path)))
+            caller = str(caller)
+        is_followed = _TRACE in headers or b"x-request-id" in headers
+        is_plain = route is self._predict_route and content_type(headers) == JSON and not arrow.is_wanted(headers)
+        is_plain = is_plain and not scope["query_string"] and b"content-encoding" not in headers
+        name = path.removeprefix(_PREDICT) if is_plain and not is_followed else ""
+        return Head(route=route, caller=caller, headers=headers, deployment=name, is_followed=is_followed)
 
     def authorize(self, headers: Headers, permission: str) -> str:
         """The name of the caller, who must have a permission; empty where none is needed.
+
+        A caller who may ask about some things only is a `LimitedCaller`, and to be checked for each.
 
         Raises
         ------
@@ -247,9 +282,11 @@ class PredictorApp:
             return ""
         sent = headers.get(b"authorization")
         principal = self._access.authenticate(None if sent is None else sent.decode("latin-1"))
-        if not principal.may(permission):
-            raise NotAllowed(f"{principal.name} lacks the permission {permission!r}", permission=permission)
-        return principal.name
+        if principal.may(permission):
+            return principal.name
+        if principal.may_somewhere(permission):
+            return LimitedCaller(principal, permission)
+        raise NotAllowed(f"{principal.name} lacks the permission {permission!r}", permission=permission)
 
     def _is_busy(self) -> bool:
         """Whether those who wait for answers are enough to do: shadows make way."""
@@ -335,16 +372,12 @@ def _below(path: str) -> str:
     return next((known for known in (MODELS, _PREDICT, LATER) if path.startswith(known)), path)
 
 
-def sent_id(headers: Headers) -> bytes | None:
-    """The id that a caller gave the request; None if it gave none that may be repeated."""
-    sent = headers.get(b"x-request-id")
-    return sent if sent is not None and _REQUEST_ID.match(sent) else None
-
-
-def request_id_of(headers: Headers) -> str:
-    """The request's id: its caller's, or one of ours."""
-    sent = sent_id(headers)
-    return new_id(SystemClock()) if sent is None else sent.decode("ascii")
+def _called(path: str) -> tuple[str, str]:
+    """The name that a path asks by, and the version; both empty where it asks for nothing in particular."""
+    below = _below(path)
+    name, _, rest = path.removeprefix(below).partition("/") if below != path else ("", "", "")
+    kind, _, version = rest.partition("/")
+    return name, version.partition("/")[0] if kind == "versions" else ""
 
 
 def _problem(error: Exception, headers: Headers, *, path: str) -> Answer:

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from octavo.serving.attempts import Answered, Call
+from octavo.serving.attempts import Answered, AnyAnswered, Call
 from octavo.serving.composites import CompositePredictor, ServedComposite
 from octavo.serving.explaining import explained, few, wanted_reasons
 from octavo.serving.finding import Finder
-from octavo.serving.limits import read_body
+from octavo.serving.limits import read_body, too_large
 from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Predictor
 from octavo.serving.reading import Read, read_rows
@@ -67,18 +67,31 @@ class Asking:
         """
         return self.finder.deployment(deployment)
 
-    async def answered(self, request: Request, lineup: Lineup, *, read: Read = read_rows) -> Answered:
+    async def answered(self, request: Request, lineup: Lineup, *, read: Read = read_rows) -> AnyAnswered:
         """Read a request's body, and answer it once it is recorded; a large one lets others pass between its parts."""
         most = wanted_reasons(request.query) if request.query else None
         call = await self._call(request, read=read if most is None else few(read))
         answered = await self._predictor.answer(lineup, call)
         if most is not None:
-            answered = answered._replace(reasons=await explained(answered.answer, most=most))
+            answer = answered.answer
+            answered = Answered(
+                answer, answered.with_values, answered.follow_up, reasons=await explained(answer, most=most)
+            )
         if self._kept is not None:
             await self._kept()
         return answered
 
-    async def answer(self, lineup: Lineup, call: Call) -> Answered:
+    async def answered_plainly(self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int) -> AnyAnswered:
+        """The answer as JSON to rows of JSON that have been read already, with nothing asked beside it."""
+        if len(body) > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+        call = Call(body=body, caller=caller, arrived_ns=arrived_ns)
+        answered = await self._predictor.answer(lineup, call)
+        if self._kept is not None:
+            await self._kept()
+        return answered
+
+    async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
         """Answer a call whose body has been read already, once it is recorded."""
         answered = await self._predictor.answer(lineup, call)
         if self._kept is not None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from octavo.errors import OctavoError, PredictionFailed, Unavailable
 from octavo.features.values import OnlineValues
-from octavo.serving.answers import Predictions, Share, encode_answer
+from octavo.serving.answers import Predictions, Share, Together, encode_answer
 from octavo.serving.asked import Asked
 from octavo.serving.blocks import Rows
 from octavo.serving.ids import Ids
@@ -56,6 +56,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     read: Read = read_rows
     parents: bytes = b""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it may be answered together with others."""
+        return not self.parents and self.steps is None
+
 
 class Answered(NamedTuple):
     """An answer, and what is left to do once it is sent.
@@ -79,6 +84,38 @@ class Answered(NamedTuple):
     def body(self) -> bytes:
         """The answer as JSON."""
         return encode_answer(self.answer, with_values=self.with_values, reasons=self.reasons)
+
+
+class AnsweredTogether(msgspec.Struct, frozen=True, gc=False):
+    """An answer to some of the rows that were answered together; as `Answered`.
+
+    Attributes
+    ----------
+    first, last : int
+        The rows from `first` up to `last`.
+    """
+
+    together: Together
+    first: int
+    last: int
+    with_values: bool = False
+
+    follow_up: ClassVar[None] = None
+
+    @property
+    def answer(self) -> Predictions:
+        """See `Answered`."""
+        return self.together.part(self.first, self.last)
+
+    @property
+    def body(self) -> bytes:
+        """The answer as JSON."""
+        if self.with_values or self.last - self.first > 1:
+            return encode_answer(self.answer, with_values=self.with_values)
+        return self.together.bodies[self.first]
+
+
+AnyAnswered = Answered | AnsweredTogether
 
 
 class Part:

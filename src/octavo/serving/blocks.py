@@ -23,9 +23,9 @@ class Made(NamedTuple):
 
     deployment: str
     at_us: int
-    latency_us: int
-    caller: str
-    trace: str
+    latency_us: int | list[int]
+    caller: str | list[str]
+    trace: str | list[str]
 
 
 class BlockMaker:
@@ -72,9 +72,9 @@ class BlockMaker:
             status=b"" if inputs is None or inputs.status is None else _bytes(inputs.status, rows),
             ages_s=b"" if inputs is None or inputs.ages_s is None else _bytes(inputs.ages_s, rows),
             outputs=outputs.tobytes(),
-            latency_us=made.latency_us,
-            caller=made.caller,
-            trace=made.trace,
+            latency_us=_of(made.latency_us, rows),
+            caller=_of(made.caller, rows),
+            trace=_of(made.trace, rows),
             propensity=_of(assigned.propensities, rows),
             group=_of(assigned.groups, rows),
             parents=parents,
@@ -93,9 +93,9 @@ def _bytes(values: npt.NDArray[Any], rows: Rows) -> bytes:
     return (values if rows is None else values[rows]).tobytes()
 
 
-def _of(values: float | str | list[float] | list[str], rows: Rows) -> Any:
+def _of(values: float | str | list[float] | list[int] | list[str], rows: Rows) -> Any:
     """What is said of the rows: once where it is the same for all."""
-    if isinstance(values, float | str):
+    if not isinstance(values, list):
         return values
     chosen = list(values) if rows is None else [values[row] for row in rows.tolist()]
     return chosen[0] if len(set(chosen)) == 1 else chosen

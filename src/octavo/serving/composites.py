@@ -21,7 +21,7 @@ from octavo.errors import Conflict, InvalidRequest, PredictionFailed, Unavailabl
 from octavo.release.composites import CompositeManifest, PlannedNode
 from octavo.release.shares import LIVE
 from octavo.serving.asked import Asked, AskedRows
-from octavo.serving.attempts import Answered, Call
+from octavo.serving.attempts import Call
 from octavo.serving.functions import Functions
 from octavo.serving.ids import IdMaker, Ids
 from octavo.serving.lineup import Lineup
@@ -302,7 +302,7 @@ class _UnderWay:
         lineup = self._lineups[node.deployment]
         sent: Asked = AskedRows(self._rows_for(lineup, rows))
         call = msgspec.structs.replace(self._call, read=lambda *_: sent, parents=self._ids.chosen(rows))
-        answered: Answered = await predictor.answer(lineup, call)
+        answered = await predictor.answer(lineup, call)
         self._degraded |= answered.answer.degraded
         if answered.follow_up is not None:
             self._follow_ups.append(answered.follow_up)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from octavo import problems
 from octavo.clock import SystemClock
@@ -24,6 +24,14 @@ HEAD_TIMEOUT_S, IDLE_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 75.0, 30.0
 MOST_HEAD_BYTES, MOST_HEADERS = 16_384, 64
 _SWEEP_EVERY_S = 1.0
 _GRACE_S, _FAREWELL_S = 1.0, 2.0
+
+
+def body_at_hand(receive: object) -> bytes | None:
+    """A request's whole body where it has been read already, as small ones are with their heads; None to await it."""
+    cycle = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected:
+        return None
+    return bytes(cycle.body)
 
 
 class State(IntEnum):

@@ -12,6 +12,7 @@ from octavo.serving.asked import Asked
 from octavo.serving.lineup import Lineup
 from octavo.serving.reading import Read
 from octavo.serving.reasons import reasons_of
+from octavo.serving.unread import FALLBACK
 
 MOST_ROWS = 16
 """Rows of one request that can be explained."""
@@ -58,6 +59,8 @@ def few(read: Read) -> Read:
 async def explained(answer: Predictions, *, most: int) -> list[str]:
     """Of each row the end of its JSON object: ``base`` and ``reasons``; others are answered between the rows.
 
+    A constant that answers in the place of a model has none.
+
     Parameters
     ----------
     most : int
@@ -65,6 +68,8 @@ async def explained(answer: Predictions, *, most: int) -> list[str]:
     """
     found = [""] * len(answer)
     for share in answer.shares:
+        if share.arm == FALLBACK:
+            continue
         inputs = share.model.plan.inputs
         for number, place in enumerate(places_of(share, len(answer))):
             await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from octavo.errors import NotFound
 from octavo.serving.lineup import Lineup
+from octavo.serving.stopping import refusal_of_stopped
 from octavo.serving.watcher import Watcher
 
 
@@ -23,8 +24,12 @@ class Finder:
         Raises
         ------
         NotFound
+        Stopped
+            If it is stopped, and none of its versions is here.
         """
         lineup = self._watcher.lineups.get(name)
+        if lineup is None and name in self._watcher.stopped:
+            raise refusal_of_stopped(self._watcher.stopped[name])
         if lineup is None:
             known = self._watcher.lineups.keys() | self._watcher.composites.keys() | set(self._watcher.aliases.names)
             raise NotFound("deployment with a live version", name, known)
@@ -59,6 +64,24 @@ class Finder:
         """
         called = self._called(name, version)
         return self._deployed(name, version) if called is None else self._watcher.aliases.lineup_now(called)
+
+    def about(self, name: str, version: str = "") -> dict[str, str]:
+        """What a name means, for rights that are limited: a deployment, with its model where it has one; or a model.
+
+        Raises
+        ------
+        NotFound
+        """
+        called = self._called(name, version)
+        if called is not None:
+            return {"model": called.partition("@")[0]}
+        if name in self._watcher.composites:
+            return {"deployment": name}
+        lineup = self._watcher.lineups.get(name)
+        if lineup is None:
+            return {"model": name}
+        models = {served.arm.model for served in lineup.arms}
+        return {"deployment": name} | ({"model": models.pop()} if len(models) == 1 else {})
 
     def index(self, *, ready: bool = False) -> list[dict[str, str]]:
         """What can be called, as the Open Inference Protocol's index of a repository has it.

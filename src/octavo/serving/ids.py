@@ -12,6 +12,7 @@ ID_LETTERS = 36
 _RANDOM_BYTES = 10
 _TIME_BYTES, _TIME_LETTERS = 6, 14
 _POOL = 512
+_FEW = 64
 _PAIRS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode("ascii"), np.uint16)
 """The two digits of each byte."""
 _GROUPS = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
@@ -55,6 +56,11 @@ class Ids(Sequence[str]):
             self._texts = self._written()
         return self._texts
 
+    def part(self, first: int, last: int) -> "Ids":
+        """The ids from `first` up to `last`."""
+        texts = None if self._texts is None else self._texts[first:last]
+        return Ids(self.data[first * ID_BYTES : last * ID_BYTES], texts)
+
     def _written(self) -> list[str]:
         text = self.letters.tobytes().decode("ascii")
         return [text[start : start + ID_LETTERS] for start in range(0, len(text), ID_LETTERS)]
@@ -89,14 +95,15 @@ class IdMaker:
 
     def make(self, at_us: int, n: int) -> Ids:
         """`n` ids of a moment, microseconds since 1970."""
-        if n > 1:
+        if n > _FEW:
             return Ids(_many(at_us, n))
         if at_us // 1000 != self._at_ms:
             self._tell(at_us // 1000)
-        if not self._rest:
-            self._rest = _halves()
-        data, text = self._rest.pop()
-        return Ids(self._time + data, [self._time_text + text])
+        if len(self._rest) < n:
+            self._rest += _halves()
+        halves, self._rest = self._rest[-n:], self._rest[:-n]
+        time, time_text = self._time, self._time_text
+        return Ids(b"".join([time + data for data, _ in halves]), [time_text + text for _, text in halves])
 
     def _tell(self, at_ms: int) -> None:
         self._at_ms = at_ms

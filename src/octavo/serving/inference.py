@@ -8,18 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Meta, UnsetType
 
-from octavo.definitions.types import DType
 from octavo.errors import InvalidRequest, NotFound
 from octavo.serving.answers import Predictions
 from octavo.serving.asked import Asked
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.ids import ID_LETTERS
 from octavo.serving.lineup import Lineup
+from octavo.serving.plain_tensors import read_plain
 from octavo.serving.reading import asked_by_columns, asked_by_matrix, check_count
 from octavo.serving.tensors import (
     BYTES,
-    FLOATS,
-    INTEGERS,
+    DATATYPES,
     LENGTH_BYTES,
     Tensor,
     check_datatype,
@@ -31,16 +30,7 @@ MATRIX = "model_inputs"
 """The tensor that holds the model's inputs as they are."""
 
 OUTPUTS = {"prediction": "FP64", "id": BYTES, "version": "INT64"}
-DATATYPES = {
-    DType.FLOAT64: ("FP64", *(name for name in FLOATS if name != "FP64"), *INTEGERS),
-    DType.INT64: ("INT64", *(name for name in INTEGERS if name != "INT64")),
-    DType.BOOL: ("BOOL",),
-    DType.STRING: (BYTES,),
-    DType.CATEGORY: (BYTES,),
-    DType.TIMESTAMP: (BYTES,),
-}
-"""What a field may be sent as, its own first."""
-
+_ALL_AS_JSON = dict.fromkeys(OUTPUTS, False)
 _LONGEST_SHAPE = 2
 _Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Parameters = dict[str, Scalar] | UnsetType
@@ -95,6 +85,9 @@ class Inference:
         NotFound
             If an output is asked for that there is not.
         """
+        if self._header_bytes is None and (plain := read_plain(lineup, body)) is not None:
+            self._id, self._outputs = plain.id, _ALL_AS_JSON
+            return plain.asked
         if self._header_bytes is not None and self._header_bytes > len(body):
             raise InvalidRequest(
                 f"Inference-Header-Content-Length is {self._header_bytes:,}, the whole body {len(body):,} bytes",

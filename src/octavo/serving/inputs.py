@@ -20,7 +20,8 @@ from octavo.serving.functions import Columns, Functions, Values
 from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import Row
 
-_MISSING = np.uint8(FeatureStatus.MISSING)
+_MISSING, _SENT = np.uint8(FeatureStatus.MISSING), np.uint8(FeatureStatus.SENT)
+_STANDS_IN = (FeatureStatus.DEFAULT, FeatureStatus.UNREAD)
 _UNKNOWN = -1.0
 _FEW = 8
 """Up to so many rows are quicker one by one."""
@@ -103,6 +104,7 @@ class InputBuilder:
         self.sent = {
             place[name]: column for column, name in enumerate(plan.inputs) if name in sent and name not in vocabularies
         }
+        self._overrides = [(name, place[name], plan.inputs.index(name)) for name in plan.overrides]
         self._sent = _Sent([(place[name], vocabularies.get(name)) for name in sent])
 
     async def look_up(self, asked: Asked, *, at_us: int) -> LookedUp | None:
@@ -110,7 +112,21 @@ class InputBuilder:
         if not self.looks_up:
             return None
         keys = {key: asked.values(place) for key, place in self.keys.items()}
-        return await self._lookup.read(keys, n_rows=asked.n_rows, at_us=at_us)
+        looked_up = await self._lookup.read(keys, n_rows=asked.n_rows, at_us=at_us)
+        return self._overridden(asked, looked_up) if self._overrides else looked_up
+
+    def _overridden(self, asked: Asked, looked_up: LookedUp) -> LookedUp:
+        """What was looked up, with what the request brought along in its place."""
+        values, unread = looked_up.values, looked_up.unread
+        for name, place, column in self._overrides:
+            sent = np.array(asked.values(place), np.float64)  # NaN is not sent
+            rows = ~np.isnan(sent)
+            if rows.any():
+                values.values[rows, column] = float32(sent[rows])
+                values.status[rows, column], values.ages_s[rows, column] = _SENT, 0.0
+            if rows.all():
+                unread = tuple(one for one in unread if one != name)
+        return looked_up._replace(unread=unread)
 
     async def compute(self, asked: Asked, looked_up: LookedUp | None) -> Values | None:
         """The values of the plan's functions for these rows; None if it has none.
@@ -318,5 +334,5 @@ def _as_given(matrix: Floats) -> Inputs:
 
 def _known(looked_up: OnlineValues, column: int) -> npt.NDArray[np.float64]:
     """One feature of all rows, as on-demand features take it: without what only stands in."""
-    stands_in = looked_up.status[:, column] >= FeatureStatus.DEFAULT
+    stands_in = np.isin(looked_up.status[:, column], _STANDS_IN)
     return as_taken(np.where(stands_in, np.nan, looked_up.values[:, column]))

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from itertools import takewhile
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+import msgspec
 
 from octavo.errors import LimitExceeded
 from octavo.serving.problems import HttpError
@@ -66,20 +68,16 @@ class Admission:
         """Requests that are being answered, or whose bodies are awaited."""
         return len(self._visits)
 
-    def admitted(self, *, arrived_ns: int | None = None) -> "Visit":
-        """A place for the time of a request, as a context; without a free one it is not entered.
-
-        Parameters
-        ----------
-        arrived_ns : int or None
-            When the request arrived, on the clock of `time.perf_counter_ns`; now unless given.
-
-        Raises
-        ------
-        HttpError
-            On entering: 429 if there is no place, or too long a queue. On leaving: 408 or 504 if it took too long.
-        """
-        return Visit(self, arrived_ns)
+    @contextmanager
+    def admitted(self, *, arrived_ns: int | None = None) -> Iterator["Visit"]:
+        """A place for the time of a request, as a context; see `enter` and `leave`."""
+        visit = self.enter(arrived_ns)
+        try:
+            yield visit
+        except BaseException as error:
+            self.leave(visit, error)
+            raise
+        self.leave(visit)
 
     def watch(self) -> None:
         """From now on, in the running loop, end what takes too long and see how far the loop is behind."""
@@ -96,8 +94,26 @@ class Admission:
 
         loop.call_later(every_s, look, time.monotonic() + every_s)
 
-    def enter(self, visit: "Visit", *, arrived_ns: int | None) -> None:
-        """Take a place."""
+    def enter(self, arrived_ns: int | None = None) -> "Visit":
+        """Take a place for a request, in whose task this is called.
+
+        Parameters
+        ----------
+        arrived_ns : int or None
+            When the request arrived, on the clock of `time.perf_counter_ns`; now unless given.
+
+        Raises
+        ------
+        HttpError
+            429 if there is no place, or too long a queue.
+        """
+        if self.queue_s or len(self._visits) >= self._max_concurrent:  # else there is room for certain
+            self._check_room(arrived_ns)
+        visit = Visit(self, asyncio.current_task(), time.monotonic())
+        self._visits[visit] = None
+        return visit
+
+    def _check_room(self, arrived_ns: int | None) -> None:
         self._check_free(len(self._visits) + 1)
         if self.queue_s > self._max_wait_s / 2:
             waited_s = self.queue_s if arrived_ns is None else (time.perf_counter_ns() - arrived_ns) / 1e9
@@ -105,12 +121,18 @@ class Admission:
                 raise _turned_away(f"requests wait longer than {self._max_wait_s:g} seconds for their turn")
         if len(self._visits) >= 2 * self._max_concurrent:
             self._make_room()
-        self._visits[visit] = None
 
-    def leave(self, visit: "Visit", error: BaseException | None) -> None:
-        """Give a place back."""
+    def leave(self, visit: "Visit", error: BaseException | None = None) -> None:
+        """Give a place back.
+
+        Raises
+        ------
+        HttpError
+            408 or 504 if it was ended because it took too long.
+        """
         del self._visits[visit]
-        self._n_reading -= visit.is_reading
+        if visit.is_reading:
+            self._n_reading -= 1
         if not visit.is_over:
             return
         visit.task.uncancel()
@@ -133,8 +155,8 @@ class Admission:
             raise _turned_away(f"{self._max_concurrent} requests are being answered already")
 
 
-class Visit:
-    """The time in which a request is answered, as a context.
+class Visit(msgspec.Struct, eq=False):
+    """The time in which a request is answered.
 
     Attributes
     ----------
@@ -148,26 +170,11 @@ class Visit:
         Whether its body is still awaited.
     """
 
-    __slots__ = ("_admission", "_arrived_ns", "began_s", "is_over", "is_reading", "task")
-
-    task: asyncio.Task[Any]
-
-    def __init__(self, admission: Admission, arrived_ns: int | None) -> None:
-        self._admission = admission
-        self._arrived_ns = arrived_ns
-        self.began_s = 0.0
-        self.is_over = self.is_reading = False
-
-    def __enter__(self) -> Self:
-        self._admission.enter(self, arrived_ns=self._arrived_ns)
-        self.began_s = time.monotonic()
-        self.task = asyncio.current_task()  # type: ignore[assignment]  # requests are answered in tasks
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._admission.leave(self, error)
+    admission: Admission
+    task: Any
+    began_s: float
+    is_over: bool = False
+    is_reading: bool = False
 
     def read(self, *, is_reading: bool) -> None:
         """Say that its body is awaited now, or has been read.
@@ -177,7 +184,7 @@ class Visit:
         HttpError
             429 if it has been read and there is no place to answer it.
         """
-        self._admission.read(self, is_reading=is_reading)
+        self.admission.read(self, is_reading=is_reading)
 
     def end(self) -> None:
         """End it now, because its time is over."""
@@ -207,7 +214,7 @@ async def read_body(
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     if visit is not None:
         visit.read(is_reading=True)
     try:
@@ -232,14 +239,15 @@ async def _collect(receive: Receive, *, max_bytes: int) -> bytes:
         body = message.get("body", b"")
         size += len(body)
         if size > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         if not message.get("more_body", False):
             return b"".join([*parts, body]) if parts else body
         parts.append(body)
         message = await receive()
 
 
-def _too_large(max_bytes: int) -> LimitExceeded:
+def too_large(max_bytes: int) -> LimitExceeded:
+    """The refusal of a body."""
     return LimitExceeded(f"the body is larger than {max_bytes:,} bytes", fix="send fewer rows in one request")
 
 

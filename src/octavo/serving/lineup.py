@@ -61,10 +61,17 @@ class Assigned:
 
 
 class Sole(NamedTuple):
-    """The one version that has all to do: it answers every row, of what is sent alone, and has no shadow."""
+    """The one version that has all to do: it answers every row, runs no code of the bundle's, and has no shadow.
+
+    Attributes
+    ----------
+    looks_up : bool
+        Whether it takes features besides what is sent.
+    """
 
     served: ServedArm
     assigned: Assigned
+    looks_up: bool
 
 
 class Lineup:
@@ -131,7 +138,7 @@ class Lineup:
         self.fallback = self.answering[0]
         """Answers when a canary fails."""
         self.sole = self._find_sole()
-        """None if there is more to an answer than one version's run."""
+        """None if there is more to an answer than one version's run, whatever can be read for it."""
 
     @property
     def arms(self) -> tuple[ServedArm, ...]:
@@ -159,6 +166,14 @@ class Lineup:
         one.answering, one.shadows, one.fallback = (known[version],), (), known[version]
         one._route([replace(known[version].arm, role=LIVE, group="")])
         one.sole = one._find_sole()
+        return one
+
+    def stopped_by(self, manifest: DeploymentManifest) -> Self:
+        """The same arms, under a manifest that says that none of them is asked."""
+        one = copy(self)
+        one.manifest = replace(
+            self.manifest, sequence=manifest.sequence, stopped=manifest.stopped, on_stop=manifest.on_stop
+        )
         return one
 
     def up_to(self, max_rows: int) -> Self:
@@ -201,7 +216,9 @@ class Lineup:
             return None
         served = self.answering[self._alone.only]
         builder = served.builder
-        return None if builder.looks_up or builder.computes else Sole(served, self._alone)
+        if builder.computes or (builder.looks_up and self.manifest.on_unread != "predict"):
+            return None
+        return Sole(served, self._alone, builder.looks_up)
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:

@@ -1,14 +1,15 @@
 """What a predictor counts about itself, in Prometheus' names and units. Used from the event loop only."""
 
 import os
-from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 _BUCKETS_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+_AT_ONCE = 256
 _DURATION = "octavo_predictor_request_duration_seconds"
 
 
@@ -56,14 +57,25 @@ class PredictorMetrics:
         self._failures: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
         self._durations = [0] * (len(_BUCKETS_S) + 1)
         self._duration_s = 0.0
+        self._answered: list[tuple[int, float]] = []
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._others: list[Callable[[], Sequence[Family]]] = []
 
     def request(self, status: int, *, duration_s: float) -> None:
         """Count an answered request."""
-        self._requests[status] += 1
-        self._durations[bisect_left(_BUCKETS_S, duration_s)] += 1
-        self._duration_s += duration_s
+        self._answered.append((status, duration_s))
+        if len(self._answered) >= _AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what was answered lately: many at once, which costs a request the least."""
+        answered, self._answered = self._answered, []
+        durations = [duration_s for _, duration_s in answered]
+        for status, n in Counter(status for status, _ in answered).items():
+            self._requests[status] += n
+        for place, n in Counter(np.searchsorted(_BUCKETS_S, durations).tolist()).items():
+            self._durations[place] += n
+        self._duration_s += sum(durations)
 
     def predictions(self, deployment: str, model: str, version: int, arm: str, *, made: int, failed: int = 0) -> None:
         """Count a version's predictions."""
@@ -81,6 +93,7 @@ class PredictorMetrics:
 
     def families(self) -> list[Family]:
         """All counts so far, and what is true now."""
+        self._count()
         return [
             _by_version("octavo_predictions_total", "Predictions made, by version and arm.", self._predictions),
             _by_version("octavo_prediction_failures_total", "Predictions without a finite number.", self._failures),

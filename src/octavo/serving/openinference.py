@@ -8,11 +8,12 @@ import msgspec
 
 from octavo.errors import InvalidRequest, NotFound
 from octavo.serving.asking import Asking
-from octavo.serving.inference import DATATYPES, MATRIX, OUTPUTS, Inference
+from octavo.serving.inference import MATRIX, OUTPUTS, Inference
 from octavo.serving.limits import read_body
 from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer, HttpError
 from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding
+from octavo.serving.tensors import DATATYPES
 
 MODELS = "/v2/models/"
 _OCTETS = b"application/octet-stream"

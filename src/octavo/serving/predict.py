@@ -17,18 +17,31 @@ import numpy.typing as npt
 from octavo.clock import Clock
 from octavo.definitions.fallbacks import Fallback
 from octavo.errors import OctavoError
-from octavo.serving.answers import Predictions, Share
-from octavo.serving.asked import Asked
-from octavo.serving.attempts import Answered, Attempt, Call, Part, Request, count_failed, failure, predictions
+from octavo.serving.answers import Share, Together
+from octavo.serving.asked import Asked, AskedRows
+from octavo.serving.attempts import (
+    Answered,
+    AnsweredTogether,
+    AnyAnswered,
+    Attempt,
+    Call,
+    Part,
+    Request,
+    count_failed,
+    failure,
+    predictions,
+)
 from octavo.serving.blocks import BlockMaker, Made, Rows
-from octavo.serving.ids import IdMaker, Ids
-from octavo.serving.inputs import Floats
+from octavo.serving.ids import IdMaker
+from octavo.serving.inputs import Floats, Inputs
 from octavo.serving.lineup import Assigned, Lineup, ServedArm, Sole
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.pace import FEWEST, Pace
 from octavo.serving.recorder import Recorder
 from octavo.serving.shadows import Shadows
+from octavo.serving.stopping import constant_of
 from octavo.serving.tracing import Trace
+from octavo.serving.turns import FEW, Turns, Waiting
 from octavo.serving.unread import as_fallback, nothing_known, refusal
 
 log = logging.getLogger(__name__)
@@ -56,9 +69,11 @@ class Predictor:
         self._recorder = recorder
         self._metrics = metrics
         self._ids, self._blocks, self._pace = IdMaker(), BlockMaker(), Pace()
+        self._turns = Turns(self._at_once, self._soon)
+        self._last_ns = self._n_soon = 0
         self.shadows = Shadows(metrics)
 
-    async def answer(self, lineup: Lineup, call: Call) -> Answered:
+    async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
         """Answer one request; a large one lets others pass between its parts.
 
         Raises
@@ -69,35 +84,80 @@ class Predictor:
             If no version gave a finite number for some row, outside of a composite.
         Unavailable
             If features cannot be read, and the deployment does not answer without them.
+        Stopped
+            If it is stopped, and declares nothing that answers then.
         """
-        asked, at_us = call.read(lineup, call.body), self._clock.now_us()
-        ids, sole = self._ids.make(at_us, asked.n_rows), lineup.sole
-        if sole is not None and self._pace.is_at_once(sole.served.model, asked.n_rows):
-            answered = self._at_once(sole, call, asked, ids=ids, made=(lineup.manifest.deployment, at_us))
+        stopped = constant_of(lineup.manifest) if lineup.manifest.stopped else None
+        asked, sole = call.read(lineup, call.body), lineup.sole
+        if stopped is not None:
+            return self._without_model(self._request(lineup, call, asked), stopped)
+        if sole is not None and asked.n_rows <= FEW and type(asked) is AskedRows and call.is_plain:
+            answered = await self._with_others(lineup, sole, call, asked)
             if answered is not None:
                 return answered
-        return await self._in_parts(Request(lineup, call, asked=asked, at_us=at_us, ids=ids))
+        return await self._in_parts(self._request(lineup, call, asked))
 
-    def _at_once(self, sole: Sole, call: Call, asked: Asked, *, ids: Ids, made: tuple[str, int]) -> Answered | None:
-        """The usual answer: of one version that has all to do, to rows that it takes at once.
+    def _request(self, lineup: Lineup, call: Call, asked: Asked) -> Request:
+        at_us = self._clock.now_us()
+        return Request(lineup, call, asked=asked, at_us=at_us, ids=self._ids.make(at_us, asked.n_rows))
 
-        None if it fails on any of them, before anything is recorded: `_in_parts` sees to that.
+    async def _with_others(self, lineup: Lineup, sole: Sole, call: Call, asked: AskedRows) -> AnsweredTogether | None:
+        """The usual answer: of one version that has all to do, to few rows, together with others that wait for theirs.
 
-        Parameters
-        ----------
-        made : (str, int)
-            For which deployment, and when, in microseconds since 1970.
+        None if it fails on any of them, before anything is recorded: `_in_parts` sees to each.
         """
-        served = sole.served
+        if call.arrived_ns <= self._last_ns or self._n_soon:  # others wait
+            return await self._turns.gathered(lineup, call, asked)
+        waiting = [Waiting(call, asked)]
+        together = await self._soon(lineup, waiting) if sole.looks_up else self._at_once(lineup, waiting)
+        return None if together is None else AnsweredTogether(together, 0, asked.n_rows, call.with_values)
+
+    def _at_once(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
+        """What requests are answered of what they sent alone."""
+        assert lineup.sole is not None, "nothing else is gathered"
+        asked, at_us = _rows_of(waiting), self._clock.now_us()
         try:
-            inputs = served.builder.build(asked, None)
-            outputs = self._run(served, inputs.matrix, call.steps)
+            inputs = lineup.sole.served.builder.build(asked, None)
+        except OctavoError:
+            return None
+        return self._together(lineup, lineup.sole, waiting, asked, inputs, at_us=at_us)
+
+    async def _soon(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
+        """What requests are answered once features are looked up for all of them."""
+        assert lineup.sole is not None, "nothing else is gathered"
+        builder, at_us = lineup.sole.served.builder, self._clock.now_us()
+        asked = _rows_of(waiting)
+        self._n_soon += 1
+        try:
+            looked_up = await builder.look_up(asked, at_us=at_us)
+            inputs = builder.build(asked, looked_up)
+        except OctavoError:
+            return None
+        finally:
+            self._n_soon -= 1
+        is_degraded = looked_up is not None and looked_up.degraded
+        return self._together(lineup, lineup.sole, waiting, asked, inputs, at_us=at_us, is_degraded=is_degraded)
+
+    def _together(
+        self,
+        lineup: Lineup,
+        sole: Sole,
+        waiting: Sequence[Waiting],
+        asked: AskedRows,
+        inputs: Inputs,
+        *,
+        at_us: int,
+        is_degraded: bool = False,
+    ) -> Together | None:
+        served, deployment = sole.served, lineup.manifest.deployment
+        try:
+            outputs = self._run(served, inputs.matrix, None)
         except OctavoError:
             return None
         if count_failed(outputs):
             return None
-        arm, deployment = served.arm, made[0]
-        latency_us = (time.perf_counter_ns() - call.arrived_ns) // 1000
+        arm, ids = served.arm, self._ids.make(at_us, asked.n_rows)
+        self._last_ns = time.perf_counter_ns()
         self._metrics.predictions(deployment, arm.model, arm.version, arm.role, made=asked.n_rows)
         block = self._blocks.block(
             asked,
@@ -107,13 +167,12 @@ class Predictor:
             inputs=inputs,
             outputs=outputs,
             assigned=sole.assigned,
-            made=Made(*made, latency_us, call.caller, call.trace),
-            parents=call.parents,
+            made=_made(deployment, at_us, self._last_ns, waiting),
         )
         kept = self._recorder.record([block])
         share = Share(_ALL, arm.version, arm.role, served.model, served.builder.words, inputs.status, inputs.matrix)
-        answer = Predictions(deployment, arm.model, ids=ids, values=outputs, shares=[share], degraded=not kept)
-        return Answered(answer, call.with_values)
+        self._metrics.degraded += is_degraded * len(waiting)
+        return Together(deployment, arm.model, ids=ids, values=outputs, share=share, degraded=is_degraded or not kept)
 
     def _run(self, served: ServedArm, matrix: Floats, steps: Trace | None) -> npt.NDArray[np.float64]:
         began_ns = time.perf_counter_ns()
@@ -123,6 +182,16 @@ class Predictor:
         if len(matrix) > FEWEST:  # fewer tell nothing of the pace
             self._pace.took(served.model, time.perf_counter_ns() - began_ns, n_rows=len(matrix))
         return outputs
+
+    def _without_model(self, request: Request, constant: Fallback) -> Answered:
+        """The answer of a stopped deployment: nothing is looked up, and no code of a version runs."""
+        served, n_rows = as_fallback(request.lineup.fallback), request.asked.n_rows
+        [part] = request.parts(n_rows)
+        inputs = nothing_known(served.builder.plan, n_rows=n_rows)
+        attempts = [Attempt(part, served, None, Assigned(), inputs, np.full(n_rows, constant.value), 0)]
+        self._record(request, attempts)
+        self._metrics.degraded += 1
+        return Answered(predictions(request, attempts, degraded=True), request.call.with_values)
 
     async def _in_parts(self, request: Request) -> Answered:
         """The answer whatever is to be done for it."""
@@ -227,3 +296,19 @@ class Predictor:
                 for attempt in attempts
             ]
         )
+
+
+def _rows_of(waiting: Sequence[Waiting]) -> AskedRows:
+    if len(waiting) == 1:
+        return waiting[0].asked
+    return AskedRows([row for one in waiting for row in one.asked.rows])
+
+
+def _made(deployment: str, at_us: int, now_ns: int, waiting: Sequence[Waiting]) -> Made:
+    """What is to be recorded of requests that were answered together."""
+    if len(waiting) == 1:
+        call = waiting[0].call
+        return Made(deployment, at_us, (now_ns - call.arrived_ns) // 1000, call.caller, call.trace)
+    calls = [one.call for one in waiting for _ in range(one.asked.n_rows)]
+    latencies = [(now_ns - call.arrived_ns) // 1000 for call in calls]
+    return Made(deployment, at_us, latencies, [call.caller for call in calls], [call.trace for call in calls])

@@ -8,12 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from octavo.access import project_access
+from octavo.access import Callers, project_access
 from octavo.config import Config, PredictorSettings, find_root, load_config
 from octavo.errors import OctavoError
 from octavo.logs import log_to_stderr
 from octavo.processes import follow_supervisor, open_clock
 from octavo.servers import listen
+from octavo.serving.access_watch import AccessWatch
 from octavo.serving.apart.functions import Apart
 from octavo.serving.app import PredictorApp
 from octavo.serving.commits import DurableLog
@@ -77,7 +78,14 @@ def _serve(config: Config, worker: Worker) -> None:
     listening = listen("predictor", config.predictor, shared=worker.count > 1)
     follow_supervisor()
     _allow_files(config.predictor.max_connections)
-    app, watcher, record_log = build(config, worker)
+    callers = AccessWatch(
+        config,
+        ObjectArtifacts(config.path(config.stores.artifacts)),
+        tokens=project_access(config.home, look_every_s=_LOOK_EVERY_S),
+        process=worker.process,
+    )
+    app, watcher, record_log = build(config, worker, callers=callers.authority)
+    callers.restore()
     beside = grpc_server(app, config.predictor, shared=worker.count > 1)
     watcher.restore()
     watcher.look()
@@ -87,12 +95,14 @@ def _serve(config: Config, worker: Worker) -> None:
     gc.freeze()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     watcher.start()
+    callers.start()
     server = PredictorServer(
         app, config.predictor, home=config.home, name=worker.process, listening=listening, beside=beside
     )
     try:
         server.serve_until_told()
     finally:
+        callers.stop()
         watcher.stop()
         app.close()
         record_log.close()
@@ -117,8 +127,10 @@ def grpc_server(app: PredictorApp, settings: PredictorSettings, *, shared: bool 
     return GrpcServer(app, settings, listening=listening, drain_s=DRAIN_S)
 
 
-def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, Watcher, LocalLog]:
-    """Assemble a predictor, or one of its workers."""
+def build(
+    config: Config, worker: Worker | None = None, *, callers: Callers | None = None
+) -> tuple[PredictorApp, Watcher, LocalLog]:
+    """Assemble a predictor, or one of its workers; its callers are those with tokens of this machine unless given."""
     worker, metrics, clock = worker or Worker(), PredictorMetrics(), open_clock(config)
     online = GuardedReader(loop_reader(config))
     metrics.include(online.families)
@@ -146,7 +158,7 @@ def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, W
     later = open_later(config, records, worker=worker, metrics=metrics)
     app = PredictorApp(
         config.predictor,
-        access=project_access(config.home, look_every_s=_LOOK_EVERY_S),
+        access=callers or project_access(config.home, look_every_s=_LOOK_EVERY_S),
         watcher=watcher,
         predictor=predictor,
         composites=composites,
@@ -155,6 +167,7 @@ def build(config: Config, worker: Worker | None = None) -> tuple[PredictorApp, W
         kept=durable.kept if durable else None,
         fellows=Fellows(worker, home=config.home, metrics=metrics),
         later=later,
+        heads_for_s=_LOOK_EVERY_S,
     )
     return app, watcher, record_log
 

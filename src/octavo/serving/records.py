@@ -85,9 +85,9 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     status: bytes
     ages_s: bytes
     outputs: bytes
-    latency_us: int
-    caller: str
-    trace: str
+    latency_us: int | list[int]
+    caller: str | list[str]
+    trace: str | list[str]
     propensity: float | list[float] = 1.0
     group: str | list[str] = ""
     parents: bytes = b""

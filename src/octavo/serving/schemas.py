@@ -5,9 +5,10 @@ from typing import Any
 
 from octavo.definitions.types import DType
 from octavo.features.values import FeatureStatus
-from octavo.serving.inference import DATATYPES, OUTPUTS
+from octavo.serving.inference import OUTPUTS
 from octavo.serving.lineup import Lineup
 from octavo.serving.requests import FIRST_YEAR, LARGEST_FLOAT32, LAST_YEAR, LONGEST_STRING
+from octavo.serving.tensors import DATATYPES
 
 Schema = dict[str, Any]
 

@@ -22,12 +22,15 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
         Of the manifest that it serves by; 0 if it serves by none.
     error : str or None
         Why it does not serve by the newest one; None if it does.
+    stopped : str
+        Why no model is asked; empty if it is not stopped.
     """
 
     sequence: int = 0
     error: str | None = None
     applied_at_us: int | None = None
     arms: tuple[Arm, ...] = ()
+    stopped: str = ""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

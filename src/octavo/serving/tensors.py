@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.definitions.types import DType
 from octavo.errors import InvalidRequest
 from octavo.serving.documents import Scalar
 from octavo.serving.requests import LARGEST_FLOAT32
@@ -21,6 +22,17 @@ FIXED: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.uint8), **INTEGERS, **FLO
 BYTES = "BYTES"
 LENGTH_BYTES = 4
 """Bytes before each element of BYTES."""
+
+
+DATATYPES = {
+    DType.FLOAT64: ("FP64", *(name for name in FLOATS if name != "FP64"), *INTEGERS),
+    DType.INT64: ("INT64", *(name for name in INTEGERS if name != "INT64")),
+    DType.BOOL: ("BOOL",),
+    DType.STRING: (BYTES,),
+    DType.CATEGORY: (BYTES,),
+    DType.TIMESTAMP: (BYTES,),
+}
+"""What a field may be sent as, its own first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from octavo.features.online.keys import generation_of
 from octavo.features.online.reader import OnlineReader
 from octavo.features.values import FeatureStatus, OnlineValues
 
-PRESENT, STALE, MISSING, DEFAULT, UNREAD = FeatureStatus
+PRESENT, STALE, MISSING, DEFAULT, UNREAD, _SENT = FeatureStatus
 TTL_US = 7_200 * SECOND
 
 

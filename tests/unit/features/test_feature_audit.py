@@ -1,5 +1,6 @@
 """What an audit says of served values, on a small plant."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from octavo.features.audit.comparison import audit_view
 from octavo.features.audit.reasons import FeatureAudit, Reason, merged
 from octavo.features.audit.recomputed import AT, Served
 from octavo.features.online.reader import OnlineReader
+from octavo.features.values import FeatureStatus
 
 MINUTE = 60 * SECOND
 ROW = {"machine": "a", "plant": 1}
@@ -67,6 +69,18 @@ def test_a_value_that_counts_what_was_not_known_yet_is_wrong_and_not_late() -> N
     reasons = {reason for feature in audited(plant, machines, leaked) for reason in feature.counts}
     assert Reason.STORE_WRONG in reasons
     assert Reason.LATE_DATA not in reasons
+
+
+def test_what_the_request_brought_along_is_no_fault_of_the_store() -> None:
+    plant = Plant()
+    plant.send([reading(plant, known_us=-SECOND)])
+    plant.apply()
+    given = served(plant, machines)
+    other = np.full_like(given.values, 77.0)
+    sent = replace(given, values=other, status=np.full_like(given.status, FeatureStatus.SENT))
+    assert all(feature.counts == {Reason.EQUAL: 1} for feature in audited(plant, machines, sent))
+    wrong = replace(given, values=other, status=np.full_like(given.status, FeatureStatus.PRESENT))
+    assert any(Reason.STORE_WRONG in feature.counts for feature in audited(plant, machines, wrong))
 
 
 def test_features_of_several_entities_are_audited_by_all_their_keys() -> None:

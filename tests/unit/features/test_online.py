@@ -14,7 +14,7 @@ from octavo.features.online.materialize import materialize
 from octavo.features.online.reader import OnlineReader, OnlineValues
 from octavo.features.values import FeatureStatus
 
-PRESENT, STALE, MISSING, _, UNREAD = FeatureStatus
+PRESENT, STALE, MISSING, _, UNREAD, _SENT = FeatureStatus
 LATEST = [feature.name for feature in machines.features].index("amount_latest")
 
 

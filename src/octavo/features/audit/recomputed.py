@@ -88,7 +88,7 @@ class Recomputed:
     status : ndarray, shape (n_rows, n_features), uint8
         `FeatureStatus`.
     agrees : ndarray, shape (n_rows, n_features), bool
-        Whether value and status are those served.
+        Whether value and status are those served, or the request brought the value along.
     """
 
     values: npt.NDArray[np.float32]
@@ -118,7 +118,8 @@ def recompute(tables: Tables, view: FeatureView, served: Served) -> Recomputed:
         if doubtful.any():
             rows = np.flatnonzero(doubtful.any(axis=1))
             same[rows] |= doubtful[rows] & _within_rounding(tables, view, served.take(rows), values[rows])
-    return Recomputed(values=values, status=status, agrees=same & same_status)
+    is_sent = served.status == FeatureStatus.SENT  # by whoever asked, who knows best
+    return Recomputed(values=values, status=status, agrees=(same & same_status) | is_sent)
 
 
 def _looked_up(tables: Tables, view: FeatureView, spine: pa.Table) -> tuple[npt.NDArray[np.float32], Statuses]:

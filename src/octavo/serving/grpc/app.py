@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from octavo.serving.app import PredictorApp, Scope, Send, follow, request_id_of
+from octavo.serving.app import PredictorApp, Scope, Send, follow
 from octavo.serving.grpc.deadlines import timeout_s, within
 from octavo.serving.grpc.framing import frame, read_message
 from octavo.serving.grpc.health import HealthService
@@ -15,6 +15,7 @@ from octavo.serving.grpc.inference import InferenceService
 from octavo.serving.grpc.messages import HEALTH, SERVICE
 from octavo.serving.grpc.methods import Method, Replied, StreamMethod
 from octavo.serving.grpc.statuses import Trailers, trailers_of
+from octavo.serving.heads import request_id_of
 from octavo.serving.limits import READ_TIMEOUT_S, ClientGone, Receive
 from octavo.serving.problems import HttpError, problem_of
 from octavo.serving.routes import Headers, content_type

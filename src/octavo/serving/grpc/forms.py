@@ -19,11 +19,11 @@ from octavo.serving.asked import Asked, AskedMatrix, AskedRows
 from octavo.serving.columns import are_all_small
 from octavo.serving.grpc import wire
 from octavo.serving.grpc.layouts import Layout, read_text
-from octavo.serving.inference import DATATYPES, MATRIX
+from octavo.serving.inference import MATRIX
 from octavo.serving.lineup import Lineup
 from octavo.serving.reading import asked_by_matrix, asked_by_records
 from octavo.serving.requests import LARGEST_FLOAT32, RequestDecoder
-from octavo.serving.tensors import BYTES, FIXED, LENGTH_BYTES
+from octavo.serving.tensors import BYTES, DATATYPES, FIXED, LENGTH_BYTES
 
 _LONGEST = 8_192
 """Bytes of a message whose form is remembered."""

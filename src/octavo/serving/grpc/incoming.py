@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from octavo.serving.app import Send, sent_id
+from octavo.serving.app import Send
 from octavo.serving.grpc.methods import GrpcCall
+from octavo.serving.heads import sent_id
 from octavo.serving.limits import Receive
 from octavo.serving.routes import Headers
 from octavo.serving.tracing import Trace

@@ -7,6 +7,7 @@ from octavo.errors import LimitExceeded, NotFound
 from octavo.serving.asked import Asked
 from octavo.serving.asking import Asking
 from octavo.serving.attempts import Call
+from octavo.serving.callers import LimitedCaller
 from octavo.serving.grpc.answers import encode_response
 from octavo.serving.grpc.forms import Forms
 from octavo.serving.grpc.messages import (
@@ -75,11 +76,13 @@ class InferenceService:
 
     async def _model_ready(self, call: GrpcCall) -> Replied:
         asked = parse(ModelReadyRequest, call.message)
+        self._check(call, asked.name, asked.version)
         self._asking.finder.loaded(asked.name, asked.version)
         return Replied(ModelReadyResponse(ready=True).SerializeToString())
 
     async def _model(self, call: GrpcCall) -> Replied:
         asked = parse(ModelMetadataRequest, call.message)
+        self._check(call, asked.name, asked.version)
         about = model_metadata(asked.name, await self._asking.finder.lineup(asked.name, asked.version))
         known = ModelMetadataResponse.TensorMetadata.DESCRIPTOR.fields_by_name
         for side in ("inputs", "outputs"):
@@ -88,6 +91,7 @@ class InferenceService:
 
     async def _index(self, call: GrpcCall) -> Replied:
         asked = parse(RepositoryIndexRequest, call.message)
+        self._check(call, "")
         if asked.repository_name:
             raise NotFound("repository", asked.repository_name[:80])
         models = self._asking.finder.index(ready=asked.ready)
@@ -95,6 +99,8 @@ class InferenceService:
 
     async def _infer(self, call: GrpcCall) -> Replied:
         sent = self._known(call.message) or _read(call.message)
+        if isinstance(call.caller, LimitedCaller):
+            self._check(call, sent.model, sent.version)
         lineup = await self._asking.finder.lineup(sent.model, sent.version)
         wanted = sent.wanted or _wanted_outputs(sent.request)
         answered = await self._asking.answer(lineup, _call(call, read=sent.read))
@@ -103,6 +109,11 @@ class InferenceService:
         answer = answered.answer
         version = answer.version or lineup.fallback.arm.version
         return Replied(encode_response(answer, wanted, id=sent.id, version=version, raw=sent.raw), answered.follow_up)
+
+    def _check(self, call: GrpcCall, name: str, version: str = "") -> None:
+        """See that the caller may ask about this."""
+        if isinstance(call.caller, LimitedCaller):
+            call.caller.check(self._asking.finder.about(name, version))
 
     def _known(self, message: bytes) -> "_Sent | None":
         """A request whose form is known."""
@@ -160,7 +171,7 @@ def _call(call: GrpcCall, *, read: Read) -> Call:
     """A call as the handler behind all doors takes it."""
     return Call(
         body=call.message,
-        caller=call.caller,
+        caller=str(call.caller),
         arrived_ns=call.arrived_ns,
         trace="" if call.trace is None else call.trace.trace_id,
         steps=call.trace,

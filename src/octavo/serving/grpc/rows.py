@@ -11,9 +11,10 @@ from octavo.definitions.types import DType
 from octavo.serving.asked import Asked
 from octavo.serving.documents import Scalar
 from octavo.serving.grpc.tensors import tensors_of
-from octavo.serving.inference import DATATYPES, asked_by_tensors
+from octavo.serving.inference import asked_by_tensors
 from octavo.serving.lineup import Lineup
 from octavo.serving.reading import asked_by_records
+from octavo.serving.tensors import DATATYPES
 
 _LISTS: dict[str, str] = {
     "FP64": "fp64_contents",

@@ -6,7 +6,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -24,6 +24,9 @@ _MOST_DATA_BYTES = 1_000_000
 _LONGEST_URL = 2_000
 _PLAIN = re.compile(r"[!-~]+\Z")
 _PORTS = {"http": 80, "https": 443}
+_WITHIN = tuple(IPv6Network(one) for one in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+"""Of IPv4-compatible addresses and of NAT64 (RFC 6052, RFC 8215), whose last four bytes are an address of IPv4."""
+
 _SECRET_PREFIX = "whsec_"
 _SHORTEST_KEY_BYTES = 16
 
@@ -173,8 +176,15 @@ def _key(reference: str) -> bytes:
 
 def _is_public(address: str) -> bool:
     found = ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
+    meant = _meant(found) if isinstance(found, IPv6Address) else None
+    return found.is_global and not found.is_multicast and (meant is None or meant.is_global)
+
+
+def _meant(address: IPv6Address) -> IPv4Address | None:
+    """The address of IPv4 that one of IPv6 stands for, by any of the ways in which it can."""
+    if any(address in network for network in _WITHIN):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _refused(why: str, *, fix: str) -> InvalidRequest:

@@ -1,0 +1,112 @@
+"""Requests of few rows that wait at the same time are answered as one: run and recorded together.
+
+Under load several requests are always at hand, and each would pay alone for what costs the same for thirty rows as for
+one: the model's run, the record, and that all of this is no longer in the processor's caches when its turn comes again.
+Nobody waits for others: what has come by the end of a turn of the event loop is answered in the next one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from octavo.serving.answers import Together
+from octavo.serving.asked import AskedRows
+from octavo.serving.attempts import AnsweredTogether, Call
+from octavo.serving.lineup import Lineup
+
+FEW = 8
+"""Rows of a request that is answered together with others."""
+_MOST = 64
+"""Rows that are answered together."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A request that is to be answered in this turn.
+
+    Attributes
+    ----------
+    done : Future or None
+        Whom its answer is told, None if it is to be answered by itself; nobody is told of one that is alone.
+    """
+
+    call: Call
+    asked: AskedRows
+    done: Any = None
+
+
+class Turns:
+    """Gathers requests. Used from the event loop only.
+
+    Parameters
+    ----------
+    answer, answer_soon : callable
+        Answers requests of one lineup; None if each is to be answered by itself. The second where features are to be
+        looked up.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Lineup, Sequence[Waiting]], Together | None],
+        answer_soon: Callable[[Lineup, Sequence[Waiting]], Awaitable[Together | None]],
+    ) -> None:
+        self._answer, self._answer_soon = answer, answer_soon
+        self._gathered: dict[Lineup, list[Waiting]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def gathered(self, lineup: Lineup, call: Call, asked: AskedRows) -> "asyncio.Future[AnsweredTogether | None]":
+        """What a request will be answered, with those that wait now; None if it is to be answered by itself."""
+        loop = asyncio.get_running_loop()
+        gathered = self._gathered.get(lineup)
+        if gathered is None:
+            gathered = self._gathered[lineup] = []
+            loop.call_soon(self._turn, lineup)
+        done = loop.create_future()
+        gathered.append(Waiting(call, asked, done))
+        return done
+
+    def _turn(self, lineup: Lineup) -> None:
+        gathered = self._gathered.pop(lineup)
+        if sum([one.asked.n_rows for one in gathered]) <= _MOST:
+            self._see_to(lineup, gathered)
+            return
+        for start in range(0, len(gathered), _MOST // FEW):
+            self._see_to(lineup, gathered[start : start + _MOST // FEW])
+
+    def _see_to(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
+        sole = lineup.sole
+        if sole is not None and sole.looks_up:
+            task = asyncio.get_running_loop().create_task(self._soon(lineup, gathered))
+            self._tasks.add(task)  # the loop itself does not keep it
+            task.add_done_callback(self._tasks.discard)
+            return
+        try:
+            together = self._answer(lineup, gathered)
+        except Exception as error:  # of whatever kind: those who wait must hear of it
+            _fail(gathered, error)
+        else:
+            _settle(gathered, together)
+
+    async def _soon(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
+        try:
+            together = await self._answer_soon(lineup, gathered)
+        except Exception as error:  # of whatever kind: those who wait must hear of it
+            _fail(gathered, error)
+        else:
+            _settle(gathered, together)
+
+
+def _settle(gathered: Sequence[Waiting], together: Together | None) -> None:
+    first = 0
+    for one in gathered:
+        last = first + one.asked.n_rows
+        if not one.done.done():  # else its caller is gone
+            one.done.set_result(together and AnsweredTogether(together, first, last, one.call.with_values))
+        first = last
+
+
+def _fail(gathered: Sequence[Waiting], error: Exception) -> None:
+    for one in gathered:
+        if not one.done.done():
+            one.done.set_exception(error)

@@ -1,0 +1,163 @@
+"""Requests that wait at the same time are answered as one, and nobody can tell by the answers or the records."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.serving.asgi import Reply
+from tests.serving.bundles import ORIGIN, PLAN_OF_TESTS, ROW, publish_bundle
+from tests.serving.predictors import PATH, Bench, Unplugged
+from tests.serving.projects import arm
+
+from octavo.definitions.plans import LookupPlan
+from octavo.serving.turns import Turns
+
+LOOKED_UP = replace(PLAN_OF_TESTS, functions=(), inputs=(*ORIGIN.inputs, "distance", "seats"))
+SENT = replace(LOOKED_UP, views=(), inputs=("distance", "seats"))
+ROWS: list[dict[str, Any]] = [
+    ROW,
+    {**ROW, "origin": "EWR"},
+    {**ROW, "seats": None},
+    {**ROW, "distance": -1.25},
+    {**ROW, "sched_dep": "2013-07-01T03:00:00+02:00"},
+]
+
+
+def serve(bench: Bench, plan: LookupPlan = LOOKED_UP, **changes: Any) -> None:
+    """Serve one version."""
+    bench.publish(arm(publish_bundle(bench.project.artifacts, plan=plan, **changes)))
+
+
+def ask_together(bench: Bench, *requests: Sequence[dict[str, Any]] | bytes, path: str = PATH) -> list[Reply]:
+    """Send requests that all arrive before the predictor has answered any."""
+    bench.app._predictor._last_ns = 2**62
+    bodies = [one if isinstance(one, bytes) else msgspec.json.encode({"rows": one}) for one in requests]
+
+    async def ask() -> list[Reply]:
+        return await asyncio.gather(*[bench.caller.ask("POST", path, parts=[body]) for body in bodies])
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many requests each turn answered."""
+    found: list[int] = []
+    see_to = Turns._see_to
+
+    def counted(turns: Turns, lineup: Any, gathered: Any) -> None:
+        found.append(len(gathered))
+        see_to(turns, lineup, gathered)
+
+    monkeypatch.setattr(Turns, "_see_to", counted)
+    return found
+
+
+def _told(answer: Any) -> list[Any]:
+    """An answer but for its ids."""
+    return [{**prediction, "id": None} for prediction in answer["predictions"]]
+
+
+@pytest.mark.parametrize("plan", [LOOKED_UP, SENT], ids=["looked up", "sent"])
+def test_they_are_answered_and_recorded_as_each_would_be_alone(bench: Bench, runs: list[int], plan: LookupPlan) -> None:
+    bench.delays(3.0, 5.0)
+    serve(bench, plan, weights=range(1, 1 + len(plan.inputs)))
+    requests = [[row] for row in ROWS] + [ROWS[:3], ROWS]
+    alone = [bench.predict(*rows) for rows in requests]
+    recorded_alone = bench.records
+    together = [reply.json for reply in ask_together(bench, *requests)]
+    assert runs == [len(requests)]
+    assert [_told(answer) for answer in together] == [_told(answer) for answer in alone]
+    recorded = bench.records[len(recorded_alone) :]
+    ids = [prediction["id"] for answer in together for prediction in answer["predictions"]]
+    assert [record.id for record in recorded] == ids
+    assert len(set(ids)) == len(ids)
+    ours = {"id": "", "latency_us": 0, "at_us": 0, "ages_s": b""}
+    assert [msgspec.structs.replace(record, **ours) for record in recorded] == [
+        msgspec.structs.replace(record, **ours) for record in recorded_alone
+    ]
+    assert all(record.latency_us > 0 for record in recorded)
+
+
+def test_each_record_tells_of_its_own_request(bench: Bench) -> None:
+    serve(bench)
+    bench.app._predictor._last_ns = 2**62
+    traces = [f"{number:032x}" for number in range(1, 4)]
+    body = msgspec.json.encode({"rows": [ROW, ROW]})
+
+    async def ask() -> None:
+        sent = [f"00-{trace}-00f067aa0ba902b7-01" for trace in traces]
+        await asyncio.gather(*[bench.caller.ask("POST", PATH, parts=[body], traceparent=one) for one in sent])
+
+    asyncio.run(ask())
+    assert [record.trace for record in bench.records] == [trace for trace in traces for _ in range(2)]
+
+
+def test_a_row_that_no_version_can_answer_costs_its_neighbours_nothing(bench: Bench) -> None:
+    serve(bench, SENT, weights=[3e38, 0.0])
+    good = {**ROW, "distance": 0.0}
+    replies = ask_together(bench, [good], [ROW], [good])
+    assert [reply.status for reply in replies] == [200, 500, 200]
+    assert [record.output for record in bench.records] == [0.0, float("inf"), 0.0]
+
+
+def test_a_body_that_is_wrong_is_refused_and_the_others_are_answered(bench: Bench, runs: list[int]) -> None:
+    serve(bench)
+    replies = ask_together(bench, [ROW], b'{"rows": [', [{**ROW, "distance": "far"}], [ROW])
+    assert [reply.status for reply in replies] == [200, 422, 422, 200]
+    assert runs == [2]
+
+
+def test_a_turn_holds_only_so_many_rows(bench: Bench, runs: list[int]) -> None:
+    serve(bench)
+    replies = ask_together(bench, *[[ROW] * 8 for _ in range(20)])
+    assert {reply.status for reply in replies} == {200}
+    assert runs == [8, 8, 4]
+    assert len(bench.records) == 160
+
+
+def test_a_caller_who_leaves_does_not_hold_the_others(bench: Bench) -> None:
+    serve(bench)
+    bench.app._predictor._last_ns = 2**62
+    body = msgspec.json.encode({"rows": [ROW]})
+
+    async def ask() -> Any:
+        asked = [asyncio.create_task(bench.caller.ask("POST", PATH, parts=[body])) for _ in range(3)]
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, gone, last = asyncio.run(ask())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert (first.status, last.status) == (200, 200)
+
+
+def test_without_the_store_all_are_told_so(bench: Bench, runs: list[int]) -> None:
+    bench.delays(3.0)
+    serve(bench)
+    assert isinstance(bench.online, Unplugged)
+    bench.online.is_gone = True
+    answers = [reply.json for reply in ask_together(bench, [ROW], [ROW])]
+    assert runs == [2]
+    assert [answer["degraded"] for answer in answers] == [True, True]
+    assert bench.metrics.degraded == 2
+
+
+def test_a_mistake_of_ours_is_told_to_all_who_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(bench)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.app._predictor._blocks, "block", broken)
+    assert [reply.status for reply in ask_together(bench, [ROW], [ROW])] == [500, 500]
+
+
+def test_code_of_a_bundle_sees_one_request_at_a_time(bench: Bench, runs: list[int]) -> None:
+    """What ends its process, or holds it up, is no neighbour's trouble."""
+    serve(bench, PLAN_OF_TESTS)
+    assert {reply.status for reply in ask_together(bench, [ROW], [ROW])} == {200}
+    assert runs == []
