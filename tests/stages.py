@@ -1,6 +1,6 @@
 """A deployment in memory, with versions as the registry keeps them, for tests of releases and of the loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +12,10 @@ import pyarrow as pa
 import octavo as oc
 from octavo.clock import ManualClock
 from octavo.config import Config
-from octavo.definitions.models import Trigger
 from octavo.definitions.project import Project, collect
+from octavo.definitions.triggers import Trigger
+from octavo.monitoring.outcomes import SCHEMA as OUTCOME_SCHEMA
+from octavo.monitoring.outcomes import TABLE as OUTCOMES
 from octavo.monitoring.prediction_log import SCHEMA, TABLE
 from octavo.operations import SYSTEM, Context
 from octavo.registry.signing import Signature
@@ -57,7 +59,8 @@ def project_of(
 
     features = [origins, oc.request("distance", oc.Float64)]
     label = oc.Label(landings, "arr_delay", at="decided_at")
-    model = oc.model(features=features, label=label, metrics=["mae"], retrain=retrain)(arrival_delay)
+    said = {"owner": "operations", "purpose": "stands are replanned", "tier": "low"}
+    model = oc.model(features=features, label=label, metrics=["mae"], retrain=retrain, **said)(arrival_delay)  # type: ignore[arg-type]  # of tests
     monitor = oc.Monitor(every=every, window="24h")
     module = ModuleType("stage")
     vars(module)[DEPLOYMENT] = oc.Deployment(DEPLOYMENT, model=model, rollout=rollout, monitor=monitor, **declared)
@@ -132,6 +135,24 @@ class Stage:
         ]
         done = tables.written(TABLE, "test")
         tables.append(TABLE, pa.Table.from_pylist(rows, schema=SCHEMA), writer="test", sequence=done + 1)
+
+    def tell(self, values: Mapping[str, float]) -> None:
+        """Outcomes of predictions, known a few minutes from now, in the table."""
+        tables, now = self.context.stores.tables, self.clock.now()
+        tables.ensure(OUTCOMES, OUTCOME_SCHEMA)
+        rows = [
+            {
+                "id": prediction,
+                "prediction": prediction,
+                "value": value,
+                "known_at": now + timedelta(minutes=10),
+                "received_at": now,
+                "sequence": place,
+            }
+            for place, (prediction, value) in enumerate(values.items())
+        ]
+        done = tables.written(OUTCOMES, "test")
+        tables.append(OUTCOMES, pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA), writer="test", sequence=done + 1)
 
 
 def set_stage(

@@ -54,6 +54,9 @@ def declare(train: Callable[[oc.Dataset], Any], **changes: Any) -> Model:
         "metrics": ["mae"] if above is None else ["log_loss"],
         "holdout": "5d",
         "baseline": "takings__spent_latest",
+        "owner": "the shops",
+        "purpose": "the till is stocked",
+        "tier": "low",
     }
     return oc.model(**(settings | changes))(train)
 

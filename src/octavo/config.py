@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from octavo.access_settings import AccessSettings, OidcSettings
 from octavo.errors import ConfigurationError
+from octavo.record_settings import AuditSettings, LineageSettings
 
 FILE_NAME = "octavo.toml"
 
@@ -55,6 +57,22 @@ class ControlSettings:
     port: int = 8080
     max_body_bytes: int = 64_000_000
     behind_proxy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """[worker]: who carries the loop on.
+
+    Attributes
+    ----------
+    processes : int
+        How many workers there are; several need metadata and workflows in PostgreSQL.
+    dead_after : str
+        How long a worker may stand still before another takes over what it does.
+    """
+
+    processes: int = 1
+    dead_after: str = "10s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,25 +159,22 @@ class ClockSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditSettings:
-    """[audit]: how often, on how many predictions and how strictly the worker compares training and serving.
+class ApprovalSettings:
+    """[approval]: whose word a release needs at least, by the tier of its model, whatever its deployment declares.
+
+    Each is ``policy`` (nobody's: it passed its gates), ``manual`` (one person's), or such as
+    ``2 of risk, ml-lead within 7d``. A model without a tier counts as high.
 
     Attributes
     ----------
-    every : str
-        ``24h``; ``never`` for not by itself.
-    sample : int
-        Predictions of each deployment at each audit, at most.
-    lag : str
-        How long an event may be accepted and not yet be in the online features without these being wrong.
-    late : float
-        Share of late values of one feature from which an audit remarks on it.
+    groups : tuple of str
+        Who belongs to which group: ``risk:ada``, ``risk:grace``.
     """
 
-    every: str = "24h"
-    sample: int = 1_000
-    lag: str = "1h"
-    late: float = 0.05
+    low: str = "policy"
+    medium: str = "policy"
+    high: str = "policy"
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +194,67 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SigningSettings:
+    """[signing]: who signs models for the world, and how long what is signed about a release may be taken up.
+
+    Attributes
+    ----------
+    method : {"key", "certificate", "sigstore"}
+        How the OpenSSF model signature of a version is made.
+    key : str
+        Where the private key is, PEM: ``file:PATH`` or ``env:NAME``. The default one is made when it is first needed.
+    certificate : str
+        Of that key, PEM, then those that issued it: a reference too.
+    roots : str
+        The certificates that are trusted, PEM, to verify by.
+    identity, issuer : str
+        Whom a keyless signature must be of, and who says so.
+    statements : str
+        How long a release statement may be taken up; the worker renews it long before. ``never`` for without end.
+    """
+
+    method: Literal["key", "certificate", "sigstore"] = "key"
+    key: str = "file:.octavo/keys/models.pem"
+    certificate: str = ""
+    roots: str = ""
+    identity: str = ""
+    issuer: str = ""
+    statements: str = "90d"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """[models]: whether models may be pickles, which are code, and what the process of each may do.
+
+    Attributes
+    ----------
+    allow_pickle : bool
+        Needed to make, release and serve one; each version needs a person's approval besides.
+    pickle_memory : str
+        What the process may allocate.
+    pickle_timeout_ms : int
+        What it may take for the rows of a request.
+    """
+
+    allow_pickle: bool = False
+    pickle_memory: str = "1GB"
+    pickle_timeout_ms: int = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """[training]: what this machine gives to a training.
+
+    Attributes
+    ----------
+    steps_at_once : int or "cores"
+        How many of its steps may run at a time; ``cores`` is one per core.
+    """
+
+    steps_at_once: int | Literal["cores"] = "cores"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of a project, and the folder that they are relative to."""
 
@@ -187,10 +263,18 @@ class Config:
     stores: StoreSettings = field(default_factory=StoreSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     predictor: PredictorSettings = field(default_factory=PredictorSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    lineage: LineageSettings = field(default_factory=LineageSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    approval: ApprovalSettings = field(default_factory=ApprovalSettings)
+    signing: SigningSettings = field(default_factory=SigningSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
     @property
     def home(self) -> Path:
@@ -212,10 +296,18 @@ _SECTIONS = {
     "stores": StoreSettings,
     "engine": EngineSettings,
     "control": ControlSettings,
+    "worker": WorkerSettings,
     "predictor": PredictorSettings,
     "clock": ClockSettings,
     "audit": AuditSettings,
+    "lineage": LineageSettings,
     "telemetry": TelemetrySettings,
+    "approval": ApprovalSettings,
+    "signing": SigningSettings,
+    "models": ModelSettings,
+    "training": TrainingSettings,
+    "access": AccessSettings,
+    "oidc": OidcSettings,
 }
 
 

@@ -15,7 +15,8 @@
     ├── TrainingFailed           a user's training function raised or returned something unusable
     ├── PredictionFailed         a model or an on-demand feature raised, or gave no finite number
     └── Unavailable              a store or process cannot be reached now; try again
-        └── OutOfMemory          ... because a query needs more memory than it may use
+        ├── OutOfMemory          ... because a query needs more memory than it may use
+        └── Stopped              ... because a person has stopped the deployment
 
 Messages say what, where and what to do next. Adapters translate every vendor's error into this tree. HTTP statuses
 live in `octavo.problems`, exit codes in `octavo.cli`.
@@ -153,6 +154,10 @@ class Unavailable(OctavoError):
 
 class OutOfMemory(Unavailable):
     code = "out_of_memory"
+
+
+class Stopped(Unavailable):
+    code = "stopped"
 
 
 def _nearest(name: str, known: list[str]) -> str | None:

@@ -37,6 +37,10 @@ _HEADERS = {
 }
 
 
+MOST_TEXT = 2_000
+"""Characters of what a refusal says: it repeats what was sent, which may be of any length."""
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong, for programs and people."""
 
@@ -82,12 +86,17 @@ def refusal(
         type=f"urn:octavo:problem:{code}",
         title=status.phrase,
         status=status.value,
-        detail=detail,
+        detail=shortened(detail),
         code=code,
         request_id=request_id,
-        field=field,
-        fix=fix,
+        field=None if field is None else shortened(field),
+        fix=None if fix is None else shortened(fix),
     )
+
+
+def shortened(text: str) -> str:
+    """A text of at most `MOST_TEXT` characters."""
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 1]}…"
 
 
 def unexpected(request_id: str, *, process: str) -> Problem:

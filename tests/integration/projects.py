@@ -74,6 +74,9 @@ depot_hours = oc.FeatureView(
     gates=[oc.at_most("mae", 20.0)],
     retrain=[oc.on_drift(), oc.on_performance()],
     holdout="2d",
+    owner="dispatch",
+    purpose="customers are told when to expect a parcel",
+    tier="low",
 )
 def delivery_hours(train: oc.Dataset):
     """Hours from sending to arrival."""
@@ -117,9 +120,9 @@ def deliveries(since: datetime, until: datetime, *, slower: float = 1.0) -> list
     return [_delivery(since + n * timedelta(minutes=20), slower=slower) for n in range(count)]
 
 
-def prepare(folder: Path, *, module: str = MODULE, versions: int = 2) -> Config:
+def prepare(folder: Path, *, module: str = MODULE, versions: int = 2, settings: str = SETTINGS) -> Config:
     """A project with its history in the tables and versions in the registry, none of them released yet."""
-    config = write_project(folder, module=module)
+    config = write_project(folder, module=module, settings=settings)
     context = open_context(config, writes_online=True)
     dispatcher = build_dispatcher(context)
     try:

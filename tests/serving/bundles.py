@@ -27,6 +27,8 @@ from octavo.registry.bundles import (
 from octavo.stores.ports import Artifacts
 
 PROJECT, MODEL = "flights", "arrival_delay"
+SCHEMAS: dict[str, str] = {}
+"""The digest of the plan in each bundle that was published, whatever became of it."""
 
 ORIGIN = PlannedView(
     name="origin_delays",
@@ -134,7 +136,8 @@ def pack(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def publish_bundle(artifacts: Artifacts, **changes: object) -> str:
     """Put a bundle among the artifacts; returns its digest. Takes what `bundle_files` takes."""
-    digest = ""
-    for data in pack(bundle_files(**changes)).values():  # type: ignore[arg-type]
+    digest, files = "", bundle_files(**changes)  # type: ignore[arg-type]
+    for data in pack(files).values():
         digest = artifacts.put(data)
+    SCHEMAS[digest] = digest_of(files[PLAN])
     return digest

@@ -9,11 +9,12 @@ from octavo.operations import SYSTEM, Context
 from octavo.release.releases import DeploymentState
 from octavo.stores.ports import Stores
 from tests.plants import memory_stores
+from tests.showrooms.admitted import admitted
 from tests.showrooms.answered import record_predictions, send_events
 from tests.showrooms.declared import arrival_delay, arrives_late, make_project
 from tests.showrooms.experimented import experiments
 from tests.showrooms.moments import HOSTILE, NOW, incident_id, made_id, prediction_id, run_id
-from tests.showrooms.releases import audit, releases, runs
+from tests.showrooms.releases import ROC, audit, metric_points, releases, runs
 from tests.showrooms.versions import versions
 from tests.showrooms.watched import audits, incidents, looks
 
@@ -42,7 +43,10 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
     room = Showroom(context=_context(root), text=text)
     regressions = versions(room.stores.artifacts, arrival_delay, text)
     made = [*regressions, *versions(room.stores.artifacts, arrives_late, text)]
+    for data in (ROC, text.encode()):
+        room.stores.artifacts.put(data)
     with room.stores.metadata.transaction() as tx:
+        tx.append_points(metric_points())
         for record in (
             *made,
             *runs(text),
@@ -51,6 +55,7 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
             *incidents(text),
             *looks(text),
             *audits(text),
+            *admitted(text),
         ):
             tx.add(record)
         tx.add(

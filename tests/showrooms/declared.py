@@ -56,6 +56,8 @@ INPUTS = [origin_landings, plane_landings, DISTANCE, oc.request("flight", oc.Str
     gates=[oc.better_than_baseline("mae")],
     baseline="plane_landings__arr_delay_latest",
     owner="operations research",
+    purpose="connections and stands are replanned",
+    tier="low",
 )
 def arrival_delay(train: oc.Dataset) -> object:
     """Minutes by which a flight arrives late; negative when early."""
@@ -66,6 +68,9 @@ def arrival_delay(train: oc.Dataset) -> object:
     features=INPUTS,
     label=oc.Label(landings, "arr_delay", at="decided_at", above=15),
     metrics=["log_loss", "auc"],
+    owner="operations research",
+    purpose="passengers are told early",
+    tier="medium",
 )
 def arrives_late(train: oc.Dataset) -> object:
     """Probability that a flight arrives more than 15 minutes late."""

@@ -1,11 +1,26 @@
 """Runs and releases of the showroom, and who asked for them."""
 
+import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from octavo.release.releases import Release, ReleaseState, Transition
+from octavo.stores.metrics import MetricPoint
+from octavo.stores.names import digest_of
 from octavo.stores.ports import AuditEvent
-from octavo.training.runs import Run, RunStatus
+from octavo.training.runs import GitState, Run, RunStatus
 from tests.showrooms.moments import DAY, HOUR, NOW, made_id, run_id
+
+ROC = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+
+
+def metric_points() -> list[MetricPoint]:
+    """The history of a run's loss, with a value that is none."""
+    values = [1.0, 0.5, math.nan, math.inf, 0.25]
+    return [
+        MetricPoint(run=run_id(7), name="loss", step=step, at=NOW + HOUR * step, value=value)
+        for step, value in enumerate(values)
+    ]
 
 
 def runs(text: str) -> list[Run]:
@@ -25,7 +40,22 @@ def runs(text: str) -> list[Run]:
         run(4, RunStatus.SUCCEEDED, 1, version=4, trigger=f"drift: {text}"),
         run(5, RunStatus.FAILED, 0.5, model="arrives_late", metrics={}, rows=0, error=f"ValueError: {text}"),
         run(6, RunStatus.RUNNING, 0.01, finished_at=None, seconds=0.0, rows=0, metrics={}),
+        *_logged(run, text),
     ]
+
+
+def _logged(run: Callable[..., Run], text: str) -> list[Run]:
+    """Runs of a notebook, one within the other; the inner one was ended by hand."""
+    git = GitState(commit="c0" * 20, branch=text, dirty=True, untracked=(text,), note=text)
+    of = {"model": "", "experiment": text, "rows": 0, "dataset": "", "source": text, "by": text, "git": git}
+    files = {"plots/roc.svg": digest_of(ROC), "octavo/log.txt": digest_of(text.encode())}
+    return [
+        run(7, RunStatus.SUCCEEDED, 0.4, name=text, params={"depth": text, "rate": "0.1"}, tags={"team": text},
+            metrics={"loss": 0.25, "mae": 14.9}, hardware={"cpu": text}, artifacts=files,
+            log=files["octavo/log.txt"], **of),
+        run(8, RunStatus.KILLED, 0.3, name="inner", parent=run_id(7), params={"depth": "8", "rate": "0.1"},
+            metrics={"loss": math.inf}, error=f"KeyboardInterrupt: {text}", **of),
+    ]  # fmt: skip
 
 
 def releases(text: str) -> list[Release]:

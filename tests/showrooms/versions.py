@@ -1,5 +1,6 @@
 """Model versions of the showroom, with their reports."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -8,15 +9,17 @@ from octavo.definitions.models import Model, Task
 from octavo.definitions.plans import plan_lookup
 from octavo.registry.bundles import CARD, ENVIRONMENT, PROVENANCE, REPORT
 from octavo.registry.cards import model_card
+from octavo.registry.comparisons import encode_comparison
 from octavo.registry.provenance import Provenance, encode_provenance
 from octavo.registry.signing import Signature
-from octavo.registry.versions import GateResult, ModelVersion
+from octavo.registry.versions import GateResult, ModelVersion, Waiver
 from octavo.stores.ports import Artifacts
 from octavo.training.origins import Origin
 from octavo.training.reports import CurvePoint, DataWindow, Interval, Profile, Report, encode_report
 from tests.serving.bundles import bundle_files, pack
 from tests.showrooms.declared import arrival_delay
 from tests.showrooms.moments import DAY, NOW, run_id
+from tests.showrooms.reported import comparison, details, interval
 
 
 def versions(artifacts: Artifacts, model: Model, text: str) -> list[ModelVersion]:
@@ -27,6 +30,10 @@ def versions(artifacts: Artifacts, model: Model, text: str) -> list[ModelVersion
 
 def _version(artifacts: Artifacts, model: Model, version: int, at: datetime, text: str) -> ModelVersion:
     report = _report(model, at, error=16.0 - version)
+    if version > 1:  # the first was made before there were details
+        metric = next(iter(report.metrics))
+        report = replace(report, details=details(report, metric=metric, text=text), errors=report.prediction)
+    beside = encode_comparison(comparison(report, champion=version - 1, text=text)) if version > 1 else None
     made = _provenance(version, at, text)
     files = bundle_files(plan=plan_lookup(model), code="") | {
         REPORT: encode_report(report),
@@ -51,10 +58,16 @@ def _version(artifacts: Artifacts, model: Model, version: int, at: datetime, tex
                 gate=f"better_than_baseline({model.metrics[0]})",
                 passed=version != 3,
                 evidence=f"{error} against 20.1 of plane_landings__arr_delay_latest, {text}",
+                numbers={model.metrics[0]: 16.0 - version},
+                waiver=Waiver(by="ada", at=at, until=NOW, reason=f"until the season ends, {text}"),
+            ),
+            GateResult(
+                gate="replays(last=1000)", passed=True, judged=False, evidence="not judged: no request was recorded"
             ),
             GateResult(gate=f"at_most({model.metrics[0]}, 25)", passed=True, evidence=error),
         ),
         trigger="user" if version == 1 else f"drift: {text}",
+        comparison="" if beside is None else artifacts.put(beside),
     )
 
 
@@ -92,10 +105,6 @@ def _profile(mean: float, deviation: float, *, missing: float = 0.0) -> Profile:
         low=mean - 3 * deviation,
         high=mean + 4 * deviation,
     )
-
-
-def interval(value: float, width: float = 0.04) -> Interval:
-    return Interval(value=value, low=value * (1 - width), high=value * (1 + width))
 
 
 def _report(model: Model, at: datetime, *, error: float) -> Report:

@@ -2,23 +2,26 @@
 
 import logging
 from collections.abc import Collection
+from functools import cache
 from http import HTTPStatus
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import octavo
-from octavo.access import AccessFile, project_access
+from octavo.access import Authority
 from octavo.api.clock_door import clock_endpoints
 from octavo.api.console_door import ConsoleDoor
 from octavo.api.endpoints import Endpoint, check_routes
 from octavo.api.events import data_endpoints
 from octavo.api.health import health_endpoints
 from octavo.api.metrics import RequestMetrics
+from octavo.api.mlflow.door import mlflow_endpoints
 from octavo.api.openapi import describe
 from octavo.api.operations_door import operation_endpoints
 from octavo.api.problems import problem_response
@@ -29,14 +32,20 @@ from octavo.errors import NotFound, OctavoError
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.problems import Problem, problem_of, refusal, unexpected
 from octavo.servers import check_exposure
+from octavo.serving.access_watch import AccessWatch
 
 log = logging.getLogger(__name__)
 
 _MACHINE_PATHS = ("/api/", "/events/", "/outcomes", "/livez", "/readyz", "/metrics")
 
 
-def build_app(context: Context, dispatcher: Dispatcher) -> ASGIApp:
+def build_app(context: Context, dispatcher: Dispatcher, *, access: Authority | None = None) -> ASGIApp:
     """The application over a project's context.
+
+    Parameters
+    ----------
+    access : Authority or None
+        Knows who may call; the project's unless given.
 
     Raises
     ------
@@ -45,10 +54,10 @@ def build_app(context: Context, dispatcher: Dispatcher) -> ASGIApp:
     """
     config = context.config
     hosts = allowed_hosts(config)
-    access, metrics = project_access(config.home), RequestMetrics()
+    access, metrics = access or known_callers(context), RequestMetrics()
     console = ConsoleDoor(context, dispatcher, access=access, secure=config.control.behind_proxy)
-    routes = [endpoint.route() for endpoint in _endpoints(context, dispatcher, access=access, metrics=metrics)]
-    routes += [endpoint.route() for endpoint in console.endpoints()]
+    endpoints = [*_endpoints(context, dispatcher, access=access, metrics=metrics), *console.endpoints()]
+    routes = [endpoint.route() for endpoint in endpoints]
     check_routes(routes)
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
@@ -82,6 +91,20 @@ def build_app(context: Context, dispatcher: Dispatcher) -> ASGIApp:
     return Shield(app, hosts=hosts, metrics=metrics, clock=context.clock)
 
 
+def declared_endpoints(context: Context, dispatcher: Dispatcher) -> list[Endpoint]:
+    """All that the control process answers, for those who look over who may what."""
+    access = known_callers(context)
+    console = ConsoleDoor(context, dispatcher, access=access, secure=context.config.control.behind_proxy)
+    return [*_endpoints(context, dispatcher, access=access, metrics=RequestMetrics()), *console.endpoints()]
+
+
+def known_callers(context: Context) -> Authority:
+    """Who may call, as the records say it now and at every later look."""
+    watch = AccessWatch(context.config, context.stores.artifacts)
+    watch.authority.look_by(watch.look)
+    return watch.authority
+
+
 def allowed_hosts(config: Config) -> Collection[str] | None:
     """The host names under which the control process may be called; None if a proxy in front sees to that.
 
@@ -98,17 +121,18 @@ def allowed_hosts(config: Config) -> Collection[str] | None:
 
 
 def _endpoints(
-    context: Context, dispatcher: Dispatcher, *, access: AccessFile, metrics: RequestMetrics
+    context: Context, dispatcher: Dispatcher, *, access: Authority, metrics: RequestMetrics
 ) -> list[Endpoint]:
     def identify(request: Request) -> Principal:
         return access.authenticate(request.headers.get("authorization"))
 
-    document = msgspec.json.encode(
-        describe(dispatcher.operations, version=octavo.__version__, replay=isinstance(context.clock, ReplayClock))
-    )
+    @cache
+    def document() -> bytes:  # a third of a second, for those who ask
+        replay = isinstance(context.clock, ReplayClock)
+        return msgspec.json.encode(describe(dispatcher.operations, version=octavo.__version__, replay=replay))
 
     async def openapi(_: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(await run_in_threadpool(document), media_type="application/json")
 
     max_bytes = context.config.control.max_body_bytes
     described = Endpoint(
@@ -120,6 +144,7 @@ def _endpoints(
         *clock_endpoints(context, identify=identify),
         *data_endpoints(dispatcher, identify=identify, max_body_bytes=max_bytes),
         *operation_endpoints(dispatcher, identify=identify, max_body_bytes=max_bytes),
+        *mlflow_endpoints(dispatcher, identify=identify, max_body_bytes=max_bytes),
     ]
 
 

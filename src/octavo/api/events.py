@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from octavo.api.bodies import decode_json, read_body, to_request
 from octavo.api.endpoints import Endpoint, Identify
-from octavo.api.operations_door import operation_endpoint
+from octavo.api.operations_door import denial, operation_endpoint
 from octavo.errors import InvalidRequest
 from octavo.features.events.bodies import BodyKind
 from octavo.features.events.ingest import BadRows
@@ -43,7 +43,7 @@ def _events_endpoint(dispatcher: Dispatcher, *, identify: Identify, max_bytes: i
 
         def run() -> bytes:
             asked = _request(body, kind, source=source, bad=bad)
-            return msgspec.json.encode(dispatcher.call(asked, request.state.principal))
+            return msgspec.json.encode(dispatcher.call(asked, request.state.principal, trace=request.state.request_id))
 
         return Response(await run_in_threadpool(run), media_type="application/json")
 
@@ -54,6 +54,7 @@ def _events_endpoint(dispatcher: Dispatcher, *, identify: Identify, max_bytes: i
         handle=handle,
         identify=identify,
         dispatched=True,
+        deny=denial(dispatcher.operations[name], dispatcher),
     )
 
 

@@ -6,9 +6,10 @@ import sys
 import uvicorn
 
 from octavo.access import LOCAL_TOKEN_FILE, ensure_admin
-from octavo.api.app import build_app
+from octavo.api.app import build_app, known_callers
 from octavo.config import Config
 from octavo.errors import OctavoError
+from octavo.governance.access.upkeep import AccessUpkeep
 from octavo.logs import log_to_stderr
 from octavo.processes import CONTROL, follow_supervisor
 from octavo.servers import AnnouncingServer, listen
@@ -42,7 +43,10 @@ def serve(config: Config) -> None:
     follow_supervisor()
     _announce_first_token(config)
     context = open_context(config)
-    app = build_app(context, build_dispatcher(context))
+    callers = known_callers(context)
+    upkeep = AccessUpkeep(context, callers.used)
+    upkeep.start()
+    app = build_app(context, build_dispatcher(context), access=callers)
     settings = uvicorn.Config(
         app,
         access_log=False,
@@ -56,6 +60,7 @@ def serve(config: Config) -> None:
     try:
         AnnouncingServer(settings, home=config.home, name=CONTROL, listening=listening).serve_until_told()
     finally:
+        upkeep.stop()
         for store in (context.stores.metadata, context.stores.online, context.stores.stream):
             store.close()
 

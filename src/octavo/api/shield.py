@@ -62,7 +62,7 @@ class Shield:
                 marked["X-Request-Id"] = request_id
                 marked.setdefault("Cache-Control", "no-store")
                 for name, value in HEADERS.items():
-                    marked[name] = value
+                    marked.setdefault(name, value)
             await send(message)
 
         try:

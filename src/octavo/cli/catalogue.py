@@ -57,6 +57,8 @@ SECTIONS: tuple[Section, ...] = (
         ("status", "running", "Show what runs, what time it is there, and what waits to be done."),
         ("clock", "clock", "Show what time it is on the platform, and move a replayed clock."),
         ("login", "running", "Print a link that opens the console."),
+        ("backup", "backups", "Copy metadata and keys into a folder, while all goes on."),
+        ("restore", "backups", "Bring metadata and keys back from a backup, to where there are none."),
     ),
     _section(
         "Data",
@@ -70,12 +72,15 @@ SECTIONS: tuple[Section, ...] = (
     _section(
         "Models",
         ("train", "train", "Train a model, judge it by its gates and register it as a version."),
-        ("runs", "runs", "Show trainings, those that failed too."),
+        ("sweep", "sweeps", "Search good hyperparameters of a model, and train a version by the best ones."),
+        ("runs", "runs", "Show trainings and other runs, those that failed too."),
+        ("export", "export", "Write what the project does in the form of other programs."),
         ("models", "models", "Show models, their versions and how well each does."),
+        ("bundles", "bundles", "Verify versions that were handed on as folders."),
     ),
     _section(
         "Serving",
-        ("deployments", "deployments", "Show what serves, and release, approve or roll back versions."),
+        ("deployments", "deployments", "Show what serves; release versions, approve, hold, roll back, stop."),
         ("experiments", "experiments", "Compare versions on the traffic itself: start, see and end experiments."),
         ("composites", "composites", "Show the composites: deployments and functions that answer one call together."),
         ("serve", "running", "Run the predictor alone, here in the foreground."),
@@ -86,8 +91,11 @@ SECTIONS: tuple[Section, ...] = (
     _section(
         "Watching",
         ("monitor", "monitor", "Show how deployments do: data quality, drift, error, traffic."),
+        ("retraining", "retraining", "Show what retrains models by itself, and suspend or resume it."),
         ("incidents", "incidents", "Show what went wrong, since when and why; and end it."),
-        ("audit", "audit", "Show who changed what, and when."),
+        ("lineage", "lineage", "Show what a thing came of and what came of it, from events to predictions."),
+        ("audit", "audit", "Show who changed what, and prove that it is all there."),
+        ("access", "access", "Show who may call, and what each may; give and take roles and keys."),
     ),
 )
 ENTRIES = {entry.name: entry for section in SECTIONS for entry in section.entries}

@@ -1,17 +1,22 @@
 """models: models, their versions, and the report of each."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from octavo.cli import model_bundles
 from octavo.cli.aliases import alias, aliases, unalias
+from octavo.cli.history import history
 from octavo.cli.imports import import_
 from octavo.cli.measures import bar, interval, number
 from octavo.cli.options import Json, Model
 from octavo.cli.output import emit_json, plain, say, show_facts, show_table
-from octavo.cli.session import ask
+from octavo.cli.reports import report
+from octavo.cli.session import ask, open_session
 from octavo.cli.trained import show_gates
+from octavo.cli.waivers import unwaive, waive
 from octavo.registry.operations import ListModels, ModelDetails, ModelSummary, ShowModel, ShowVersion, VersionDetails
 from octavo.registry.versions import ModelVersion
 from octavo.training.reports import DataWindow, Report
@@ -25,9 +30,12 @@ def register(app: typer.Typer) -> None:
     commands.callback()(overview)
     commands.command()(show)
     commands.command()(version)
+    commands.command()(report)
+    commands.command()(history)
     commands.command("import")(import_)
-    for command in (aliases, alias, unalias):
+    for command in (aliases, alias, unalias, waive, unwaive):
         commands.command()(command)
+    model_bundles.register(commands)
     app.add_typer(commands, name="models")
 
 
@@ -40,6 +48,7 @@ def overview(context: typer.Context, json: Json = False) -> None:
       octavo models show arrival_delay
       octavo models version arrival_delay 1
       octavo models aliases
+      octavo models history arrival_delay
 
     \b
     Next:
@@ -133,19 +142,20 @@ def version(
     Next:
       octavo deployments release eta --version 1
     """
-    details: VersionDetails = ask(ShowVersion(model=model, version=version))
+    with open_session() as session:
+        details: VersionDetails = session.call(ShowVersion(model=model, version=version))
+        now = session.context.clock.now()
     if json:
         emit_json(details)
     elif card:
         typer.echo(details.card, nl=False)
     else:
-        _show_report(details)
+        _show_report(details, now=now)
 
 
-def _show_report(details: VersionDetails) -> None:
+def _show_report(details: VersionDetails, *, now: datetime) -> None:
     version, report = details.version, details.report
-    passed = "[green]passed its gates[/]" if version.passed else "[red]failed a gate, so it cannot be released[/]"
-    say(f"[bold]{version.model} {version.version}[/] {passed}")
+    say(f"[bold]{version.model} {version.version}[/] {_standing(version, now)}")
     show_facts(_facts(details))
     say("")
     show_table(
@@ -155,6 +165,12 @@ def _show_report(details: VersionDetails) -> None:
     show_gates(version.gates)
     say("")
     show_table(["input", ">importance", ""], _importance_rows(report), empty="It goes by no input.")
+
+
+def _standing(version: ModelVersion, now: datetime) -> str:
+    if version.held_by(now):
+        return "[red]failed a gate, so it cannot be released[/]"
+    return "[green]passed its gates[/]" if version.passed else "[yellow]did not pass a gate, which is waived[/]"
 
 
 def _facts(details: VersionDetails) -> Iterator[tuple[str, object]]:

@@ -17,11 +17,12 @@ from octavo.cli.session import open_session
 from octavo.config import Config
 from octavo.errors import Unavailable
 from octavo.features.online.pump import Backlog, backlog
+from octavo.loop.attention import needs_attention
 from octavo.loop.predictor_logs import PredictorLogs
 from octavo.loop.supervisor import RunningProject, run_project
 from octavo.monitoring.publication import Unpublished, unpublished
 from octavo.operations import Context
-from octavo.processes import CONTROL, PREDICTOR, WORKER, RunningProcess, find_running
+from octavo.processes import CONTROL, PREDICTOR, RunningProcess, find_running, worker_names
 from octavo.serving.fellows import predictor_folder
 from octavo.serving.process import serve as serve_predictions
 from octavo.serving.status import ModelStatus, models_in_memory
@@ -52,6 +53,8 @@ class Status:
         Predictions that wait for the topic in ``[predictor] publish``; None if none is named.
     models : tuple of ModelStatus
         Those in the predictor's memory.
+    attention : tuple of str
+        What does not go on without a person.
     """
 
     project: str
@@ -61,6 +64,7 @@ class Status:
     sources: dict[str, Backlog]
     unpublished: Unpublished | None = None
     models: tuple[ModelStatus, ...] = ()
+    attention: tuple[str, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -150,6 +154,8 @@ def status(json: Json = False) -> None:
         emit_json(found)
         return
     say(f"Project [bold]{plain(found.project)}[/]. It is {found.now:%Y-%m-%d %H:%M} UTC{_replayed(found)}.")
+    for need in found.attention:
+        say(f"[bold]Needs you:[/] {plain(need)}")
     say("")
     show_table(
         ["process", ">pid", "address"],
@@ -235,7 +241,7 @@ def _console_link(config: Config, url: str) -> str:
 def _status(context: Context) -> Status:
     home = context.config.home
     processes = []
-    for name in (CONTROL, WORKER, PREDICTOR):
+    for name in (CONTROL, *worker_names(context.config), PREDICTOR):
         running = find_running(home, name)
         if running is None:
             processes.append(ProcessStatus(name=name, pid=None, address=""))
@@ -249,6 +255,7 @@ def _status(context: Context) -> Status:
         replay=context.clock.is_replay,
         sources={name: backlog(context.stores, context.project, name) for name in context.project.sources},
         models=models_in_memory(home),
+        attention=needs_attention(context),
         unpublished=_unpublished(context.config) if context.config.predictor.publish else None,
     )
 

@@ -1,15 +1,15 @@
 """What a command starts from: the project here, its dispatcher, and who is calling."""
 
-import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octavo.cli.output import console
 from octavo.config import Config
+from octavo.governance.access.publication import local_principal
 from octavo.operations import Context, Dispatcher, Principal
 from octavo.wiring import build_dispatcher, config_here, open_context
 
@@ -18,7 +18,10 @@ Progressing = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Session:
-    """The project in the current folder, opened for the local user, who may do everything that the files allow."""
+    """The project in the current folder, opened for the user of this machine.
+
+    They may do everything that the files allow, or with ``[access] local = "granted"`` what they were granted.
+    """
 
     dispatcher: Dispatcher
     principal: Principal
@@ -44,9 +47,10 @@ def open_session(*, config: Config | None = None, writes_online: bool = False) -
     writes_online : bool
         Whether the command writes online features, which no other process may do meanwhile.
     """
-    principal = Principal(name=f"user:{getpass.getuser()}", permissions=frozenset({"*"}))
-    context = open_context(config or config_here(), principal=principal, writes_online=writes_online)
+    context = open_context(config or config_here(), writes_online=writes_online)
     try:
+        principal = local_principal(context)
+        context = replace(context, principal=principal)
         yield Session(build_dispatcher(context, command=True), principal)
     finally:
         for store in (context.stores.metadata, context.stores.online, context.stores.stream):

@@ -27,9 +27,17 @@ def show_gates(gates: tuple[GateResult, ...]) -> None:
     """Print how each gate judged a version."""
     show_table(
         ["gate", "passed", "evidence"],
-        ([g.gate, g.passed, g.evidence] for g in gates),
+        ([g.gate, _passed(g), g.evidence] for g in gates),
         empty="The model declares no gates.",
     )
+
+
+def _passed(gate: GateResult) -> object:
+    """Whether it passed, or the waiver that was given instead."""
+    waiver = gate.waiver
+    if gate.passed or waiver is None:
+        return gate.passed
+    return f"no; waived by {waiver.by} until {waiver.until:%Y-%m-%d %H:%M}: {waiver.reason}"
 
 
 def _next(trained: TrainedVersion) -> str:

@@ -14,7 +14,7 @@ from octavo.monitoring.findings import Finding, Verdict
 from octavo.monitoring.incidents import Incident, IncidentKind
 from octavo.monitoring.inputs import InputLook
 from octavo.monitoring.looks import Look
-from octavo.training.evaluation import METRICS
+from octavo.training.metrics import METRICS
 from octavo.training.reports import Profile
 
 KINDS = (IncidentKind.PERFORMANCE, IncidentKind.DRIFT, IncidentKind.QUALITY, IncidentKind.STALENESS)
@@ -62,7 +62,7 @@ def amount(kind: IncidentKind, value: float | None) -> str:
             return duration(value)
         case IncidentKind.DRIFT:
             return decimal(value)
-        case IncidentKind.SKEW:
+        case IncidentKind.SKEW | IncidentKind.RETRAINING | IncidentKind.REFUSAL:
             return whole(None if value is None else int(value))
 
 

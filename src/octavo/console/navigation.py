@@ -44,12 +44,27 @@ _GROUPS = (
             ("Runs", "/runs", "models:read"),
         ),
     ),
-    ("Ship", (("Models", "/models", "models:read"), ("Deployments", "/deployments", "deployments:read"))),
+    (
+        "Ship",
+        (
+            ("Models", "/models", "models:read"),
+            ("Deployments", "/deployments", "deployments:read"),
+            ("Approvals", "/approvals", "releases:read"),
+            ("History", "/history", "models:read"),
+        ),
+    ),
     (
         "Watch",
-        (("Monitoring", "/monitoring", "monitoring:read"), ("Predictions", "/predictions", "predictions:read")),
+        (
+            ("Monitoring", "/monitoring", "monitoring:read"),
+            ("Predictions", "/predictions", "predictions:read"),
+            ("Lineage", "/lineage", "models:read"),
+        ),
     ),
-    ("Govern", (("Audit", "/audit", "audit:read"), ("System", "/system", "system:read"))),
+    (
+        "Govern",
+        (("Audit", "/audit", "audit:read"), ("Access", "/access", "access:read"), ("System", "/system", "system:read")),
+    ),
 )
 
 
@@ -62,16 +77,18 @@ def navigation(visit: Visit) -> tuple[Group, ...]:
                 label=name,
                 path=path,
                 permission=permission,
-                count=_open_incidents(visit) if path == "/incidents" else 0,
+                count=_count(visit, path),
                 is_current=visit.path == path or (path != "/" and visit.path.startswith(f"{path}/")),
             )
             for name, path, permission in links
-            if visit.principal.may(permission)
+            if visit.principal.may_somewhere(permission)
         )
         if shown:
             groups.append(Group(label=label, links=shown))
     return tuple(groups)
 
 
-def _open_incidents(visit: Visit) -> int:
-    return len(visit.call("incidents.list", open=True, limit=MOST_COUNTED))
+def _count(visit: Visit, path: str) -> int:
+    if path == "/incidents":
+        return len(visit.call_if_allowed("incidents:read", "incidents.list", open=True, limit=MOST_COUNTED) or ())
+    return len(visit.call_if_allowed("releases:read", "releases.approvals") or ()) if path == "/approvals" else 0

@@ -59,15 +59,21 @@ def render(visit: Visit, template: str, *, title: str, status: int = 200, **data
     return Reply(html=text, status=status)
 
 
+def render_alone(template: str, **data: Any) -> str:
+    """A document without the console's frame."""
+    return _environment().get_template(template).render(**data)
+
+
 def error_page(*, status: int, message: str, fix: str | None, request_id: str, theme: str) -> str:
     """What a visitor reads when a page could not be shown."""
     template = _environment().get_template("error.html")
     return template.render(status=status, message=message, fix=fix, request_id=request_id, theme=theme)
 
 
-def login_page(*, back: str, theme: str, problem: str = "") -> str:
-    """The way in; `back` is where it leads."""
-    return _environment().get_template("login.html").render(back=back, theme=theme, problem=problem)
+def login_page(*, back: str, theme: str, problem: str = "", provider: str = "") -> str:
+    """The way in; `back` is where it leads, `provider` whom one can log in by besides."""
+    template = _environment().get_template("login.html")
+    return template.render(back=back, theme=theme, problem=problem, provider=provider)
 
 
 def welcome_page(*, back: str, theme: str) -> str:

@@ -73,6 +73,8 @@ def run_status(status: RunStatus) -> Status:
             return healthy(status)
         case RunStatus.FAILED:
             return failing(status)
+        case RunStatus.KILLED:
+            return watch(status)
         case _:
             return running(status)
 

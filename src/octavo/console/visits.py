@@ -5,10 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from octavo.errors import NotAllowed
 from octavo.operations import Principal
 
 VISIT = "console:visit"
 """The permission of whoever is logged in."""
+
+
+_LONGEST_NUMBER = 9
+
+
+def is_number(text: str) -> bool:
+    """Whether a part of an address or a field of a form is a number of a version."""
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +52,30 @@ class Visit:
 
     def call_if_allowed(self, permission: str, operation: str, **fields: Any) -> Any | None:
         """What an operation answers; None to a visitor without its permission, for whom a page shows less."""
-        return self.call(operation, **fields) if self.principal.may(permission) else None
+        if not self.principal.may_somewhere(permission):
+            return None
+        try:
+            return self.call(operation, **fields)
+        except NotAllowed:  # they may, but not about this
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file that somebody else made: a browser keeps it, and never shows it as a page of ours."""
+
+    name: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a page answers: HTML, or (for a form) where to go next."""
+    """What a page answers: HTML, a file, or (for a form) where to go next."""
 
     html: str = ""
     status: int = 200
     location: str | None = None
+    download: Download | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ _SAID = frozenset({"description", "owner", "expect", "deprecated"})
 """What is said of a definition without changing what it computes."""
 
 _PASSED_OVER = {
-    "model": _SAID | {"metrics", "gates", "retrain"},
+    "model": _SAID | {"metrics", "gates", "retrain", "purpose", "tier", "limits"},
     "view": _SAID,
     "source": _SAID | {"schema", "every_s"},
     "entity": _SAID,

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import octavo
 from octavo.clock import Clock
 from octavo.config import Config, StoreSettings
-from octavo.processes import CONTROL, PREDICTOR, WORKER, find_running
+from octavo.processes import CONTROL, PREDICTOR, find_running, worker_names
 from octavo.serving.status import ModelStatus, models_in_memory
 
-PROCESSES = (CONTROL, WORKER, PREDICTOR)
 _SETTINGS = tuple(setting.name for setting in fields(StoreSettings))
 
 
@@ -62,13 +61,13 @@ def describe_system(config: Config, clock: Clock) -> SystemDetails:
     return SystemDetails(
         project=config.project.name,
         root=str(config.root),
-        version=octavo.__version__,
+        version=version("octavo"),
         clock="replay" if clock.is_replay else "system",
         now=clock.now(),
         stores={
             setting.name: without_password(getattr(config.stores, setting.name)) for setting in fields(config.stores)
         },
-        processes=tuple(process_state(config.home, name) for name in PROCESSES),
+        processes=tuple(process_state(config.home, name) for name in (CONTROL, *worker_names(config), PREDICTOR)),
         models=models_in_memory(config.home),
     )
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from octavo.errors import OctavoError
 from octavo.logs import log_to_stderr
+from octavo.loop.membership import Superseded, claimed_from_outside
+from octavo.loop.training_logs import keep_log_file, redirect
 from octavo.loop.trainings import held, train_version
 from octavo.loop.worker import Worker
-from octavo.processes import Told, follow_supervisor
+from octavo.processes import WORKER, Told, follow_supervisor
 from octavo.training.runs import Run
 from octavo.wiring import config_here, open_context
 
@@ -26,40 +28,56 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case []:
                 work()
+            case ["work", name]:
+                work(name)
             case ["train", run_id]:
                 end_with_parent()
-                train(run_id)
+                return train(run_id)
             case _:
-                sys.stderr.write("usage: python -m octavo.loop [train RUN]\n")
+                sys.stderr.write("usage: python -m octavo.loop [work NAME | train RUN]\n")
                 return 2
     except OctavoError as error:
         log.error("%s", error.message)
         return 1
+    except Superseded as superseded:
+        log.error("%s", superseded)
+        return 1
     return 0
 
 
-def work() -> None:
-    """Work until SIGTERM or SIGINT."""
+def work(name: str = WORKER) -> None:
+    """Work until SIGTERM or SIGINT, announced under a name."""
     told = Told()
     with told.by_signals():
         follow_supervisor()
-        context = open_context(config_here(), writes_online=True)
+        context = open_context(config_here())
         try:
-            Worker(context).run(told)
+            Worker(context, name=name).run(told)
         finally:
             for store in (context.stores.metadata, context.stores.online, context.stores.stream):
                 store.close()
 
 
-def train(run_id: str) -> None:
-    """Take a training that is recorded as requested, or as interrupted."""
+def train(run_id: str) -> int:
+    """Take a training that is recorded as requested, or as interrupted; the process's exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides
-    context = open_context(config_here())
+    config = config_here()
+    redirect(config.home, run_id)
+    context = open_context(config)
+    claimed = claimed_from_outside(context.stores.metadata)
+    context = replace(context, stores=replace(context.stores, metadata=claimed))
     with context.transaction() as tx:
         run = tx.get(Run, run_id)
     assert run is not None
     with held(context.config.home, run_id):
-        train_version(replace(context, progress=lambda fraction, message: log.info("%s: %s", run_id, message)), run)
+        try:
+            train_version(replace(context, progress=lambda fraction, message: log.info("%s: %s", run_id, message)), run)
+        except OctavoError as error:
+            log.error("%s", error.message)
+            return 1
+        finally:
+            keep_log_file(context, run_id)
+    return 0
 
 
 def end_with_parent() -> None:

@@ -53,6 +53,10 @@ class Appointment:
         """Hold the clock no longer, until the next call of another method."""
         self._agenda.move(self, FAR_FUTURE_US)
 
+    def wake(self) -> None:
+        """Have whoever waits here go on now, before the moment has come."""
+        self.has_come.set()
+
     def close(self) -> None:
         """End the appointment; nothing happens if it has ended."""
         self._agenda.close(self)

@@ -19,7 +19,8 @@ from octavo.monitoring.prediction_log import TABLE as PREDICTIONS
 from octavo.monitoring.references import Reference, in_its_words, reference_of, same_inputs, version_of
 from octavo.monitoring.windows import COUNT, IN_PERIOD, matrix_of, sampling_step, with_inputs
 from octavo.operations import Context
-from octavo.training.evaluation import METRICS, Metric, difference, evaluate
+from octavo.training.evaluation import difference, evaluate
+from octavo.training.metrics import METRICS, Metric
 from octavo.training.reports import Interval
 
 Floats = npt.NDArray[np.float64]

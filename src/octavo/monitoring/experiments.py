@@ -21,10 +21,10 @@ from octavo.errors import Conflict, NotFound
 from octavo.monitoring.matured import labels_of, latest
 from octavo.monitoring.outcomes import TABLE as OUTCOMES
 from octavo.monitoring.prediction_log import TABLE as PREDICTIONS
-from octavo.monitoring.windows import ANSWERED, sampling_step
+from octavo.monitoring.windows import ANSWERED, UNIT, sampling_step
 from octavo.operations import Context
 from octavo.release.experiments import StartedArm, StartedExperiment
-from octavo.training.evaluation import METRICS, Draws, Metric
+from octavo.training.metrics import METRICS, Draws, Metric
 from octavo.training.reports import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -33,9 +33,8 @@ MOST_ROWS = 500_000
 
 _BUCKETS, _FEWEST_BUCKETS, _DRAWS = 100, 20, 1_000
 _SUSPICIOUS = 0.001
-_UNIT = "coalesce(json_extract_string(request, $path), json_extract_string(entities, $path), id)"
 _OF_ARMS = f"""
-SELECT id, "group", arm, output, {_UNIT} AS unit FROM predictions
+SELECT id, "group", arm, output, {UNIT} AS unit FROM predictions
 WHERE deployment = $deployment AND "at" >= $since AND "at" < $until AND starts_with("group", $prefix) AND {ANSWERED}
 """
 _COUNTED = f"""

@@ -18,6 +18,8 @@ class IncidentKind(StrEnum):
     QUALITY = "quality"
     STALENESS = "staleness"
     SKEW = "skew"
+    RETRAINING = "retraining"
+    REFUSAL = "refusal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

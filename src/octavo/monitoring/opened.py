@@ -6,6 +6,7 @@ from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, NotFound
 from octavo.monitoring.references import plan_of
 from octavo.registry.bundles import GOLDEN, Golden, decode_golden, decode_manifest
+from octavo.registry.jail.opening import Jail
 from octavo.registry.served import ServedModel, open_served
 from octavo.stores.ports import Artifacts
 
@@ -32,8 +33,13 @@ class OpenedModel:
             )
 
 
-def open_model(artifacts: Artifacts, digest: str) -> OpenedModel:
+def open_model(artifacts: Artifacts, digest: str, *, jail: Jail | None = None) -> OpenedModel:
     """The model of a bundle; its code is not run.
+
+    Parameters
+    ----------
+    jail : Jail or None
+        Where it is opened if it is a pickle; None where none is.
 
     Raises
     ------
@@ -44,7 +50,7 @@ def open_model(artifacts: Artifacts, digest: str) -> OpenedModel:
         manifest = decode_manifest(artifacts.get(digest), digest=digest)
         plan = plan_of(artifacts, digest)
         golden = decode_golden(artifacts.get(manifest.files[GOLDEN].digest))
-        model = open_served(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest))
+        model = open_served(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest), jail=jail)
     except NotFound as error:
         raise IntegrityError(
             f"bundle {digest[:19]} is gone from the artifacts, so it cannot answer; restore the artifacts from a "

@@ -12,7 +12,8 @@ from octavo.monitoring.incidents import IncidentKind
 from octavo.monitoring.inputs import InputLook
 from octavo.monitoring.matured import Matured, labels_of
 from octavo.monitoring.wording import movements, number, percent
-from octavo.training.evaluation import METRICS, evaluate
+from octavo.training.evaluation import evaluate
+from octavo.training.metrics import METRICS
 from octavo.training.reports import Interval, Report
 
 MOST_ROWS = 50_000

@@ -22,6 +22,9 @@ MOST_ROWS = 50_000
 ANSWERED = "(arm = 'live' OR (arm NOT IN ('shadow', 'fallback') AND isfinite(output)))"
 """What answers a request, once per request: where another arm failed, the live version answered instead."""
 
+UNIT = "coalesce(json_extract_string(request, $path), json_extract_string(entities, $path), id)"
+"""What traffic is divided by, where ``$path`` is that of its field; a prediction without it is a unit of its own."""
+
 IN_PERIOD = f'deployment = $deployment AND "at" >= $since AND "at" < $until AND {ANSWERED}'
 COUNT = f'SELECT count(*) AS n, min("at") AS oldest, max("at") AS newest FROM predictions WHERE {IN_PERIOD}'
 _COLUMNS = 'SELECT "at", digest, inputs, status, output FROM predictions'

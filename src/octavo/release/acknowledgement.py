@@ -59,6 +59,12 @@ def acknowledgement(config: Config, deployment: str, *, sequence: int) -> Acknow
     return Acknowledgement(is_applied=False, complaint=next((one.error for one in behind if one.error), ""))
 
 
+def complaints(config: Config) -> dict[str, str]:
+    """Why predictors do not serve by the newest manifests that they have seen, by deployment."""
+    said = [_said(path).deployments for path in _status_files(config)]
+    return {name: one.error for deployments in said for name, one in deployments.items() if one.error}
+
+
 def _status_files(config: Config) -> list[Path]:
     return sorted((config.home / "predictor").glob("status*.json"))
 

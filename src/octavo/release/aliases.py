@@ -13,6 +13,7 @@ from octavo.errors import Conflict, GateFailed, InvalidDefinition, InvalidReques
 from octavo.operations import Context
 from octavo.registry.versions import ModelVersion
 from octavo.release.documents import publish, published_number
+from octavo.release.history import NamedFrom
 from octavo.stores.ports import Transaction
 
 PURPOSE = "octavo/alias-manifest/v1"
@@ -90,7 +91,7 @@ def point(context: Context, model: str, alias: str, *, version: int, expect: int
     _check_alias(alias)
     with context.transaction() as tx:
         found = version_of(tx, model, version)
-        if failed := [result for result in found.gates if not result.passed]:
+        if failed := found.held_by(context.clock.now()):
             raise GateFailed(
                 f"{model} {version} did not pass {failed[0].gate} ({failed[0].evidence}); name one that did",
                 gate=failed[0].gate,
@@ -98,7 +99,7 @@ def point(context: Context, model: str, alias: str, *, version: int, expect: int
         before = _expected(tx, model, alias, expect=expect)
         if len({**before.versions, alias: version}) > _MOST:
             raise Conflict(f"model {model!r} has {_MOST} aliases already; remove one that nobody calls by")
-        return _changed(tx, before, {**before.versions, alias: version})
+        return _changed(context, tx, before, {**before.versions, alias: version})
 
 
 def remove(context: Context, model: str, alias: str, *, expect: int | None = None) -> ModelAliases:
@@ -115,7 +116,7 @@ def remove(context: Context, model: str, alias: str, *, expect: int | None = Non
         before = _expected(tx, model, alias, expect=expect)
         if alias not in before.versions:
             raise NotFound(f"alias of model {model!r}", alias, before.versions)
-        return _changed(tx, before, {name: at for name, at in before.versions.items() if name != alias})
+        return _changed(context, tx, before, {name: at for name, at in before.versions.items() if name != alias})
 
 
 def aliases_of(tx: Transaction, model: str) -> ModelAliases:
@@ -175,7 +176,7 @@ def _expected(tx: Transaction, model: str, alias: str, *, expect: int | None) ->
     return found
 
 
-def _changed(tx: Transaction, before: ModelAliases, versions: Mapping[str, int]) -> ModelAliases:
+def _changed(context: Context, tx: Transaction, before: ModelAliases, versions: Mapping[str, int]) -> ModelAliases:
     if versions == before.versions:
         return before
     after = replace(before, versions=versions, sequence=before.sequence + 1)
@@ -183,6 +184,8 @@ def _changed(tx: Transaction, before: ModelAliases, versions: Mapping[str, int])
         tx.replace(before, after)
     else:
         tx.add(after)
+    at, by = context.clock.now(), context.principal.name
+    tx.add(NamedFrom(model=after.model, sequence=after.sequence, at=at, by=by, versions=versions))
     return after
 
 

@@ -50,7 +50,8 @@ def start(
     _check_arms(experiment, versions)
     with context.transaction() as tx:
         chosen = {
-            arm.name: _version(tx, declared, arm, number=versions.get(arm.name)) for arm in _challengers(experiment)
+            arm.name: _version(context, tx, declared, arm, number=versions.get(arm.name))
+            for arm in _challengers(experiment)
         }
         state = deployment_state(tx, deployment)
         _check_start(tx, state, experiment, shadow=_shadow(tx, state, chosen))
@@ -221,7 +222,9 @@ def _started(state: DeploymentState, arm: ExperimentArm, version: ModelVersion |
     return StartedArm(name=arm.name, model=version.model, version=version.version, percent=arm.percent)
 
 
-def _version(tx: Transaction, declared: Deployment, arm: ExperimentArm, *, number: int | None) -> ModelVersion:
+def _version(
+    context: Context, tx: Transaction, declared: Deployment, arm: ExperimentArm, *, number: int | None
+) -> ModelVersion:
     model = (arm.model or declared.model).name
     versions = tx.find(ModelVersion, model=model)
     if number is None:
@@ -232,8 +235,7 @@ def _version(tx: Transaction, declared: Deployment, arm: ExperimentArm, *, numbe
     found = next((version for version in versions if version.version == number), None)
     if found is None:
         raise NotFound(f"version of model {model!r}", str(number), [str(version.version) for version in versions])
-    failed = [result for result in found.gates if not result.passed]
-    if failed:
+    if failed := found.held_by(context.clock.now()):
         raise GateFailed(
             f"{model} {number} did not pass {failed[0].gate} ({failed[0].evidence}); train a better one",
             gate=failed[0].gate,

@@ -9,21 +9,28 @@ from zlib import crc32
 import pyarrow as pa
 
 from octavo.errors import Conflict, IntegrityError, NotFound
+from octavo.stores.chain import ALL, AuditEntry, AuditEvent, AuditFilter, AuditHead, head_at, link
 from octavo.stores.columns import added_columns, conform, plain
 from octavo.stores.duckdb import DuckDB
+from octavo.stores.metrics import MetricPoint, latest
 from octavo.stores.names import check_document_name, check_table, check_topic, digest_of, hex_of
 from octavo.stores.partitions import check_sizes, partition_names, split_partition
-from octavo.stores.ports import AuditEvent, Engine, Notice, R, Record, Transaction
+from octavo.stores.ports import Engine, Notice, R, Record, Transaction
 from octavo.stores.records import Body, conditions, decode, encode
+from octavo.stores.searched import searched
+from octavo.stores.searches import Found, Search
 from octavo.stores.topics import Message
 
 
 class MemoryTransaction:
     """Works on copies, which the store adopts when the transaction ends well."""
 
-    def __init__(self, records: dict[tuple[str, str], Body], audit: list[AuditEvent]) -> None:
+    def __init__(
+        self, records: dict[tuple[str, str], Body], audit: list[AuditEntry], points: Sequence[MetricPoint] = ()
+    ) -> None:
         self.records = records
-        self.events = audit
+        self.entries = audit
+        self.metric_points = list(points)
 
     def get(self, record_type: type[R], key: str) -> R | None:
         body = self.records.get((record_type.kind, key))
@@ -41,6 +48,21 @@ class MemoryTransaction:
         )
         return list(islice(found, limit))
 
+    def search(self, record_type: type[R], search: Search) -> Found[R]:
+        bodies = [body for (kind, _), body in self.records.items() if kind == record_type.kind]
+        places, last = searched(bodies, search)
+        return Found(records=[decode(record_type, bodies[place]) for place in places], last=last)
+
+    def append_points(self, points: Sequence[MetricPoint]) -> None:
+        self.metric_points += points
+
+    def points(self, run: str, name: str | None = None, *, limit: int | None = None) -> list[MetricPoint]:
+        wanted = {(p.name, p.place): p for p in self.metric_points if p.run == run and name in (None, p.name)}
+        return [wanted[key] for key in sorted(wanted)][:limit]
+
+    def newest_points(self, run: str, names: Sequence[str]) -> list[MetricPoint]:
+        return [point for (_, name), point in latest(self.points(run)).items() if name in names]
+
     def add(self, record: Record) -> None:
         if (record.kind, record.key) in self.records:
             raise Conflict(f"there is a {record.kind} {record.key!r} already", kind=record.kind, key=record.key)
@@ -56,11 +78,17 @@ class MemoryTransaction:
         self.put(new)
 
     def append_audit(self, event: AuditEvent) -> None:
-        self.events.append(event)
+        self.entries.append(link(event, self.audit_head()))
 
-    def audit(self, *, newest_first: bool = True, limit: int = 100) -> list[AuditEvent]:
-        events = reversed(self.events) if newest_first else iter(self.events)
-        return list(islice(events, limit))
+    def audit(self, *, newest_first: bool = True, limit: int = 100, only: AuditFilter = ALL) -> list[AuditEvent]:
+        entries = reversed(self.entries) if newest_first else iter(self.entries)
+        return list(islice((entry.event for entry in entries if only.takes(entry.event)), limit))
+
+    def audit_entries(self, *, after: int = 0, limit: int = 1_000) -> list[AuditEntry]:
+        return self.entries[after : after + limit]
+
+    def audit_head(self) -> AuditHead:
+        return head_at(self.entries[-1]) if self.entries else AuditHead()
 
 
 class MemoryMetadata:
@@ -68,7 +96,8 @@ class MemoryMetadata:
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], Body] = {}
-        self._audit: list[AuditEvent] = []
+        self._audit: list[AuditEntry] = []
+        self._points: list[MetricPoint] = []
         self._lock = threading.Lock()
         self._owner: int | None = None
 
@@ -79,9 +108,9 @@ class MemoryMetadata:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                tx = MemoryTransaction(dict(self._records), list(self._audit))
+                tx = MemoryTransaction(dict(self._records), list(self._audit), self._points)
                 yield tx
-                self._records, self._audit = tx.records, tx.events
+                self._records, self._audit, self._points = tx.records, tx.entries, tx.metric_points
             finally:
                 self._owner = None
 

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, TypeVar
 
+from octavo.stores.chain import AuditEvent as AuditEvent
+from octavo.stores.chain import AuditTrail
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from octavo.stores.metrics import MetricPoint
+    from octavo.stores.searches import Found, Search
 
 
 class Record(Protocol):
@@ -23,19 +29,7 @@ class Record(Protocol):
 R = TypeVar("R", bound=Record)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvent:
-    """Who did what, when, to what, and how it ended. Appended in the transaction of the operation itself."""
-
-    at: datetime
-    actor: str
-    operation: str
-    target: str
-    outcome: str
-    detail: str = ""
-
-
-class Transaction(Protocol):
+class Transaction(AuditTrail, Protocol):
     """Reads and writes that happen together or not at all."""
 
     def get(self, record_type: type[R], key: str) -> R | None:
@@ -45,6 +39,18 @@ class Transaction(Protocol):
         self, record_type: type[R], *, newest_first: bool = False, limit: int | None = None, **equal: object
     ) -> list[R]:
         """Records whose top-level fields equal those given, in the order in which they were first added."""
+
+    def search(self, record_type: type[R], search: "Search") -> "Found[R]":
+        """Records that fulfil conditions, in an order, some at a time."""
+
+    def append_points(self, points: Sequence["MetricPoint"]) -> None:
+        """Add to the histories of metrics; a point that is there already is passed over."""
+
+    def points(self, run: str, name: str | None = None, *, limit: int | None = None) -> "list[MetricPoint]":
+        """The history of one of a run's metrics, or of all: by name, then by `MetricPoint.place`."""
+
+    def newest_points(self, run: str, names: Sequence[str]) -> "list[MetricPoint]":
+        """The latest point of each of these metrics that has any."""
 
     def add(self, record: Record) -> None:
         """Add a record.
@@ -66,12 +72,6 @@ class Transaction(Protocol):
         Conflict
             If the stored record is no longer equal to `old`.
         """
-
-    def append_audit(self, event: AuditEvent) -> None:
-        """Append to the audit trail."""
-
-    def audit(self, *, newest_first: bool = True, limit: int = 100) -> list[AuditEvent]:
-        """The audit trail."""
 
 
 class Metadata(Protocol):

@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 from octavo.config import Config, PredictorSettings
 from octavo.errors import Unavailable
 from octavo.loop.carrier import Carrier
+from octavo.loop.duties import publisher_of
 from octavo.loop.predictor_logs import PredictorLogs
-from octavo.loop.worker import publisher_of
 from octavo.monitoring.publication import PredictionPublisher, unpublished
 from octavo.operations import Context
 from octavo.serving.fellows import Worker, predictor_folder

@@ -8,7 +8,7 @@ import pytest
 
 from octavo.config import Config, ControlSettings
 from octavo.errors import ConfigurationError, Conflict, Unavailable
-from octavo.loop import supervisor
+from octavo.loop import children
 from octavo.loop.definitions import ApplyProject
 from octavo.loop.supervisor import run_project
 from octavo.operations import SYSTEM
@@ -72,7 +72,7 @@ def test_a_project_that_cannot_be_loaded_is_told_before_anything_is_started(tmp_
 def test_a_process_that_never_comes_up_ends_it_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = write_project(tmp_path)
     (tmp_path / "broken.py").write_text("raise SystemExit('the worker has no hands')", encoding="utf-8")
-    monkeypatch.setitem(supervisor.MODULES, WORKER, "broken")
+    monkeypatch.setitem(children.MODULES, WORKER, "broken")
     with pytest.raises(Unavailable, match=r"worker cannot be started.*the worker has no hands"):
         run_project(config)
     assert find_running(config.home, CONTROL) is None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from base64 import b64decode
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -56,6 +57,9 @@ def test_a_training_survives_the_death_of_the_worker_and_not_its_own(config: Con
         os.kill(until(lambda: trainer(config, lost), what="it is being trained"), signal.SIGKILL)
         until(lambda: run_of(running, lost)["status"] == "failed", what="its end is noted")
         assert "ended by signal 9" in run_of(running, lost)["error"]
+        kept = running.client.call("runs.artifact", run=run, name="octavo/log.txt")
+        assert "building the training set" in b64decode(kept["data"]).decode()
+        assert {"octavo/code.json", "octavo/environment.txt"} <= set(run_of(running, run)["artifacts"])
 
 
 def is_live(running: Running, version: int) -> bool:

@@ -68,7 +68,7 @@ def code(folder: Path, text: str = FUNCTIONS, **changes: Any) -> Code:
     path.write_text(text, encoding="utf-8")
     fields: dict[str, Any] = {
         "of": "model 'm'",
-        "modules": ((path.stem, str(path)),),
+        "modules": ((path.stem, str(path), text.encode()),),
         "functions": (("more", ("odd", "number", "text", "at")), ("odd", ("number",))),
         "dtypes": {"text": DType.STRING, "at": DType.TIMESTAMP},
         "digest": "d",

@@ -194,8 +194,10 @@ class Broken:
 
 
 def test_an_error_that_nobody_foresaw_keeps_its_text(room: Showroom, caplog: pytest.LogCaptureFixture) -> None:
-    stores = replace(room.stores, metadata=Broken())
-    answer = browser(Showroom(context=replace(room.context, stores=stores), text="")).get("/deployments")
+    cookie = browser(room).cookies["octavo_session"]
+    broken = replace(room.context, stores=replace(room.stores, metadata=Broken()))
+    door = Door(Showroom(context=broken, text=""), headers={**BROWSER, "cookie": f"octavo_session={cookie}"})
+    answer = door.get("/deployments")
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert answer.headers["x-request-id"] in answer.text

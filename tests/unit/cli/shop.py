@@ -72,12 +72,13 @@ takings = oc.FeatureView(
 
 
 @oc.model(features=[takings, oc.request("items", oc.Float64)], label=oc.Label(visits, "spent", at="entered"),
-          metrics=["mae"], gates=[oc.better_than_baseline("mae")], holdout="5d", owner="the shopkeeper")
-def spending(train: oc.Dataset):
+          metrics=["mae"], gates=[oc.better_than_baseline("mae")], holdout="5d", owner="the shopkeeper",
+          purpose="the till is stocked", tier="low", retrain=[oc.cron("0 3 * * *")])
+def spending(train: oc.Dataset, *, trees: int = 20):
     """What a visitor spends."""
     from lightgbm import LGBMRegressor
 
-    return LGBMRegressor(n_estimators=20, num_leaves=7, n_jobs=1, verbose=-1).fit(train.X, train.y)
+    return LGBMRegressor(n_estimators=trees, num_leaves=7, n_jobs=1, verbose=-1).fit(train.X, train.y)
 
 
 till = oc.Deployment(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from octavo.console.charts.bars import Bucket, share_bar, split_bar, stacked_bars
+from octavo.console.charts.curves import Curve, Mark, rate_chart, response_chart
 from octavo.console.charts.histograms import distribution, histogram
 from octavo.console.charts.intervals import calibration_chart, interval_chart
 from octavo.console.charts.lines import HEIGHT, WIDTH, Marker, Point, Series, Span, Threshold, line_chart
@@ -45,6 +46,24 @@ CHARTS: dict[str, Callable[[], Markup]] = {
     "histogram": lambda: histogram(HOSTILE, [0.2, 0.8], edges=[1.0], over=[0.5, 0.5]),
     "distribution": lambda: distribution(HOSTILE, [0.2, 0.5, 0.3], edges=[1.0, 4.0], value=99.0),
     "intervals": lambda: interval_chart(HOSTILE, [(HOSTILE, WHISKER, "one")]),
+    "rates": lambda: rate_chart(
+        HOSTILE,
+        [Curve(name=HOSTILE, points=[(0.0, 0.0), (1.0, 1.0)], band=[(0.0, 0.0, 0.1), (1.0, 0.9, 1.0)])],
+        x=HOSTILE,
+        y=HOSTILE,
+        diagonal=True,
+        marks=[Mark(x=0.5, y=2.0, label=HOSTILE)],
+    ),
+    "response": lambda: response_chart(
+        HOSTILE, Curve(name=HOSTILE, points=[(1.0, 5.0), (2.0, 5.0)]), x=HOSTILE, y=HOSTILE
+    ),
+    "response to words": lambda: response_chart(
+        HOSTILE,
+        Curve(name=HOSTILE, points=[(0.0, 5.0), (4.0, 7.0)], band=[(0.0, 4.0, 6.0), (4.0, 6.0, 8.0)]),
+        x=HOSTILE,
+        y=HOSTILE,
+        words=[HOSTILE, "b"],
+    ),
     "calibration": lambda: calibration_chart(HOSTILE, [CurvePoint(predicted=1.0, observed=WHISKER, rows=10)]),
 }
 
@@ -71,6 +90,8 @@ def test_a_chart_draws_only_numbers(kind: str) -> None:
 def test_charts_of_nothing_are_nothing() -> None:
     assert line_chart("x", []) == stacked_bars("x", [], styles={}) == histogram("x", []) == ""
     assert interval_chart("x", []) == calibration_chart("x", []) == ""
+    none = Curve(name="x", points=[])
+    assert rate_chart("x", [none], x="x", y="y") == response_chart("x", none, x="x", y="y") == ""
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30), st.booleans())

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tests.showrooms import Showroom, full_showroom, incident_id
 from tests.showrooms.doors import Door, Html, browser
-from tests.showrooms.moments import made_id
+from tests.showrooms.moments import DAY, NOW, made_id
 
 from octavo.monitoring.incidents import Incident
+from octavo.registry.versions import ModelVersion, Waiver
 from octavo.release.experiments import ExperimentState, StartedExperiment
 from octavo.release.releases import DeploymentState, Release, ReleaseState
 from octavo.training.runs import Run, RunStatus
@@ -33,21 +34,70 @@ def release(room: Showroom, number: int) -> Release:
     return found
 
 
-def test_a_release_is_approved(room: Showroom) -> None:
-    door = browser(room)
-    sent = send(door, of="/deployments/late", action="/deployments/late/approve")
-    assert sent == (303, "/deployments/late")
+def test_a_release_is_approved_with_a_note(room: Showroom) -> None:
+    sent = send(browser(room), of="/approvals", action="/approvals/approve", note=" looked at the slices ")
+    assert sent == (303, "/approvals")
     assert release(room, 8).state is ReleaseState.APPROVED
-    assert release(room, 8).history[-1].reason.startswith("approved by admin/")
+    assert release(room, 8).history[-1].reason.endswith("(looked at the slices)")
+    assert "No release waits for anybody" in browser(room).get("/approvals").text
+
+
+def test_a_release_is_rejected_with_a_reason(room: Showroom) -> None:
+    sent = send(browser(room), of="/approvals", action="/approvals/reject", reason="worse in the south")
+    assert sent == (303, "/approvals")
+    assert release(room, 8).state is ReleaseState.REJECTED
+    assert release(room, 8).history[-1].reason.endswith(": worse in the south")
 
 
 def test_a_button_pressed_twice_does_one_thing(room: Showroom) -> None:
     door = browser(room)
-    hidden = Html(door.get("/deployments/late").text).fields("/deployments/late/approve")
-    first, second = (door.post("/deployments/late/approve", data=hidden) for _ in range(2))
+    hidden = Html(door.get("/approvals").text).fields("/approvals/approve")
+    first, second = (door.post("/approvals/approve", data=hidden) for _ in range(2))
     assert (first.status_code, second.status_code) == (303, 409)
     assert "does not wait for approval" in second.text
-    assert "<h1>late" in second.text
+    assert "<h1>Approvals" in second.text
+
+
+def test_who_asked_for_a_release_sees_no_form_to_approve_it(room: Showroom) -> None:
+    door = browser(room)
+    send(door, of="/approvals", action="/approvals/reject", reason="another is asked for")
+    with room.stores.metadata.transaction() as tx:
+        found = tx.get(Release, made_id(8))
+        state = tx.get(DeploymentState, "late")
+        assert found is not None
+        assert state is not None
+        me = found.history[-1].reason.removeprefix("rejected by ").removesuffix(": another is asked for")
+        tx.put(replace(found, state=ReleaseState.WAITING_FOR_APPROVAL, author=me))
+        tx.put(replace(state, release=found.id))
+    page = door.get("/approvals").text
+    assert "another person must approve it" in page
+    assert "/approvals/approve" not in page
+
+
+def test_a_release_is_held_advanced_and_resumed(room: Showroom) -> None:
+    door = browser(room)
+    with room.stores.metadata.transaction() as tx:
+        canary = tx.get(Release, made_id(5))
+        assert canary is not None
+        tx.put(replace(canary, served_at=canary.requested_at))
+    assert send(door, of="/deployments/eta", action="/deployments/eta/hold", reason="Friday")[0] == 303
+    assert (release(room, 5).held, release(room, 5).percent) == (True, 10)
+    page = door.get("/deployments/eta").text
+    assert "It is held there until somebody resumes it" in page
+    assert "/deployments/eta/advance" not in page
+    assert send(door, of="/deployments/eta", action="/deployments/eta/resume")[0] == 303
+    assert send(door, of="/deployments/eta", action="/deployments/eta/advance", reason="content")[0] == 303
+    assert (release(room, 5).held, release(room, 5).percent) == (False, 50)
+
+
+def test_a_deployment_is_stopped_and_started(room: Showroom) -> None:
+    door = browser(room)
+    assert send(door, of="/deployments/eta", action="/deployments/eta/stop", reason="wrong units")[0] == 303
+    assert "No model is asked since" in (page := door.get("/deployments/eta").text)
+    assert "wrong units" in page
+    assert "stopped" in door.get("/deployments").text
+    assert send(door, of="/deployments/eta", action="/deployments/eta/start")[0] == 303
+    assert "No model is asked" not in door.get("/deployments/eta").text
 
 
 def test_a_release_in_progress_is_ended_with_a_reason(room: Showroom) -> None:
@@ -137,8 +187,36 @@ def test_a_deployment_is_looked_at_now(room: Showroom) -> None:
 
 
 def test_a_change_is_audited_under_the_visitors_name(room: Showroom) -> None:
-    send(browser(room), of="/deployments/late", action="/deployments/late/approve")
+    send(browser(room), of="/approvals", action="/approvals/approve")
     with room.stores.metadata.transaction() as tx:
         event = tx.audit(limit=1)[0]
     assert (event.operation, event.outcome) == ("releases.approve", "done")
     assert event.actor.startswith("admin/")
+
+
+def waived(room: Showroom) -> Waiver | None:
+    with room.stores.metadata.transaction() as tx:
+        found = tx.get(ModelVersion, "arrival_delay/3")
+    assert found is not None
+    return found.gates[0].waiver
+
+
+def test_a_gate_is_waived_for_a_reason_and_the_waiver_withdrawn(room: Showroom) -> None:
+    door, page, action = browser(room), "/models/arrival_delay/3", "/models/arrival_delay/3/waive"
+    gate = "better_than_baseline(mae)"
+    status, said = send(door, of=page, action=action, gate=gate, reason="too short", length="1d")
+    assert (status, "the reason has 9 characters" in said) == (409, True)
+    assert send(door, of=page, action=action, gate=gate, reason="a season of strikes", length="1d") == (303, page)
+    assert (waived(room).reason, waived(room).until - NOW) == ("a season of strikes", DAY)
+    text = Html(door.get(page).text).text
+    assert "It did not pass better_than_baseline(mae), which is waived" in text
+    assert "Withdraw the waiver" in text
+    assert send(door, of=page, action=action, gate=gate, withdraw="yes") == (303, page)
+    assert waived(room).until == NOW
+    assert "It cannot be released" in Html(door.get(page).text).text
+
+
+def test_who_may_not_approve_sees_no_form_to_waive(room: Showroom) -> None:
+    door = browser(room, permissions=["models:read"])
+    assert "Gate to be waived" in Html(browser(room).get("/models/arrival_delay/3").text).text
+    assert "Gate to be waived" not in Html(door.get("/models/arrival_delay/3").text).text

@@ -20,13 +20,20 @@ ADDRESSES = {
     "/sources": ["/sources"],
     "/features": ["/features"],
     "/features/{view}": ["/features/origin_landings", "/features/plane_landings"],
-    "/runs": ["/runs", "/runs?model=arrival_delay"],
-    "/runs/{run}": [f"/runs/{run_id(place)}" for place in (1, 5, 6)],
+    "/runs": [
+        "/runs",
+        "/runs?model=arrival_delay",
+        f"/runs?base={run_id(7)}&where=metrics.mae+%3E+1&sort=-metrics.mae",
+        "/runs?where=%3Cb%3E",
+    ],
+    "/runs/compare": [f"/runs/compare?ids={run_id(1)},{run_id(7)},{run_id(8)}&base={run_id(8)}"],
+    "/runs/{run}": [f"/runs/{run_id(place)}" for place in (1, 5, 6, 7, 8)],
     "/models": ["/models"],
     "/models/{model}": ["/models/arrival_delay", "/models/arrives_late"],
     "/models/{model}/{version}": [f"/models/arrival_delay/{v}" for v in range(1, 5)] + ["/models/arrives_late/2"],
     "/deployments": ["/deployments"],
     "/deployments/{deployment}": ["/deployments/eta", "/deployments/late", "/deployments/spare"],
+    "/approvals": ["/approvals"],
     "/monitoring": ["/monitoring"],
     "/monitoring/{deployment}": [f"/monitoring/{of}" for of in ("eta", "eta?inputs=all", "late", "spare")],
     "/predictions": [
@@ -35,9 +42,19 @@ ADDRESSES = {
         "/predictions?deployment=spare",
     ],
     "/predictions/{prediction}": [f"/predictions/{prediction_id(place)}" for place in (0, 40, 41)],
-    "/audit": ["/audit", "/audit?show=all"],
+    "/lineage": [
+        "/lineage",
+        "/lineage?node=source%3Alandings&depth=5",
+        "/lineage?node=arrival_delay%2F2",
+        f"/lineage?node={prediction_id(0)}&depth=8",
+        "/lineage?node=nothing",
+    ],
+    "/history": ["/history", "/history?deployment=eta", "/history?at=2013-05-01+00%3A00", "/history?at=once"],
+    "/audit": ["/audit", "/audit?show=all", "/audit?operation=releases.&outcome=done", "/audit?actor=nobody"],
+    "/access": ["/access"],
     "/system": ["/system"],
 }
+FILES = {"/runs/{run}/file"}
 PLACES = [place for places in ADDRESSES.values() for place in places]
 ALWAYS_THERE = [page.path for page in all_pages() if page.method == "GET" and "{" not in page.path]
 DECLARED = ["/models/arrival_delay", "/monitoring/eta", "/features/origin_landings"]
@@ -70,7 +87,7 @@ def page(door: Door, path: str) -> Html:
 
 
 def test_every_page_is_tried_here() -> None:
-    assert set(ADDRESSES) == {page.path for page in all_pages() if page.method == "GET"}
+    assert set(ADDRESSES) | FILES == {page.path for page in all_pages() if page.method == "GET"}
 
 
 @pytest.mark.parametrize("path", PLACES)
@@ -146,7 +163,42 @@ def test_a_release_in_progress_shows_its_way_and_its_end(full: Door) -> None:
 
 
 def test_a_version_that_failed_a_gate_says_so_first(full: Door) -> None:
-    assert "It may never be released: better_than_baseline(mae) failed" in page(full, "/models/arrival_delay/3").text
+    assert "It cannot be released: better_than_baseline(mae) failed" in page(full, "/models/arrival_delay/3").text
+
+
+def test_a_version_shows_its_gates_as_they_stand(full: Door) -> None:
+    text = page(full, "/models/arrival_delay/3").text
+    assert "replays(last=1000) not judged" in text
+    assert "Waived by ada" in text
+    assert "until the season ends" in text
+
+
+def test_a_version_is_shown_beside_the_live_one(full: Door) -> None:
+    text = page(full, "/models/arrival_delay/3").text
+    assert "Beside version 2" in text
+    assert "version 2 may have learned from 31" in text
+    assert "−1.20 (−2.00 to −0.3)" in text
+    assert "could not be compared: version 1 takes" in page(full, "/models/arrival_delay/2").text
+
+
+def test_a_version_shows_where_it_does_worse_and_what_moves_it(full: Door) -> None:
+    text = page(full, "/models/arrival_delay/3").text
+    assert "Of 64 parts of the held-out rows" in text
+    assert "carrier = storms over the north-east worse 612" in text
+    assert "What it answers as an input moves" in text
+    assert "Confusion" not in text
+
+
+def test_a_classifier_shows_its_decisions(full: Door) -> None:
+    text = page(full, "/models/arrives_late/2").text
+    for words in ("What it tells apart", "Precision and recall", "Confusion at 0.5", "greatest f1", "1 910"):
+        assert words in text
+
+
+def test_a_version_of_before_there_were_details_is_shown_without(full: Door) -> None:
+    text = page(full, "/models/arrival_delay/1").text
+    assert "Where it does worse" not in text
+    assert "Inputs, by importance" in text
 
 
 def test_a_version_that_was_fitted_elsewhere_says_where_and_what_it_may_have_seen(full: Door) -> None:

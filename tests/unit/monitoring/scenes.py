@@ -148,7 +148,7 @@ def make_report(
         profiles={name: profile(train[:, place]) for place, name in enumerate(INPUTS)},
         prediction=profile(predictions),
         label=profile(labels),
-        curve=calibration(labels, predictions),
+        curve=calibration(labels, predictions, task=task),
         training=DataWindow(rows=TRAINING_ROWS, start=START - days, end=START - days / 4),
         holdout=DataWindow(rows=HOLDOUT_ROWS, start=START - days / 4, end=START),
         as_of=START,

@@ -1,10 +1,14 @@
 """The pages: each calls operations, makes of their answers what its template shows, and renders that."""
 
+from octavo.console.pages.access import PAGES as ACCESS
+from octavo.console.pages.approvals import PAGES as APPROVALS
 from octavo.console.pages.audit import PAGES as AUDIT
 from octavo.console.pages.deployments import PAGES as DEPLOYMENTS
 from octavo.console.pages.features import PAGES as FEATURES
+from octavo.console.pages.history import PAGES as HISTORY
 from octavo.console.pages.home import PAGES as HOME
 from octavo.console.pages.incidents import PAGES as INCIDENTS
+from octavo.console.pages.lineage import PAGES as LINEAGE
 from octavo.console.pages.models import PAGES as MODELS
 from octavo.console.pages.monitoring import PAGES as MONITORING
 from octavo.console.pages.predictions import PAGES as PREDICTIONS
@@ -24,8 +28,12 @@ def all_pages() -> tuple[Page, ...]:
         *MODELS,
         *VERSIONS,
         *DEPLOYMENTS,
+        *APPROVALS,
         *MONITORING,
         *PREDICTIONS,
+        *LINEAGE,
+        *HISTORY,
         *AUDIT,
+        *ACCESS,
         *SYSTEM,
     )

@@ -65,7 +65,7 @@ def home(visit: Visit) -> Reply:
     sees_deployments = visit.principal.may("deployments:read")
     summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
     incidents = visit.call_if_allowed("incidents:read", "incidents.list", open=True, limit=_MOST_INCIDENTS) or ()
-    runs = visit.call_if_allowed("models:read", "runs.list", limit=_MOST_RUNS) or ()
+    runs = visit.call_if_allowed("models:read", "runs.list", limit=_MOST_RUNS, where="model != ''") or ()
     needs = [*_incident_needs(incidents), *_release_needs(summaries), *_run_needs(runs)]
     needs.sort(key=lambda need: _URGENCY.index(need.status.state))
     rows = [_deployment_row(visit, summary) for summary in summaries]
@@ -98,18 +98,28 @@ def _incident_needs(incidents: Sequence[Incident]) -> list[Need]:
 def _release_needs(summaries: Sequence[DeploymentSummary]) -> list[Need]:
     needs = []
     for summary in summaries:
-        release = summary.release
+        release, stopped = summary.release, summary.state.stopped
+        if stopped is not None:
+            needs.append(
+                Need(
+                    status=failing("stopped"),
+                    text=f"No model is asked for {summary.state.deployment}: {stopped.reason}",
+                    path=f"/deployments/{summary.state.deployment}",
+                    at=stopped.at,
+                )
+            )
         if release is None:
             continue
         waits = release.state is ReleaseState.WAITING_FOR_APPROVAL
         within = "in " if release.state in (ReleaseState.SHADOW, ReleaseState.CANARY) else ""
         how = "waits for approval" if waits else f"is {within}{release.state}"
         share = f", at {release.percent} % of the traffic" if release.state is ReleaseState.CANARY else ""
+        share += ", held" if release.held else ""
         needs.append(
             Need(
-                status=watch("approval") if waits else running("release"),
+                status=watch("approval") if waits else watch("held") if release.held else running("release"),
                 text=f"Version {release.version} {how} for {release.deployment}{share}",
-                path=f"/deployments/{release.deployment}",
+                path="/approvals" if waits else f"/deployments/{release.deployment}",
                 at=entered_at(release),
             )
         )

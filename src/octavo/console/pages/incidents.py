@@ -81,6 +81,10 @@ def subject_of(found: Incident) -> str:
             return f"{found.subject} are out of date"
         case IncidentKind.SKEW:
             return f"{found.subject} was served wrongly"
+        case IncidentKind.RETRAINING:
+            return f"{found.subject} starts no more trainings"
+        case IncidentKind.REFUSAL:
+            return "what was published is not taken up by a predictor"
 
 
 def _row(found: Incident) -> IncidentRow:
@@ -125,6 +129,10 @@ def _measured(found: Incident) -> str:
             return f"The newest of the {found.subject} is {value} old"
         case IncidentKind.SKEW:
             return f"{value} of the values that were served are not what the events say"
+        case IncidentKind.RETRAINING:
+            return f"{value} trainings in a row have failed"
+        case IncidentKind.REFUSAL:
+            return f"{value} predictor or more refuses what was published"
 
 
 def _course(found: Incident, visit: Visit) -> Drawing | None:

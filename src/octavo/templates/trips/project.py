@@ -115,6 +115,8 @@ POLICY = {
     "holdout": "7d",
     "retrain": [oc.on_drift(), oc.on_performance()],
     "owner": "operations research",
+    "purpose": "connections and stands are replanned ahead of late arrivals",
+    "tier": "low",
 }
 
 
