@@ -57,6 +57,7 @@ class Context:
     trace: str = ""
     permissions: Mapping[str, str] = field(default_factory=dict)
     _after: list[Callable[["Context"], None]] = field(default_factory=list)
+    _begun: list[AuditEvent] = field(default_factory=list)
 
     @property
     def transacted(self) -> Transaction:
@@ -84,12 +85,20 @@ class Context:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """The operation's own transaction where it has one, else a new short one."""
+        """The operation's own transaction where it has one, else a new short one.
+
+        With the first short one of a long operation it is recorded that the operation has begun: a process that dies
+        before its end leaves no change that the audit trail does not know of.
+        """
         if self.tx is not None:
             yield self.tx
-        else:
-            with self.stores.metadata.transaction() as tx:
-                yield tx
+            return
+        begun = tuple(self._begun)
+        with self.stores.metadata.transaction() as tx:
+            for event in begun:
+                tx.append_audit(event)
+            yield tx
+        del self._begun[: len(begun)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +281,8 @@ class Dispatcher:
         context = self._context(principal, None, progress, trace)
         try:
             if operation.long:
+                if operation.changes:
+                    context._begun.append(self._event(operation, request, principal, outcome="begun", trace=trace))
                 answer = operation.function(request, context)
                 self._audit_alone(operation, request, principal, outcome="done", trace=trace)
             else:

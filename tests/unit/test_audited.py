@@ -78,6 +78,39 @@ def test_however_a_change_ends_it_is_written_down_with_who_and_by_which_call(
     assert (event.outcome, event.target) == (outcome, "model=m")
 
 
+def test_of_a_long_operation_that_dies_it_is_known_that_it_began(tmp_path: Path) -> None:
+    def work(request: EraseLong, context: Context) -> None:
+        """Erase step by step."""
+        for _ in range(2):
+            with context.transaction():
+                pass
+        if request.how == "killed":
+            raise KeyboardInterrupt
+
+    operations = Operations()
+    operations.operation("customers.erase_long", request=EraseLong, permission="p", changes=True, long=True)(work)
+    doors = Dispatcher(operations, empty_showroom(tmp_path).context)
+    with pytest.raises(KeyboardInterrupt):
+        doors.call(EraseLong(model="m", customer="4711", how="killed"), ADA)
+    doors.call(EraseLong(model="m", customer="4711"), ADA)
+    assert [event.outcome for event in events(doors)] == ["begun", "begun", "done"]
+
+
+def test_that_it_began_is_written_again_if_its_first_transaction_is_not_made(tmp_path: Path) -> None:
+    def work(request: EraseLong, context: Context) -> None:
+        """Erase at the second attempt."""
+        with pytest.raises(Conflict), context.transaction():
+            raise Conflict("not now")
+        with context.transaction():
+            pass
+
+    operations = Operations()
+    operations.operation("customers.erase_long", request=EraseLong, permission="p", changes=True, long=True)(work)
+    doors = Dispatcher(operations, empty_showroom(tmp_path).context)
+    doors.call(EraseLong(model="m", customer="4711"), ADA)
+    assert [event.outcome for event in events(doors)] == ["begun", "done"]
+
+
 def test_who_it_was_about_is_not_in_the_trail_but_can_be_proven(tmp_path: Path) -> None:
     doors = dispatcher(tmp_path)
     request = Erase(model="m", customer="4711")

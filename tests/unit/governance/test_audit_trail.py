@@ -253,14 +253,20 @@ def test_entries_that_are_not_there_cannot_be_exported(room: Showroom, which: di
 
 def test_the_operations_answer_and_leave_their_own_events(room: Showroom) -> None:
     doors = Dispatcher(operations, room.context)
-    assert doors.call(MakeCheckpoint(), SYSTEM) is None
+    first: AuditCheckpoint = doors.call(MakeCheckpoint(), SYSTEM)
+    assert first.sequence == 1, "that it began is the first event"
     made: AuditCheckpoint = doors.call(MakeCheckpoint(), SYSTEM, trace="call-1")
-    assert made.sequence == 1
-    assert doors.call(ExportAudit(), SYSTEM).last == 2
+    assert made.sequence == 3
+    assert doors.call(ExportAudit(), SYSTEM).last == 5
     verdict: Verdict = doors.call(VerifyAudit(checkpoints=(made.signed,)), SYSTEM)
-    assert (verdict.holds, verdict.last, verdict.checkpoints) == (True, 3, 1)
+    assert (verdict.holds, verdict.last, verdict.checkpoints) == (True, 6, 2)
     events: tuple[AuditEvent, ...] = doors.call(ListAudit(operation="audit.checkpoint"), SYSTEM)
-    assert [event.trace for event in events] == ["call-1", ""]
+    assert [(event.trace, event.outcome) for event in events] == [
+        ("call-1", "done"),
+        ("call-1", "begun"),
+        ("", "done"),
+        ("", "begun"),
+    ]
 
 
 def test_a_checkpoint_of_another_project_is_refused(room: Showroom) -> None:
