@@ -21,6 +21,7 @@ from octavo.principals import SYSTEM as SYSTEM
 from octavo.principals import Principal as Principal
 from octavo.stores.commitments import Commitments
 from octavo.stores.ports import AuditEvent, Stores, Transaction
+from octavo.stores.redaction import Redaction
 
 log = logging.getLogger(__name__)
 
@@ -328,7 +329,7 @@ class Dispatcher:
             at=self.context.clock.now(),
             actor=principal.name,
             operation=operation.name,
-            target=_target(request),
+            target=Redaction.of(self.context.config).text(_target(request)),
             outcome=outcome,
             subject=principal.subject,
             request="" if request is None else self._commitments.of(operation.name, request),

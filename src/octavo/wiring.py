@@ -78,6 +78,7 @@ def open_context(config: Config, *, principal: Principal = SYSTEM, writes_online
         If it is to write online features, and another process does.
     """
     project = load_project(config.module_path, name=config.project.name)
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # whoever makes it first makes it for its owner alone
     return Context(
         config=config,
         clock=open_clock(config),

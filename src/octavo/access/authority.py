@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED, _REMEMBERED_S = 256, 3600
 _MICROS = 1_000_000
-TOKEN, ACCOUNT = "token", "account"
+TOKEN, KEY, ACCOUNT = "token", "key", "account"
 
 
 class Callers(Protocol):
@@ -139,17 +139,26 @@ class Authority:
         if principal.kind == SERVICE:
             raise NotAuthenticated(f"{principal.subject} is a service, and services do not log in; use your own key")
         id_ = principal.name.rpartition("/")[2]
-        return f"{ACCOUNT}:{principal.subject}" if looks_like_key(text) else f"{TOKEN}:{id_}"
+        return f"{KEY if looks_like_key(text) else TOKEN}:{id_}"
 
     def holder(self, holder: str) -> Principal | None:
-        """Who stands behind a session: ``token:1f3a09c2`` or ``account:ada``; None if nobody does (any more)."""
+        """Who stands behind a session: ``token:1f3a09c2``, ``key:0dMF9mRB3t`` or ``account:ada``; None if nobody does.
+
+        Whoever came by a key may what the key may, and is out when it ends.
+        """
         self._refresh()
         kind, _, name = holder.partition(":")
         if kind == TOKEN:
             found = self._tokens.principal(name)
             return None if found is None else self._as_person(found)
-        account = self._known.accounts.get(name)
-        return None if account is None else principal_of(account, now_us=self._now_us())
+        known, now_us = self._known, self._now_us()
+        if kind == KEY:
+            key = known.keys.get(name)
+            if key is None or key.expires_at_us <= now_us:
+                return None
+            return principal_of(known.accounts[key.account], now_us=now_us, key=key)
+        account = known.accounts.get(name)
+        return None if account is None else principal_of(account, now_us=now_us)
 
     def used(self) -> dict[str, int]:
         """When each key was last used, in seconds since 1970, to within the hour."""

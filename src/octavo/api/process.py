@@ -1,6 +1,7 @@
 """The control process: the API and the console under one server."""
 
 import logging
+import os
 import sys
 
 import uvicorn
@@ -23,6 +24,7 @@ _DRAIN_S = 10
 def main() -> int:
     """Run the control process of the project that the current folder is in, until SIGTERM or SIGINT."""
     log_to_stderr()
+    os.umask(0o077)
     try:
         serve(config_here())
     except OctavoError as error:

@@ -11,9 +11,9 @@ from typing import TextIO
 
 from octavo.errors import OctavoError
 from octavo.operations import Context
+from octavo.stores.redaction import Redaction
 from octavo.training.runs import Run
 from octavo.training.tracking.recording import with_log
-from octavo.training.tracking.redaction import Redaction
 
 log = logging.getLogger(__name__)
 

@@ -148,7 +148,7 @@ def test_the_use_of_a_key_is_noted_to_the_hour(tokens: AccessFile, key: NewKey, 
 def test_a_person_logs_in_by_a_key_and_a_service_does_not(tokens: AccessFile, key: NewKey, clock: Time) -> None:
     known = Authority(tokens, now_s=clock)
     known.apply(document(key))
-    assert known.login(key.text) == "account:ada"
+    assert known.login(key.text) == f"key:{key.id}"
     known.apply(document(key, kind=SERVICE))
     with pytest.raises(NotAuthenticated, match="services do not log in"):
         known.login(key.text)
@@ -164,6 +164,9 @@ def test_what_stands_behind_a_session(tokens: AccessFile, key: NewKey, clock: Ti
     assert (found := known.holder("account:ada")) is not None
     assert found.name == "ada"
     assert known.holder("account:eve") is None
+    assert (found := known.holder(f"key:{key.id}")) is not None
+    assert found.name == f"ada/{key.id}"
+    assert known.holder("key:0000000000") is None
     assert known.holder("token:00000000") is None
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from octavo.definitions.features import FeatureView
 from octavo.definitions.types import seconds
-from octavo.errors import InvalidDefinition, InvalidRequest, NotFound
+from octavo.errors import InvalidDefinition, InvalidRequest, LimitExceeded, NotFound
 from octavo.features.datasets.building import Rebuilt, build, decode_rows, kept_file, rebuild
 from octavo.features.datasets.files import encoded_part
 from octavo.features.datasets.recipes import Recipe, recipe_of_grid, recipe_of_labels, recipe_of_rows
@@ -13,6 +13,8 @@ from octavo.features.datasets.snapshots import DatasetSnapshot, find_dataset
 from octavo.operations import Context, Operations
 
 operations = Operations()
+
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,8 @@ def build_dataset(request: BuildDataset, context: Context) -> DatasetSnapshot:
 @operations.operation("datasets.list", request=ListDatasets, permission="datasets:read")
 def list_datasets(request: ListDatasets, context: Context) -> tuple[DatasetSummary, ...]:
     """List the datasets on record, newest first."""
+    if not 1 <= request.limit <= _MOST:
+        raise LimitExceeded(f"limit is {request.limit:,}", field="limit", fix=f"ask for 1 to {_MOST:,} at once")
     found = context.transacted.find(DatasetSnapshot, newest_first=True, limit=request.limit)
     return tuple(
         DatasetSummary(

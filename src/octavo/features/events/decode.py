@@ -191,4 +191,4 @@ def _explain(message: str, source: Source, *, first_row: int) -> InvalidRequest:
 def _refusal(message: str, *, row: int, field: str, fix: str) -> InvalidRequest:
     """An error about one field of one row; ``{}`` in the message is where."""
     place = f"rows[{row}].{field}"
-    return InvalidRequest(message.format(place), field=place, fix=fix)
+    return InvalidRequest(message.replace("{}", place), field=place, fix=fix)

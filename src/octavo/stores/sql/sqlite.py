@@ -1,17 +1,26 @@
 """A database of ours in SQLite: one file, whose writers take turns."""
 
+import json
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from octavo.errors import ConfigurationError
+from octavo.errors import ConfigurationError, IntegrityError
 from octavo.stores.searches import number_in
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise IntegrityError(f"a record in the metadata is damaged: {error}; restore a backup") from error
 
 
 class SqliteDatabase:
@@ -32,7 +41,7 @@ class SqliteDatabase:
 
     def __init__(self, url: str, *, busy_timeout_s: float) -> None:
         try:
-            self.engine = sa.create_engine(url)
+            self.engine = sa.create_engine(url, json_deserializer=_read)
         except SQLAlchemyError as error:
             raise ConfigurationError(f"stores.metadata = {url!r} cannot be used: {error}") from error
         if self.engine.dialect.name != "sqlite":

@@ -12,6 +12,7 @@ from octavo.errors import Conflict, InvalidRequest, LimitExceeded, NotFound
 from octavo.identifiers import new_id
 from octavo.operations import Context, Operations
 from octavo.stores.ports import Transaction
+from octavo.stores.redaction import Redaction
 from octavo.training.tracking import names
 from octavo.training.tracking.artifacts import ArtifactEntry, RunArtifact, entries_in
 from octavo.training.tracking.experiments import named
@@ -126,18 +127,18 @@ class ListLoggedModelFiles:
 @operations.operation("runs.models.create", request=CreateLoggedModel, permission="runs:write", changes=True)
 def create_logged_model(request: CreateLoggedModel, context: Context) -> LoggedModel:
     """Log a model, whose files follow."""
-    tx, now = context.transacted, context.clock.now()
+    tx, now, hide = context.transacted, context.clock.now(), Redaction.of(context.config)
     made_id = f"m-{new_id(context.clock).replace('-', '')}"
     model = LoggedModel(
         id=made_id,
-        name=names.check_title(request.name, field="name") or made_id,
+        name=hide.text(names.check_title(request.name, field="name")) or made_id,
         experiment=named(tx, request.experiment).name,
         created_at=now,
         updated_at=now,
         run=request.run,
         type=names.check_title(request.type, field="type"),
-        params=names.check_texts(request.params, field="params", most=names.MOST_PARAM),
-        tags=names.check_texts(request.tags, field="tags", most=names.MOST_TAG),
+        params=hide.texts(names.check_texts(request.params, field="params", most=names.MOST_PARAM)),
+        tags=hide.texts(names.check_texts(request.tags, field="tags", most=names.MOST_TAG)),
         by=context.principal.name,
     )
     tx.add(model)
@@ -150,11 +151,13 @@ def update_logged_model(request: UpdateLoggedModel, context: Context) -> LoggedM
     tx, old = context.transacted, _found(context.transacted, request.model_id)
     if request.state is not None and request.state not in STATES:
         raise InvalidRequest(f"{request.state!r} is no state", field="state", fix=f"send one of: {', '.join(STATES)}")
-    changed = [name for name, value in request.params.items() if old.params.get(name, value) != value]
+    hide = Redaction.of(context.config)
+    given = hide.texts(names.check_texts(request.params, field="params", most=names.MOST_PARAM))
+    changed = [name for name, value in given.items() if old.params.get(name, value) != value]
     if changed:
         raise Conflict(f"parameter {changed[0]!r} of model {old.id} is there already, with another value")
-    params = {**old.params, **names.check_texts(request.params, field="params", most=names.MOST_PARAM)}
-    tags = {**old.tags, **names.check_texts(request.tags, field="tags", most=names.MOST_TAG)}
+    params = {**old.params, **given}
+    tags = {**old.tags, **hide.texts(names.check_texts(request.tags, field="tags", most=names.MOST_TAG))}
     if len(params) > names.MOST_PARAMS or len(tags) > names.MOST_TAGS:
         raise LimitExceeded(f"a model has at most {names.MOST_PARAMS:,} parameters and {names.MOST_TAGS:,} tags")
     new = replace(

@@ -14,6 +14,9 @@ MOST_POINTS = MOST_PARAMS_AT_ONCE = 1_000
 MOST_PARAMS, MOST_TAGS, MOST_METRICS, MOST_ARTIFACTS = 2_000, 1_000, 2_000, 10_000
 """Of one run."""
 
+MOST_HISTORY = 100_000
+"""Points that are told at once."""
+
 MOST_ARTIFACT_BYTES = 500_000_000
 RESERVED = "octavo/"
 """What artifacts begin with that Octavo itself keeps."""
@@ -100,6 +103,19 @@ def check_artifact(name: str) -> str:
             fix="give parts apart by /, such as plots/roc.svg; no .. and no \\",
         )
     return name
+
+
+def check_limit(limit: int) -> int:
+    """How many points are asked for at once.
+
+    Raises
+    ------
+    LimitExceeded
+        If it is none, or too many.
+    """
+    if not 1 <= limit <= MOST_HISTORY:
+        raise LimitExceeded(f"limit is {limit:,}", field="limit", fix=f"ask for 1 to {MOST_HISTORY:,} at once")
+    return limit
 
 
 def check_run_id(run: str) -> str:

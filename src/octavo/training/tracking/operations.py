@@ -9,11 +9,11 @@ from octavo.errors import Conflict, InvalidRequest
 from octavo.identifiers import new_id
 from octavo.operations import Context, Operations
 from octavo.stores.metrics import MetricPoint
+from octavo.stores.redaction import Redaction
 from octavo.training.runs import GitState, Run, RunStatus
 from octavo.training.tracking import names, recording
 from octavo.training.tracking.experiments import DEFAULT, ensure
 from octavo.training.tracking.finding import RunsPage, Wanted, page_of
-from octavo.training.tracking.redaction import Redaction
 from octavo.training.tracking.surroundings import MOST_DIFF_BYTES, Surroundings
 
 operations = Operations()
@@ -185,7 +185,7 @@ class ShowHistory:
 
     run: str
     metric: str | None = None
-    limit: int = 100_000
+    limit: int = names.MOST_HISTORY
 
 
 @operations.operation("runs.create", request=CreateRun, permission="runs:write", changes=True)
@@ -264,7 +264,7 @@ def update_run(request: UpdateRun, context: Context) -> Run:
         else recording.loggable(context.transacted, request.run)
     )
     if request.name is not None:
-        run = replace(run, name=names.check_title(request.name, field="name"))
+        run = replace(run, name=Redaction.of(context.config).text(names.check_title(request.name, field="name")))
     if request.status is not None:
         if request.status in ENDS:
             raise InvalidRequest(f"{request.status} is an end", field="status", fix="end a run with runs.end")
@@ -339,7 +339,7 @@ def show_history(request: ShowHistory, context: Context) -> tuple[LoggedPoint, .
     """Show all values that a run measured of a metric, in order."""
     with context.transaction() as tx:
         run = recording.find_run(tx, request.run)
-        points = tx.points(run.id, request.metric, limit=request.limit)
+        points = tx.points(run.id, request.metric, limit=names.check_limit(request.limit))
     return tuple(LoggedPoint(name=p.name, value=plain(p.value), step=p.step, at=p.at) for p in points)
 
 

@@ -8,12 +8,12 @@ import msgspec
 
 from octavo.operations import Context
 from octavo.stores.ports import Transaction
+from octavo.stores.redaction import Redaction
 from octavo.training.runs import Run, RunStatus
 from octavo.training.tracking import recording
 from octavo.training.tracking.experiments import add, by_name
 from octavo.training.tracking.lines import ContextLine, TrainingThere
 from octavo.training.tracking.recorder import Recorder
-from octavo.training.tracking.redaction import Redaction
 from octavo.training.tracking.surroundings import source, surroundings
 
 

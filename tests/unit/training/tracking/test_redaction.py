@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from octavo.config import load_config
-from octavo.training.tracking.redaction import Redaction
+from octavo.stores.redaction import Redaction
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Secrets of the project that turn up in what a run logs: replaced by the references that the project declares."""
+"""Secrets of the project that turn up in what is kept of others' words: replaced by the references to them."""
 
 import re
 from collections.abc import Iterator, Mapping

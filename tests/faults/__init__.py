@@ -1,0 +1,1 @@
+"""What breaks beneath the program: deaths at every call of the system, bad disks, clocks that jump."""
