@@ -1,6 +1,6 @@
 """A workshop in memory: a small project whose models train in a moment, for tests of training and the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,12 +86,21 @@ class Workshop:
         return self.context.clock.now()
 
 
-def open_workshop(folder: Path, model: Model, *, events: int = 1_500) -> Workshop:
+def open_workshop(
+    folder: Path, model: Model, *, events: int = 1_500, prices: Mapping[str, float] | None = None
+) -> Workshop:
+    """A workshop.
+
+    Parameters
+    ----------
+    prices : mapping of shop to float
+        How many times as much is spent in it; 1 unless given.
+    """
     (folder / "octavo.toml").write_text('[project]\nname = "shops"\n', encoding="utf-8")
     stores, project = memory_stores(), project_of(model)
     clock = ManualClock(START + timedelta(days=DAYS))
     if events:
-        ingest_table(_events(events), visits, stream=stores.stream, clock=clock)
+        ingest_table(_events(events, prices=prices or {}), visits, stream=stores.stream, clock=clock)
         pump = Pump(stores, project, clock)
         while pump.apply("visits"):
             pass
@@ -107,19 +116,21 @@ def in_transaction(workshop: Workshop, call: Callable[[Any, Context], Any], requ
         return call(request, replace(workshop.context, tx=tx))
 
 
-def _events(rows: int) -> pa.Table:
+def _events(rows: int, *, prices: Mapping[str, float]) -> pa.Table:
     random = np.random.default_rng(7)
     entered = np.sort(random.integers(0, DAYS * 86_400 - 7_200, rows)) * 1_000_000
     entered += int(START.timestamp()) * 1_000_000
     items = random.integers(1, 12, rows).astype(float)
     spent = items * 3 + random.normal(0, 2, rows) + random.integers(0, 2, rows) * 4
+    shops = random.choice(["north", "south", "east"], rows).tolist()
+    spent *= [prices.get(shop, 1.0) for shop in shops]
     time = pa.timestamp("us", tz="UTC")
     return pa.table(
         {
             "number": pa.array(range(rows), pa.int64()),
             "entered": pa.array(entered, pa.int64()).cast(time),
             "left": pa.array(entered + 1_800_000_000, pa.int64()).cast(time),
-            "shop": pa.array(random.choice(["north", "south", "east"], rows).tolist()),
+            "shop": pa.array(shops),
             "items": pa.array(items),
             "spent": pa.array(spent),
         }

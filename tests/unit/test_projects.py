@@ -94,6 +94,17 @@ def test_models_are_trained_again_where_they_learned_from_something_else(
     assert (change.retrain, change.fields != ()) == (("forecast",) if retrained else (), True)
 
 
+_BY_SHOP = MODULE.replace("features=[spend]", 'features=[spend, oc.request("shop", oc.Category)]')
+
+
+def test_a_model_without_parts_is_recorded_as_before_there_were_any(tmp_path: Path) -> None:
+    document = load(tmp_path, _BY_SHOP).documents()["model/forecast"]
+    assert b"partition" not in document
+    declared = load(tmp_path, _BY_SHOP.replace('metrics=["mae"]', 'metrics=["mae"], partition_by="shop"'))
+    (change,) = changes(load(tmp_path, _BY_SHOP).documents(), declared)
+    assert (change.fields, change.retrain) == (("partition_by",), ("forecast",))
+
+
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     text = MODULE + '\nagain = oc.Source("sales", event_time="at", schema={"at": oc.Timestamp})\n'
     with pytest.raises(InvalidDefinition, match="two sources are named 'sales'"):

@@ -13,6 +13,7 @@ from octavo.cli.imports import import_
 from octavo.cli.measures import bar, interval, number
 from octavo.cli.options import Json, Model
 from octavo.cli.output import emit_json, plain, say, show_facts, show_table
+from octavo.cli.parts import show_parts
 from octavo.cli.reports import report
 from octavo.cli.session import ask, open_session
 from octavo.cli.trained import show_gates
@@ -165,6 +166,7 @@ def _show_report(details: VersionDetails, *, now: datetime) -> None:
     show_gates(version.gates)
     say("")
     show_table(["input", ">importance", ""], _importance_rows(report), empty="It goes by no input.")
+    show_parts(report.partition)
 
 
 def _standing(version: ModelVersion, now: datetime) -> str:

@@ -9,6 +9,7 @@ import typer
 from octavo.cli.measures import interval, number
 from octavo.cli.options import Json, Model
 from octavo.cli.output import emit_json, plain, say, show_table
+from octavo.cli.parts import show_parts
 from octavo.cli.session import open_session
 from octavo.registry.comparisons import ComparedMetric, Comparison
 from octavo.registry.operations import ShowVersion, VersionDetails
@@ -57,6 +58,7 @@ def report(
 def _show(details: VersionDetails) -> None:
     found = details.report
     show_table(["held-out rows", *(f">{name}" for name in found.metrics)], _metric_rows(found), empty="No metrics.")
+    show_parts(found.partition)
     if details.comparison is not None:
         say("")
         _show_comparison(details.comparison)

@@ -10,9 +10,10 @@ from octavo.console.charts.histograms import distribution
 from octavo.console.charts.intervals import calibration_chart, interval_chart
 from octavo.console.formatting import number, whole
 from octavo.console.report_details import DetailsView, InputDetail, details_view, input_detail
+from octavo.console.status import Status, healthy, unknown
 from octavo.console.traffic import Drawing
 from octavo.training.metrics import METRICS
-from octavo.training.reports import Interval, Profile, Report
+from octavo.training.reports import Interval, Profile, Report, TriedPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,14 @@ class ProfileRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartView:
+    """A part of a partitioned model, and whether it answers its word."""
+
+    part: TriedPart
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
     """All of a report that pages and files show.
 
@@ -55,6 +64,7 @@ class ReportView:
     label: Markup
     errors: Markup | None
     details: DetailsView | None
+    parts: list[PartView]
 
 
 def report_view(report: Report) -> ReportView:
@@ -70,7 +80,17 @@ def report_view(report: Report) -> ReportView:
         if report.errors is None
         else spread("Errors on the held-out rows", report.errors, width=260, height=64),
         details=details_view(report),
+        parts=part_views(report),
     )
+
+
+def part_views(report: Report) -> list[PartView]:
+    """The parts that were tried, the one with most rows first."""
+    tried = () if report.partition is None else report.partition.parts
+    return [
+        PartView(part=part, status=healthy("the part answers") if part.kept else unknown("the model for all answers"))
+        for part in tried
+    ]
 
 
 def metric_views(report: Report) -> list[MetricView]:

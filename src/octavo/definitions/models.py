@@ -18,6 +18,10 @@ from octavo.definitions.types import DType, check_name, seconds
 from octavo.errors import InvalidDefinition
 
 Input = FeatureView | OnDemand | RequestField
+PARTITION_MIN_ROWS = 1_000
+UNSAID = {"unsaid": True}
+"""Metadata of a field that stands in a definition's document only where it is not the default: for a field that was
+added later, so that definitions that do not use it are what they were."""
 
 
 class RiskTier(StrEnum):
@@ -100,6 +104,10 @@ class Model:
     overrides : tuple of str
         Those inputs of views that a request may bring along under their names: what it sends goes before what is
         stored, and is marked as sent.
+    partition_by : str or None
+        A category among its inputs, for whose words parts of their own may be fitted beside the model for all.
+    partition_min_rows : int
+        The fewest training rows of a word that a part is fitted on.
     """
 
     name: str
@@ -120,6 +128,8 @@ class Model:
     limits: tuple[str, ...] = ()
     costs: Costs | None = None
     overrides: tuple[str, ...] = ()
+    partition_by: str | None = field(default=None, metadata=UNSAID)
+    partition_min_rows: int = field(default=PARTITION_MIN_ROWS, metadata=UNSAID)
     source_code: str = field(repr=False, default="")
 
     def __post_init__(self) -> None:
@@ -133,6 +143,18 @@ class Model:
         check_functions(self.on_demand, known=requested | looked_up, what=f"model {self.name!r}")
         if self.baseline and self.baseline not in set(self.input_names) - set(self.category_names):
             raise InvalidDefinition(f"model {self.name!r}: baseline {self.baseline!r} is none of its numeric inputs")
+        if self.partition_by is not None and self.partition_by not in self.category_names:
+            raise InvalidDefinition(
+                f"model {self.name!r}: partition_by={self.partition_by!r} is none of its categories "
+                f"({', '.join(self.category_names) or 'it has none'}); declare it among its features: "
+                f"oc.request({self.partition_by!r}, oc.Category)"
+            )
+        if self.partition_min_rows < 1:
+            raise InvalidDefinition(
+                f"model {self.name!r}: partition_min_rows={self.partition_min_rows} must be at least 1"
+            )
+        if self.partition_by is None and self.partition_min_rows != PARTITION_MIN_ROWS:
+            raise InvalidDefinition(f"model {self.name!r}: partition_min_rows says nothing without partition_by")
         columns = set(self.label.source.columns)
         needed = requested | {key for view in self.views for key in view.entity_keys}
         if lacking := sorted(needed - columns):
@@ -244,8 +266,17 @@ def model(
     limits: Sequence[str] = (),
     costs: Costs | None = None,
     overrides: Sequence[str] = (),
+    partition_by: str | None = None,
+    partition_min_rows: int = PARTITION_MIN_ROWS,
 ) -> Callable[[Callable[..., Any]], Model]:
     """Declare a training function as a model; the function's name is the model's.
+
+    Parameters
+    ----------
+    partition_by : str or None
+        A category among the features. The function fits the model for all rows, and then a part for each word with at
+        least `partition_min_rows` training rows. A part answers its word if that measures surely better; the model for
+        all answers everything else.
 
     Raises
     ------
@@ -274,6 +305,8 @@ def model(
             limits=tuple(limits),
             costs=costs,
             overrides=tuple(overrides),
+            partition_by=partition_by,
+            partition_min_rows=partition_min_rows,
             source_code=code_with_steps(train),
         )
 

@@ -16,12 +16,12 @@ from octavo.features.datasets.training_sets import build_training_set
 from octavo.logs import log_to_stderr
 from octavo.operations import SYSTEM, Context
 from octavo.processes import open_clock
-from octavo.registry.formats.choice import format_of
+from octavo.registry.wholes import native_files
 from octavo.stores.memory import MemoryArtifacts, MemoryMetadata
 from octavo.stores.names import digest_of
 from octavo.stores.open import open_stores
 from octavo.training.assessment import assess
-from octavo.training.fit import fit
+from octavo.training.fit import fit_whole
 from octavo.training.runs import Run, RunStatus
 from octavo.training.steps.child import end_with_parent, given_to, run_job
 from octavo.training.steps.jobs import Job
@@ -46,13 +46,12 @@ def work(job: Job, folder: Path) -> dict[str, Any]:
         params=asked["params"],
     )
     data = build_training_set(context.stores.tables, model, as_of=as_of, versions=asked["tables"])
-    estimator = fit(context, model, data.train, run=run)
+    estimator, _ = fit_whole(context, model, data, run=run)
     report, _ = assess(model, data, estimator=estimator, metrics=tuple(asked["metrics"]))
-    files = format_of(estimator).save(estimator)
     return {
         "dataset": data.digest,
         "metrics": {name: found.value for name, found in report.metrics.items()},
-        "files": {f"model/{name}": digest_of(content) for name, content in files.items()},
+        "files": {name: digest_of(content) for name, content in native_files(estimator).items()},
         "environment": environment(),
         "python": sys.version.split()[0],
     }

@@ -7,7 +7,7 @@ from octavo.errors import IntegrityError, NotFound
 from octavo.monitoring.references import plan_of
 from octavo.registry.bundles import GOLDEN, Golden, decode_golden, decode_manifest
 from octavo.registry.jail.opening import Jail
-from octavo.registry.served import ServedModel, open_served
+from octavo.registry.served import Served, open_served
 from octavo.stores.ports import Artifacts
 
 
@@ -16,7 +16,7 @@ class OpenedModel:
     """A model with what it takes, and its golden rows."""
 
     digest: str
-    model: ServedModel
+    model: Served
     plan: LookupPlan
     golden: Golden
 

@@ -22,6 +22,7 @@ from octavo.registry.card_documents import ModelCard, card_of, decode_card
 from octavo.registry.formats.tiers import PICKLE_FILE, FormatTier, format_tier, tier_of
 from octavo.registry.forms import decode_forms
 from octavo.registry.materials import bill_of_materials
+from octavo.registry.parts import PARTS, decode_parts
 from octavo.registry.provenance import decode_provenance
 from octavo.registry.readiness import unsaid
 from octavo.registry.registration import verify_release_signature
@@ -207,9 +208,11 @@ def verify_all(request: VerifyVersion, context: Context) -> Verified:
         if reason := unsafe_without_word(context, version, manifest):
             raise IntegrityError(reason)
         forms = decode_forms(artifacts.get(manifest.files[FORMS].digest) if FORMS in manifest.files else None)
+        parts = decode_parts(artifacts.get(manifest.files[PARTS].digest)).parts if PARTS in manifest.files else ()
+        opened = tier_of(manifest, forms, *(part.forms for part in parts))
         scanned = _scan(artifacts, manifest)
         found = f"; scanned: {scanned.words}" if scanned is not None else ""
-        return f"kept as {manifest.format}, opened as {tier_of(manifest, forms)}{found}"
+        return f"kept as {manifest.format}, opened as {opened}{found}"
 
     def declared() -> str:
         model = context.project.models.get(version.model)

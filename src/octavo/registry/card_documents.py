@@ -10,7 +10,7 @@ from octavo.definitions.models import Model, RiskTier, Task
 from octavo.definitions.warnings import deprecations
 from octavo.errors import IntegrityError
 from octavo.registry.provenance import Provenance
-from octavo.training.reports import DataWindow, Report
+from octavo.training.reports import DataWindow, Partition, Report
 from octavo.training.reports import Interval as Interval  # as part of what a card is made of
 
 
@@ -40,6 +40,8 @@ class ModelCard:
         How the model is kept.
     tier : str
         How far that is trusted: ``data``, ``listed`` or ``code``.
+    partition : Partition or None
+        Which parts of it answer in place of the model for all, and how well.
     """
 
     project: str
@@ -65,6 +67,7 @@ class ModelCard:
     tier: str
     caveats: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
+    partition: Partition | None = None
 
 
 def card_of(
@@ -101,6 +104,7 @@ def card_of(
             *(f"The trained estimator refuses rows of this kind: {kind}" for kind in provenance.refused),
         ),
         libraries=provenance.libraries,
+        partition=report.partition,
     )
 
 

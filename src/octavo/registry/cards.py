@@ -31,6 +31,7 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
         ),
         "## How well it does",
         _table(report),
+        *_parts(report),
         "## What it looks at",
         _importance(report),
         "## Where it ends",
@@ -79,6 +80,33 @@ def _table(report: Report) -> str:
     for name, found in rows:
         lines.append(f"| {name} | " + " | ".join(_interval(found.get(metric)) for metric in names) + " |")
     return "\n".join(lines)
+
+
+def _parts(report: Report) -> Iterator[str]:
+    """Which parts answer for the model, and how well."""
+    found = report.partition
+    if found is None:
+        return
+    yield f"{found.words}. The model for all answers everything else."
+    if not found.parts:
+        return
+    lines = [
+        f"| {found.by} | training rows | held-out rows | {found.metric} of the model for all | of the part | answers |",
+        "|---" * 6 + "|",
+    ]
+    for one in found.parts:
+        values = (_number(one.parent), _number(one.part), "the part" if one.kept else f"the model for all: {one.why}")
+        lines.append(f"| {_cell(one.word)} | {one.rows:,} | {one.held_out:,} | {' | '.join(map(_cell, values))} |")
+    yield "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _cell(text: str) -> str:
+    """A text that ends no cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _interval(found: Interval | None) -> str:

@@ -42,6 +42,22 @@ def choose_forms(
     return Forms(forms=_where_they_change(chosen), measured=measured, uncompiled=uncompiled)
 
 
+def forms_alike(alike: Forms, outputs: Mapping[Form, Outputs], *, uncompiled: str = "") -> Forms:
+    """The forms of a model by what was measured for another of its kind; where it lacks a form, its first one answers.
+
+    Parameters
+    ----------
+    outputs, uncompiled
+        As for `choose_forms`.
+    """
+    first = next(iter(outputs))
+    chosen = [
+        FormChoice(form=choice.form if choice.form in outputs else first, from_rows=choice.from_rows)
+        for choice in alike.forms
+    ]
+    return Forms(forms=_where_they_change(chosen), uncompiled=uncompiled)
+
+
 def _where_they_change(chosen: Sequence[FormChoice]) -> tuple[FormChoice, ...]:
     return tuple(one for place, one in enumerate(chosen) if not place or chosen[place - 1].form is not one.form)
 

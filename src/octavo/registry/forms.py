@@ -81,10 +81,20 @@ def decode_forms(data: bytes | None) -> Forms:
         forms = msgspec.json.decode(data, type=Forms)
     except msgspec.MsgspecError as error:
         raise IntegrityError(f"these bytes do not say how a model is served: {error}; pack it again") from error
+    check_forms(forms)
+    return forms
+
+
+def check_forms(forms: Forms) -> None:
+    """Refuse forms that do not say what answers each number of rows.
+
+    Raises
+    ------
+    IntegrityError
+    """
     rows = [choice.from_rows for choice in forms.forms]
     if rows[:1] != [1] or any(before >= after for before, after in pairwise(rows)):
         raise IntegrityError(f"the forms of a model are from {rows} rows on, which must rise from 1; pack it again")
-    return forms
 
 
 def encode_forms(forms: Forms) -> bytes:

@@ -1,6 +1,7 @@
 """The golden rows of a bundle: which they are, and how they are written down."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from octavo.registry.bundles import Golden
 from octavo.registry.parity import Trial
 
 Floats = npt.NDArray[np.float64]
+_Number = TypeVar("_Number", bound=np.floating[Any])
 _ROWS_OF_A_KIND = 16
 
 
@@ -20,7 +22,12 @@ def choose_rows(trials: Sequence[Trial]) -> Floats:
     -------
     ndarray, shape (at most 16 for each trial, n_inputs), float64
     """
-    return np.vstack([_spread(trial.rows) for trial in trials])
+    return np.vstack([spread(trial.rows) for trial in trials])
+
+
+def spread(rows: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """At most 16 rows, spread over all."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS_OF_A_KIND, len(rows))).astype(np.intp))]
 
 
 def encode_golden(golden: Golden) -> bytes:
@@ -33,10 +40,6 @@ def encode_golden(golden: Golden) -> bytes:
         "n_real": golden.n_real,
     }
     return msgspec.json.encode(document)
-
-
-def _spread(rows: Floats) -> Floats:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(_ROWS_OF_A_KIND, len(rows))).astype(np.intp))]
 
 
 def _plain(value: float) -> float | str | None:

@@ -37,11 +37,10 @@ from octavo.registry.golden import encode_golden
 from octavo.registry.jail.opening import Jail
 from octavo.registry.materials import bill_of_materials
 from octavo.registry.provenance import encode_provenance, environment_lock, installed_distributions, provenance_of
-from octavo.registry.proving import Subject, prove
 from octavo.registry.scanning import encode_scan, scan
+from octavo.registry.wholes import prove_whole
 from octavo.stores.ports import Artifacts
 from octavo.training.fit import TrainedModel
-from octavo.training.frames import words_of
 from octavo.training.reports import encode_report
 
 Floats = npt.NDArray[np.float64]
@@ -83,19 +82,16 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
     Unavailable
         If the artifacts cannot be reached.
     """
-    rows = trained.training_set.holdout
-    words = words_of(rows.columns, _vocabularies(trained))
-    subject = Subject(estimator=trained.estimator, real=rows.X, task=trained.model.task, words=words)
     plan = plan_lookup(trained.model, categories=_vocabularies(trained))
     code = {name: text.encode() for name, text in context.project.code.items()}
-    proven = prove(subject, timer=timer, kept_as=_as_pickle(context, trained, plan, code=code))
+    proven = prove_whole(trained, timer=timer, kept_as=_as_pickle(context, trained, plan, code=code))
     environment = installed_distributions()
     provenance = provenance_of(trained, folder=context.config.root, environment=environment, parity=proven.parity)
     report = encode_report(trained.report)
     files = {
-        **proven.files("model/"),
+        **proven.files(),
         PLAN: msgspec.json.encode(plan, order="deterministic"),
-        FORMS: encode_forms(proven.forms),
+        FORMS: encode_forms(proven.parent.forms),
         GOLDEN: encode_golden(proven.golden),
         REPORT: report,
         PROVENANCE: encode_provenance(provenance),
@@ -108,8 +104,8 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
         trained.report,
         provenance,
         project=context.project.name,
-        kept_as=proven.library,
-        tier=format_tier(proven.library),
+        kept_as=proven.parent.library,
+        tier=format_tier(proven.parent.library),
     )
     files |= _told(card, files)
     digest = _keep(
@@ -117,11 +113,11 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
         files,
         project=context.project.name,
         model=trained.model.name,
-        library=proven.library,
+        library=proven.parent.library,
     )
-    with np.errstate(over="ignore"):
-        predictions = proven.judged(rows.X.astype(np.float32))
-    return Packed(digest=digest, report=digest_of(report), schema=digest_of(files[PLAN]), predictions=predictions)
+    return Packed(
+        digest=digest, report=digest_of(report), schema=digest_of(files[PLAN]), predictions=proven.predictions
+    )
 
 
 def _told(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -144,6 +144,13 @@ def _largest_difference(trial: Trial, expected: Floats, answered: Floats) -> flo
     return float(shares[row])
 
 
+def settled(trial: Trial, column: int, place: float) -> Trial:
+    """The trial with one word of a category in every row."""
+    rows = trial.rows.copy()
+    rows[:, column] = place
+    return replace(trial, rows=rows)
+
+
 def _with_each_word(real: Floats, words: Mapping[int, int]) -> list[Floats]:
     """Real rows with another word; of many words some, spread over all."""
     random = np.random.default_rng(_SEED)

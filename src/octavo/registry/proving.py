@@ -11,14 +11,14 @@ import numpy.typing as npt
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError, TrainingFailed
 from octavo.registry.bundles import Golden
-from octavo.registry.choosing import choose_forms
+from octavo.registry.choosing import choose_forms, forms_alike
 from octavo.registry.compiled import CompiledModel
 from octavo.registry.formats import Format, OfTrees, Outputs
 from octavo.registry.formats.choice import format_of
 from octavo.registry.formats.symmetric_file import read_trees
 from octavo.registry.forms import Form, Forms
 from octavo.registry.golden import choose_rows
-from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity
+from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity, settled
 from octavo.training.estimators import predict
 from octavo.training.frames import Words
 
@@ -28,18 +28,21 @@ _COMPILED, _TREES = "model.onnx", "trees.npz"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject:
-    """An estimator that is to be proven.
+    """An estimator that is to be proven: a whole model, a parent or a part.
 
     Attributes
     ----------
     real : ndarray, shape (n_rows, n_inputs), float64, at least one row
         Held-out ones.
+    only : (column, place) or None
+        Of a part, the category that it is for and its word: it is asked for no other.
     """
 
     estimator: Any
     real: Floats
     task: Task
     words: Words | None
+    only: tuple[int, int] | None = None
 
     @property
     def native(self) -> Callable[[Floats], Floats]:
@@ -49,7 +52,8 @@ class Subject:
         """All rows that it is tried on, the held-out ones first."""
         sizes = {place: len(known) for place, known in self.words.by_place.items()} if self.words else {}
         hard = hard_trials(self.real, thresholds=library.thresholds(self.estimator), categories=sizes)
-        return (Trial(kind="held-out rows", rows=self.real), *hard)
+        trials = (Trial(kind="held-out rows", rows=self.real), *hard)
+        return trials if self.only is None else tuple(settled(trial, *self.only) for trial in trials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +88,9 @@ class Proven:
         return {f"{folder}{name}": data for name, data in files.items()}
 
 
-def prove(subject: Subject, *, timer: Callable[[], float], kept_as: Format | None = None) -> Proven:
+def prove(
+    subject: Subject, *, timer: Callable[[], float], kept_as: Format | None = None, alike: Forms | None = None
+) -> Proven:
     """Compile, prove parity and measure.
 
     Parameters
@@ -93,6 +99,8 @@ def prove(subject: Subject, *, timer: Callable[[], float], kept_as: Format | Non
         Seconds, by which the forms are measured.
     kept_as : Format or None
         Unless it is the format that its type tells.
+    alike : Forms or None
+        What was measured for a model of the same kind, to be gone by instead of measuring.
 
     Raises
     ------
@@ -114,7 +122,10 @@ def prove(subject: Subject, *, timer: Callable[[], float], kept_as: Format | Non
     parity = parity or prove_parity(trials, native=native, compiled=again)
     rows = choose_rows(parity.proven)
     prove_parity([Trial(kind="golden rows", rows=rows)], native=native, compiled=again)
-    forms = choose_forms(outputs, subject.real, timer=timer, uncompiled=uncompiled)
+    if alike is None:
+        forms = choose_forms(outputs, subject.real, timer=timer, uncompiled=uncompiled)
+    else:
+        forms = forms_alike(alike, outputs, uncompiled=uncompiled)
     golden = Golden(
         rows=rows.astype(np.float32),
         expected=native(rows),

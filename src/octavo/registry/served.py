@@ -1,10 +1,11 @@
-"""A model as a bundle says that it is served: by the form that answers so many rows the soonest.
+"""A model as a bundle says that it is served: by the form that answers so many rows the soonest, and part by part.
 
 Light: a predictor imports it. A native form imports its library, and trees import numba, only if the bundle says so.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -17,6 +18,8 @@ from octavo.registry.compiled import CompiledModel
 from octavo.registry.formats.tiers import PICKLE, PICKLE_FILE
 from octavo.registry.forms import COMPILED_ALONE, TREES_ALONE, Form, Forms, decode_forms
 from octavo.registry.jail.opening import Jail
+from octavo.registry.parts import PARTS, decode_parts
+from octavo.training.routing import Routes
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
@@ -61,9 +64,43 @@ class ServedModel:
         return self._rising[0][1](matrix)
 
 
+class PartitionedModel:
+    """A model whose parts answer the rows of their words; all else the parent does.
+
+    Parameters
+    ----------
+    parts : mapping of place to ServedModel
+    column : int
+        Of the matrix, where the place of the word stands.
+    """
+
+    def __init__(self, parent: ServedModel, parts: Mapping[int, ServedModel], *, column: int) -> None:
+        self.forms, self.width, self.parts = parent.forms, parent.width, parts
+        self._parent, self._column = parent, column
+        self.predict = self._routes(lambda model: model.predict)
+
+    @property
+    def by_form(self) -> dict[Form, Outputs]:
+        """The whole in each form that any of its models is served in; where one is not, by what it is served in."""
+        models = (self._parent, *self.parts.values())
+        used = dict.fromkeys(form for model in models for form in model.by_form)
+        return {form: self._routes(partial(_in_form, form)) for form in used}
+
+    def _routes(self, outputs: Callable[[ServedModel], Outputs]) -> Outputs:
+        parts = {place: outputs(part) for place, part in self.parts.items()}
+        return Routes(outputs(self._parent), parts, column=self._column).predict
+
+
+def _in_form(form: Form, model: ServedModel) -> Outputs:
+    return model.by_form.get(form, model.predict)
+
+
+Served = ServedModel | PartitionedModel
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What a bundle keeps of its model."""
+    """What a bundle keeps of one model: of the whole, of the parent, or of a part."""
 
     format: str
     forms: Forms
@@ -107,8 +144,8 @@ class _Kept:
 
 def open_served(
     manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes], jail: Jail | None = None
-) -> ServedModel:
-    """The model of a bundle.
+) -> Served:
+    """The model of a bundle, with its parts.
 
     Where the library of a native form is not installed, or is one that its list of types is not for, the compiled one
     or the trees stand in, if they are there.
@@ -125,7 +162,11 @@ def open_served(
     IntegrityError
         If a form cannot be loaded, or its library is not installed and no other form is there.
     """
-    return _open(_kept(manifest, read=read, jail=jail), plan)
+    parent = _open(_parent(manifest, read=read, jail=jail), plan)
+    parts, column = _parts(manifest, plan, read=read)
+    if not parts:
+        return parent
+    return PartitionedModel(parent, {place: _open(part, plan) for place, part in parts.items()}, column=column)
 
 
 def open_judged(
@@ -141,17 +182,39 @@ def open_judged(
     IntegrityError
         As by `open_served`.
     """
-    kept = _kept(manifest, read=read, jail=jail)
-    if _COMPILED in kept.files:
-        return kept.compiled().predict
-    return kept.trees() if _TREES in kept.files else _open(kept, plan).predict
+    parent = _judged(_parent(manifest, read=read, jail=jail), plan)
+    parts, column = _parts(manifest, plan, read=read)
+    if not parts:
+        return parent
+    return Routes(parent, {place: _judged(part, plan) for place, part in parts.items()}, column=column).predict
 
 
-def _kept(manifest: BundleManifest, *, read: Callable[[str], bytes], jail: Jail | None) -> _Kept:
+def _parent(manifest: BundleManifest, *, read: Callable[[str], bytes], jail: Jail | None) -> _Kept:
     forms = decode_forms(read(FORMS) if FORMS in manifest.files else None)
-    files = {name.removeprefix(_FOLDER): name for name in manifest.files if name.startswith(_FOLDER)}
+    files = _below(_FOLDER, manifest)
     code = tuple(sorted(name for name in manifest.files if name.startswith(_CODE)))
     return _Kept(format=manifest.format, forms=forms, files=files, read=read, code=code, jail=jail)
+
+
+def _parts(manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes]) -> tuple[dict[int, _Kept], int]:
+    """The parts by the place of their word, and the column of the places; none, and 0, if the model has no parts.
+
+    A part is of the format, and so of the tier, that the manifest tells of the whole.
+    """
+    if PARTS not in manifest.files:
+        return {}, 0
+    parts = decode_parts(read(PARTS))
+    if manifest.format == PICKLE:
+        raise IntegrityError(f"model {plan.model!r} is a pickle with parts, which nothing packs; train it again")
+    kept = {
+        place: _Kept(format=manifest.format, forms=part.forms, files=_below(part.folder, manifest), read=read)
+        for place, part in parts.by_place(plan).items()
+    }
+    return kept, plan.inputs.index(parts.by)
+
+
+def _below(folder: str, manifest: BundleManifest) -> dict[str, str]:
+    return {name.removeprefix(folder): name for name in manifest.files if name.startswith(folder)}
 
 
 def _open(kept: _Kept, plan: LookupPlan) -> ServedModel:
@@ -179,3 +242,9 @@ def _without_native(kept: _Kept, plan: LookupPlan, error: MissingExtra) -> Forms
     raise IntegrityError(
         f"model {plan.model!r} is served by its own library, which is not installed here: {error.message}"
     ) from error
+
+
+def _judged(kept: _Kept, plan: LookupPlan) -> Outputs:
+    if _COMPILED in kept.files:
+        return kept.compiled().predict
+    return kept.trees() if _TREES in kept.files else _open(kept, plan).predict

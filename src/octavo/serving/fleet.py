@@ -17,6 +17,7 @@ from octavo.errors import IntegrityError, Unavailable
 from octavo.registry.bundles import BundleManifest, fetch_bundle
 from octavo.registry.formats.tiers import FormatTier, format_tier
 from octavo.registry.jail.opening import Jail
+from octavo.registry.parts import PARTS_FOLDER
 from octavo.release.manifests import Arm
 from octavo.release.statements import ReleaseStatement
 from octavo.serving.code import OpenFunctions, run_here
@@ -183,7 +184,11 @@ class Fleet:
         model = load_model(bundle, open_functions=self._open_functions, jail=self._jail)
         _return_free_memory()
         # What is allocated from memory that was free before does not show; less than its files no model takes.
-        files = sum(entry.size_bytes for name, entry in bundle.manifest.files.items() if name.startswith("model/"))
+        files = sum(
+            entry.size_bytes
+            for name, entry in bundle.manifest.files.items()
+            if name.startswith(("model/", PARTS_FOLDER))
+        )
         size = self._sizes[arm.digest] = max(_resident_bytes() - before, files)
         now_us = self._clock.now_us()
         self._kept[arm.digest] = _Kept(arm=arm, model=model, size_bytes=size, left_at_us=now_us)

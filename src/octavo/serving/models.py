@@ -9,7 +9,7 @@ from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.registry.bundles import Bundle, BundleManifest
 from octavo.registry.jail.opening import Jail
-from octavo.registry.served import ServedModel, open_served
+from octavo.registry.served import Served, open_served
 from octavo.serving.code import OpenFunctions, code_of, run_here
 from octavo.serving.functions import Functions, FunctionsHere
 
@@ -26,7 +26,7 @@ class LoadedModel:
         Those of the plan, from the code that travels in the bundle.
     recipe : tuple
         Equal for bundles that turn a request into the same row.
-    served : ServedModel
+    served : ServedModel or PartitionedModel
         The model itself, in each form that the bundle says.
     reference : ndarray, shape (n_rows, n_inputs), float32
         Real rows, held out from training: what is ordinary.
@@ -37,7 +37,7 @@ class LoadedModel:
     plan: LookupPlan
     functions: Functions
     recipe: tuple[object, ...]
-    served: ServedModel
+    served: Served
     reference: npt.NDArray[np.float32]
 
     def run(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -96,7 +96,7 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here, jail
     return model
 
 
-def _served(bundle: Bundle, jail: Jail | None) -> ServedModel:
+def _served(bundle: Bundle, jail: Jail | None) -> Served:
     try:
         served = open_served(bundle.manifest, bundle.plan, read=bundle.read, jail=jail)
     except IntegrityError as error:

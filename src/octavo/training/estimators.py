@@ -1,5 +1,6 @@
 """What a user's fitted estimator answers, whatever its library: one float64 per row."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from octavo.definitions.models import Task
 from octavo.errors import OctavoError, TrainingFailed
 from octavo.training.frames import NO_CATEGORY, Words
+from octavo.training.routing import Partitioned, Routes
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,7 +21,7 @@ def predict(estimator: Any, matrix: Floats, *, task: Task, words: Words | None =
     ----------
     estimator
         With ``predict``; for a binary model with ``predict_proba`` of two classes, or with a ``predict`` that answers
-        probabilities (a LightGBM ``Booster``).
+        probabilities (a LightGBM ``Booster``). Or a `Partitioned` of such.
     matrix : ndarray, shape (n_rows, n_inputs), float64
     words : Words or None
         Which columns are categories; with any, the estimator is given a frame.
@@ -34,6 +36,11 @@ def predict(estimator: Any, matrix: Floats, *, task: Task, words: Words | None =
     TrainingFailed
         If the estimator cannot answer so, or raises.
     """
+    if isinstance(estimator, Partitioned):
+        parent, *parts = (
+            partial(predict, one, task=task, words=words) for one in (estimator.parent, *estimator.parts.values())
+        )
+        return Routes(parent, dict(zip(estimator.parts, parts, strict=True)), column=estimator.column).predict(matrix)
     try:
         rows = matrix if words is None else _frame(estimator, matrix, words)
         values = _answers(estimator, rows, task=task)

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ from octavo.operations import Context
 from octavo.training.assessment import assess, metrics_of
 from octavo.training.estimators import check
 from octavo.training.frames import words_of
+from octavo.training.metrics import metric
 from octavo.training.onnx import as_estimator
 from octavo.training.origins import ImportedModel, Origin
 from octavo.training.parameters import parameters_on_record, written
-from octavo.training.reports import Report
+from octavo.training.partitions import fit_parts
+from octavo.training.reports import Partition, Report
 from octavo.training.runs import Run, RunStatus
 from octavo.training.steps.running import running_steps
 from octavo.training.torch import TorchEstimator, is_module
@@ -35,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 TRAINED = 0.7
 """How far a training is, as progress goes, when only its registration is left."""
 
-_TRACEBACK_LINES = 6
+_FITTED, _TRACEBACK_LINES = 0.45, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +50,7 @@ class TrainedModel:
     run : Run
         Succeeded.
     estimator
-        As the user's function returned it.
+        As the user's function returned it; a `Partitioned` of several, if the model has parts.
     predictions : ndarray, shape (n_holdout,), float64
         For the held-out rows.
     origin : Origin or None
@@ -144,7 +147,10 @@ def _train(context: Context, model: Model, *, run: Run, imported: ImportedModel 
     data = _training_set(context, model, run=run)
     if imported is None:
         context.progress(0.3, f"training {model.name} on {len(data.train):,} rows")
-    estimator = fit(context, model, data.train, run=run) if imported is None else _taken_over(imported, task=model.task)
+    if imported is None:
+        estimator, partition = fit_whole(context, model, data, run=run)
+    else:
+        estimator, partition = _taken_over(imported, task=model.task), None
     context.progress(0.6, f"evaluating on {len(data.holdout):,} held-out rows")
     report, predictions = assess(model, data, estimator=estimator, metrics=metrics)
     run = replace(run, rows=len(data.train) + len(data.holdout), dataset=data.digest)
@@ -155,7 +161,7 @@ def _train(context: Context, model: Model, *, run: Run, imported: ImportedModel 
         estimator=estimator,
         training_set=data,
         predictions=predictions,
-        report=report,
+        report=replace(report, partition=partition),
         origin=None if imported is None else imported.origin,
     )
 
@@ -205,6 +211,35 @@ def fit(context: Context, model: Model, data: Dataset, *, run: Run) -> Any:
         ) from error
     check(estimator, task=model.task)
     return estimator
+
+
+def fit_whole(context: Context, model: Model, data: TrainingSet, *, run: Run) -> tuple[Any, Partition | None]:
+    """What the model's function makes of the training rows, with the parts that the model declares.
+
+    Returns
+    -------
+    estimator
+        As `fit` gives it; a `Partitioned` if parts of it are kept.
+    partition : Partition or None
+        What came of its parts, if it is to have any.
+
+    Raises
+    ------
+    TrainingFailed
+        As by `fit`, for all rows; a part that cannot be fitted is left out.
+    """
+    fitted = partial(fit, context, model, run=run)
+    estimator = fitted(data.train)
+    if model.partition_by is None:
+        return estimator, None
+    return fit_parts(
+        model,
+        data,
+        parent=estimator,
+        fit=fitted,
+        metric=metric(metrics_of(model)[0], task=model.task),
+        progress=partial(context.progress, _FITTED),
+    )
 
 
 def run_step(context: Context, model: Model, *, run: Run, number: int) -> TrainingSet:

@@ -98,6 +98,77 @@ class DataWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriedPart:
+    """A part that was fitted for one word of a category, or was to be.
+
+    Attributes
+    ----------
+    rows, held_out : int
+        Rows of the word that it was fitted on, and judged on.
+    parent, part : float or None
+        The metric of either on the word's held-out rows; None where it was not measured.
+    difference : Interval or None
+        That of the part less that of the parent; so wide that it holds for all parts together at 95 %.
+    kept : bool
+        Whether it answers its word.
+    why : str
+        Why it is not kept; empty if it is.
+    """
+
+    word: str
+    rows: int
+    held_out: int
+    parent: float | None = None
+    part: float | None = None
+    difference: Interval | None = None
+    kept: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """What came of fitting parts beside a model for all rows.
+
+    Attributes
+    ----------
+    by : str
+        The category.
+    metric : str
+        By which parts are judged.
+    parts : tuple of TriedPart
+        The one with most rows first.
+    min_rows : int
+        The fewest rows that a part is fitted on.
+    smaller : int
+        How many words have fewer.
+    beyond : int
+        How many words have as many, and were passed over as there were enough others with more.
+    """
+
+    by: str
+    metric: str
+    min_rows: int
+    parts: tuple[TriedPart, ...]
+    smaller: int
+    beyond: int = 0
+
+    @property
+    def words(self) -> str:
+        """As it stands in a text: ``2 of 3 parts by city answer their words; of fewer than 1,000 rows: 14``."""
+        said = [f"{len(self.kept)} of {len(self.parts)} parts by {self.by} answer their words"]
+        if self.smaller:
+            said.append(f"of fewer than {self.min_rows:,} rows: {self.smaller:,}")
+        if self.beyond:
+            said.append(f"passed over, as others have more rows: {self.beyond:,}")
+        return "; ".join(said)
+
+    @property
+    def kept(self) -> tuple[TriedPart, ...]:
+        """Those that answer."""
+        return tuple(part for part in self.parts if part.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The evaluation of a trained model on the held-out rows, and the profile of what it learned from.
 
@@ -125,6 +196,8 @@ class Report:
         Of numbers, by how much the predictions for the held-out rows lie too high.
     details : Details or None
         None for versions of before there were any.
+    partition : Partition or None
+        What came of its parts, if it is to have any.
     """
 
     model: str
@@ -142,6 +215,7 @@ class Report:
     breaches: tuple[Breach, ...] = ()
     errors: Profile | None = None
     details: Details | None = None
+    partition: Partition | None = None
 
 
 def encode_report(report: Report) -> bytes:

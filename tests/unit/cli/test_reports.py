@@ -1,5 +1,6 @@
 """models report, waive and unwaive, as people use them."""
 
+import re
 from dataclasses import replace
 
 from tests.unit.cli.shop import Shop, keep_predictions
@@ -33,6 +34,21 @@ def test_a_report_is_written_as_one_page(shop: Shop) -> None:
     page = (shop.folder / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "spending 1 <small>model report</small>" in page
+
+
+def test_a_partitioned_model_says_which_parts_answer_and_why_others_do_not(shop: Shop) -> None:
+    module = shop.folder / "project.py"
+    text = module.read_text(encoding="utf-8").replace(
+        'features=[takings, oc.request("items", oc.Float64)]',
+        'features=[oc.request("items", oc.Float64), oc.request("shop", oc.Category)], '
+        'partition_by="shop", partition_min_rows=100',
+    )
+    module.write_text(text, encoding="utf-8")
+    shop.done("train", "spending")
+    for told in (shop.done("models", "version", "spending", "2"), shop.done("models", "report", "spending", "2")):
+        assert "0 of 2 parts by shop answer their words." in told
+        assert len(re.findall(r"^(?:north|south) .* the model for all +not surely better", told, re.MULTILINE)) == 2
+    assert "| north |" in shop.done("models", "version", "spending", "2", "--card")
 
 
 def test_a_gate_is_waived_for_a_while_and_the_waiver_withdrawn(shop: Shop) -> None:

@@ -39,9 +39,15 @@ def format_tier(name: str) -> FormatTier:
     return _TIERS.get(name, FormatTier.CODE)
 
 
-def tier_of(manifest: BundleManifest, forms: Forms) -> FormatTier:
-    """The tier of what is opened to serve a bundle: of a model that is served compiled, data alone."""
+def tier_of(manifest: BundleManifest, forms: Forms, *others: Forms) -> FormatTier:
+    """The tier of what is opened to serve a bundle: of a model that is served compiled, data alone.
+
+    Parameters
+    ----------
+    forms, others
+        Of the model, and of each of its parts.
+    """
     tier = format_tier(manifest.format)
-    if tier is FormatTier.CODE or Form.NATIVE in forms.used:
+    if tier is FormatTier.CODE or any(Form.NATIVE in one.used for one in (forms, *others)):
         return tier
     return FormatTier.DATA
