@@ -24,6 +24,7 @@ from octavo.definitions.aggregates import (
     std,
     sum,  # noqa: A004
 )
+from octavo.definitions.answers import after_model
 from octavo.definitions.approvals import Approval
 from octavo.definitions.calendars import category, local_time
 from octavo.definitions.composites import Composite, node
@@ -88,6 +89,7 @@ __all__ = [
     "Timestamp",
     "Vector",
     "active_run",
+    "after_model",
     "at_least",
     "at_most",
     "better_on_log",

@@ -1,6 +1,7 @@
 """Small bundles with a linear model, made by hand, so that serving is tested without training anything."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from octavo.definitions.features import Feature
 from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, PlannedField, PlannedFunction, PlannedView
 from octavo.definitions.types import DType
+from octavo.features.answers import answer_of
 from octavo.registry.bundles import (
     CARD,
     ENVIRONMENT,
@@ -24,6 +26,7 @@ from octavo.registry.bundles import (
     BundleManifest,
     digest_of,
 )
+from octavo.registry.modules import answers_in, load_module
 from octavo.stores.ports import Artifacts
 
 PROJECT, MODEL = "flights", "arrival_delay"
@@ -67,6 +70,13 @@ PLAN_OF_TESTS = LookupPlan(
     views=(ORIGIN,),
     functions=(PlannedFunction(name="hour", inputs=("sched_dep",)),),
 )
+CALIBRATED = """
+
+@oc.after_model
+def calibrated(prediction, distance):
+    return (prediction + 0.1 * distance).clip(0.0, 1_000.0)
+"""
+PLAN_WITH_ANSWER = replace(PLAN_OF_TESTS, answer=PlannedFunction(name="calibrated", inputs=("prediction", "distance")))
 ROW = {"distance": 500.0, "sched_dep": "2013-07-01T12:30:00Z", "seats": 100, "origin": "JFK"}
 
 
@@ -102,21 +112,41 @@ def bundle_files(
     bias: float = 0.0,
     code: str = CODE,
     golden: float | None = None,
+    answers: Sequence[float] | None = None,
 ) -> dict[str, bytes]:
-    """The files of a bundle; `golden` is what the model is said to answer for a row of ones."""
+    """The files of a bundle.
+
+    Parameters
+    ----------
+    golden : float or None
+        What the model is said to answer for a row of ones.
+    answers : sequence of float or None
+        What the function after the model is said to make of that; what it does make of it unless given.
+    """
     weights = [1.0] * len(plan.inputs) if weights is None else weights
     answer = sum(weights) + bias if golden is None else golden
     row = [1.0] * len(plan.inputs)
+    after = {} if plan.answer is None else {"answers": answers or _answers(plan, code, answer, row)}
     return {
         ONNX: linear_model(weights, bias=bias),
         PLAN: msgspec.json.encode(plan),
-        GOLDEN: msgspec.json.encode({"rows": [row], "expected": [answer], "tolerance": 1e-5}),
+        GOLDEN: msgspec.json.encode({"rows": [row], "expected": [answer], "tolerance": 1e-5} | after),
         REPORT: b"{}",
         PROVENANCE: b"{}",
         CARD: b"# A model for tests\n",
         ENVIRONMENT: b"",
-        **({"code/project.py": code.encode()} if plan.functions else {}),
+        **({"code/project.py": code.encode()} if plan.functions or plan.answer else {}),
     }
+
+
+def _answers(plan: LookupPlan, code: str, output: float, row: list[float]) -> list[float]:
+    """What the function after the model makes of its output for one row."""
+    assert plan.answer is not None
+    found = answers_in(load_module(code.encode(), name="code_of_tests", path="code_of_tests.py"))[plan.answer.name]
+    columns = {"prediction": np.array([output])} | {
+        name: np.array([row[plan.inputs.index(name)]]) for name in plan.answer.inputs if name != "prediction"
+    }
+    return list(answer_of(found, columns, 1).tolist())
 
 
 def pack(files: Mapping[str, bytes]) -> dict[str, bytes]:

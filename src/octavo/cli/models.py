@@ -110,6 +110,7 @@ def show(model: Model, json: Json = False) -> None:
             ("description", summary.description),
             ("label", details.label),
             ("inputs", f"{len(details.inputs)}, from {', '.join(details.views) or 'the request'}"),
+            *([("answered by", details.answer)] if details.answer else []),
             ("gates", details.gates),
             ("retrained", details.retrain),
             ("owner", summary.owner),
@@ -181,6 +182,8 @@ def _facts(details: VersionDetails) -> Iterator[tuple[str, object]]:
     yield from _learning(details)
     yield "bundle", f"{details.format}, {details.size_bytes / 1e6:.2f} MB, {version.digest}"
     yield "served by", details.forms.words
+    if details.answer:
+        yield "answered by", details.answer
     if details.forms.uncompiled:
         yield "not compiled", details.forms.uncompiled
     yield "signed by", version.signature.key_id

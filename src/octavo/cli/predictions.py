@@ -209,7 +209,8 @@ def explain(
     """Say what each input contributed to a prediction.
 
     Contributions are Shapley values, in the unit of the answer: with the base, what the version answers on average, all
-    of them add up to it. They are computed again from what was recorded, and are those that ?explain=true told.
+    of them add up to it, or to what the model said where a function comes after it. They are computed again from what
+    was recorded, and are those that ?explain=true told.
 
     
     Example:
@@ -223,7 +224,9 @@ def explain(
     if json:
         emit_json(found)
         return
-    show_facts([("made by", f"{found.model} {found.version}"), ("base", found.base), ("predicted", found.output)])
+    before = [] if found.before is None else [("said by the model", found.before)]
+    facts = [("made by", f"{found.model} {found.version}"), ("base", found.base), *before, ("predicted", found.output)]
+    show_facts(facts)
     say("")
     show_table(
         ["input", ">value", ">contribution"],

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from octavo.definitions.about import Expectation
+from octavo.definitions.answers import AfterModel, check_answer
 from octavo.definitions.costs import Costs
 from octavo.definitions.features import Feature, FeatureView, OnDemand, RequestField
 from octavo.definitions.gates import Gate, check_gates, columns_asked
@@ -15,13 +16,11 @@ from octavo.definitions.steps import code_with_steps
 from octavo.definitions.sweeps import Sweep
 from octavo.definitions.triggers import Trigger
 from octavo.definitions.types import DType, check_name, seconds
+from octavo.definitions.unsaid import UNSAID
 from octavo.errors import InvalidDefinition
 
 Input = FeatureView | OnDemand | RequestField
 PARTITION_MIN_ROWS = 1_000
-UNSAID = {"unsaid": True}
-"""Metadata of a field that stands in a definition's document only where it is not the default: for a field that was
-added later, so that definitions that do not use it are what they were."""
 
 
 class RiskTier(StrEnum):
@@ -108,6 +107,8 @@ class Model:
         A category among its inputs, for whose words parts of their own may be fitted beside the model for all.
     partition_min_rows : int
         The fewest training rows of a word that a part is fitted on.
+    answer : AfterModel or None
+        What makes its answer of what the estimator says; that itself is the answer unless given.
     """
 
     name: str
@@ -130,10 +131,16 @@ class Model:
     overrides: tuple[str, ...] = ()
     partition_by: str | None = field(default=None, metadata=UNSAID)
     partition_min_rows: int = field(default=PARTITION_MIN_ROWS, metadata=UNSAID)
+    answer: AfterModel | None = field(default=None, metadata=UNSAID)
     source_code: str = field(repr=False, default="")
 
     def __post_init__(self) -> None:
         check_name(self.name, what="model")
+        if self.partition_by and self.answer is not None:
+            raise InvalidDefinition(
+                f"model {self.name!r} has parts and a function after the model: its parts would be judged without that "
+                "function; put it into a composite, or leave one of the two out"
+            )
         if not self.input_names:
             raise InvalidDefinition(f"model {self.name!r} has no input: no number and no category")
         if len(set(self.input_names)) < len(self.input_names):
@@ -177,6 +184,8 @@ class Model:
             raise InvalidDefinition(
                 f"model {self.name!r}: its label {self.label.column!r} is also a request field (a leak)"
             )
+        if self.answer is not None:
+            check_answer(self.answer, inputs=self.input_names, label=self.label.column, what=f"model {self.name!r}")
         check_gates(
             self.gates,
             model=self.name,
@@ -268,6 +277,7 @@ def model(
     overrides: Sequence[str] = (),
     partition_by: str | None = None,
     partition_min_rows: int = PARTITION_MIN_ROWS,
+    answer: AfterModel | None = None,
 ) -> Callable[[Callable[..., Any]], Model]:
     """Declare a training function as a model; the function's name is the model's.
 
@@ -307,6 +317,7 @@ def model(
             overrides=tuple(overrides),
             partition_by=partition_by,
             partition_min_rows=partition_min_rows,
+            answer=answer,
             source_code=code_with_steps(train),
         )
 

@@ -1,14 +1,16 @@
 """What a request needs, worked out ahead: the part of a model's definition that travels with its bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
 
+from octavo.definitions.answers import words_of_answer
 from octavo.definitions.features import Feature, FeatureView
 from octavo.definitions.models import Model, Task, input_name
 from octavo.definitions.types import DType
+from octavo.definitions.unsaid import UNSAID, is_unsaid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class PlannedView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFunction:
-    """An on-demand feature, found by name in the project's module that travels in the bundle."""
+    """An on-demand feature, or what comes after the model, found by name in the module that travels in the bundle."""
 
     name: str
     inputs: tuple[str, ...]
@@ -64,6 +66,8 @@ class LookupPlan:
         All that a request may hold: declared request fields, entity keys, and features that it may bring along.
     overrides : tuple of str
         Those inputs, of `views`, that a request may bring along: what it sends goes before what is stored.
+    answer : PlannedFunction or None
+        What makes the answer of the model's output, which is called ``prediction``, and of `inputs`.
     """
 
     model: str
@@ -73,6 +77,12 @@ class LookupPlan:
     views: tuple[PlannedView, ...]
     functions: tuple[PlannedFunction, ...]
     overrides: tuple[str, ...] = ()
+    answer: PlannedFunction | None = field(default=None, metadata=UNSAID)
+
+    @property
+    def answered_by(self) -> str:
+        """``calibrated(prediction, distance)``; empty if the model's output is the answer."""
+        return "" if self.answer is None else words_of_answer(self.answer.name, self.answer.inputs)
 
     @property
     def defaults(self) -> tuple[float | None, ...]:
@@ -104,7 +114,7 @@ def plan_lookup(model: Model, *, categories: Mapping[str, tuple[str, ...]] | Non
         What training found for each category.
     """
     words = categories or {}
-    fields = {
+    taken = {
         f.name: PlannedField(
             name=f.name,
             dtype=f.dtype,
@@ -116,18 +126,25 @@ def plan_lookup(model: Model, *, categories: Mapping[str, tuple[str, ...]] | Non
     }
     for view in model.views:
         for entity in view.entities:
-            fields.setdefault(entity.key, PlannedField(name=entity.key, dtype=entity.dtype, required=True))
+            taken.setdefault(entity.key, PlannedField(name=entity.key, dtype=entity.dtype, required=True))
     for name in model.overrides:
-        fields[name] = PlannedField(name=name, dtype=DType.FLOAT64, required=False)
+        taken[name] = PlannedField(name=name, dtype=DType.FLOAT64, required=False)
     return LookupPlan(
         model=model.name,
         task=model.task,
         inputs=model.input_names,
-        fields=tuple(fields.values()),
+        fields=tuple(taken.values()),
         views=tuple(plan_view(view) for view in model.views),
         functions=tuple(PlannedFunction(name=f.name, inputs=f.inputs, default=f.default) for f in model.on_demand),
         overrides=model.overrides,
+        answer=None if model.answer is None else PlannedFunction(name=model.answer.name, inputs=model.answer.inputs),
     )
+
+
+def encode_plan(plan: LookupPlan) -> bytes:
+    """A lookup plan as JSON, the same for the same plan; without what it does not say."""
+    said = {one.name: getattr(plan, one.name) for one in fields(plan) if not is_unsaid(plan, one.name)}
+    return msgspec.json.encode(said)
 
 
 def decode_plan(data: bytes) -> LookupPlan:

@@ -18,6 +18,7 @@ from octavo.definitions.features import FeatureView
 from octavo.definitions.models import Model
 from octavo.definitions.refusals import check_together
 from octavo.definitions.sources import Entity, Source
+from octavo.definitions.unsaid import is_unsaid
 from octavo.errors import ConfigurationError, InvalidDefinition, NotFound, OctavoError
 
 Declared = Source | FeatureView | Model | Deployment | Composite
@@ -80,23 +81,15 @@ def document(definition: object) -> object:
     plain: dict[str, object] = {}
     for field in _fields(definition):
         value = getattr(definition, field)
-        if _is_unsaid(definition, field, value):
-            continue
         if field == "source_code":
             plain["code"] = hashlib.sha256(str(value).encode()).hexdigest()[:16]
-        elif not callable(value):
+        elif not (callable(value) or is_unsaid(definition, field)):
             plain[field] = _plain(value)
     return plain
 
 
 def _fields(definition: object) -> Iterable[str]:
     return tuple(getattr(type(definition), "__dataclass_fields__", ()))
-
-
-def _is_unsaid(definition: object, field: str, value: object) -> bool:
-    """Whether a field that definitions did not have at first is not used: their documents are as they were."""
-    found = type(definition).__dataclass_fields__[field]  # type: ignore[attr-defined]
-    return bool(found.metadata.get("unsaid")) and value == found.default
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octavo.definitions.answers import AfterModel
 from octavo.definitions.features import OnDemand
 from octavo.errors import OctavoError, PredictionFailed
 from octavo.features.values import float32
@@ -38,7 +39,8 @@ def compute(
     """
     known, values = dict(columns), dict[str, npt.NDArray[np.float64]]()
     for function in functions:
-        known[function.name] = values[function.name] = _run(function, known, n_rows)
+        what = f"on-demand feature {function.name!r}"
+        known[function.name] = values[function.name] = run_function(function, known, n_rows, what=what)
     return values
 
 
@@ -47,18 +49,25 @@ def as_taken(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return float32(values).astype(np.float64)
 
 
-def _run(function: OnDemand, columns: Mapping[str, npt.NDArray[Any]], n_rows: int) -> npt.NDArray[np.float64]:
+def run_function(
+    function: OnDemand | AfterModel, columns: Mapping[str, npt.NDArray[Any]], n_rows: int, *, what: str
+) -> npt.NDArray[np.float64]:
+    """Run one function; as `compute`, which is for on-demand features.
+
+    Parameters
+    ----------
+    what : str
+        Which it is, for those who read errors.
+    """
     try:
         result = np.asarray(function.function(*(columns[name] for name in function.inputs)))
     except OctavoError:
         raise
     except Exception as error:  # a user's function may fail in any way; this is a process boundary
-        raise PredictionFailed(
-            f"on-demand feature {function.name!r} raised {type(error).__name__}: {error}", feature=function.name
-        ) from error
+        raise PredictionFailed(f"{what} raised {type(error).__name__}: {error}", feature=function.name) from error
     if result.shape != (n_rows,) or result.dtype.kind not in _NUMBERS:
         raise PredictionFailed(
-            f"on-demand feature {function.name!r} returned {result.dtype} of shape {result.shape} for {n_rows} rows; "
+            f"{what} returned {result.dtype} of shape {result.shape} for {n_rows} rows; "
             f"it must return one number per row, an array of shape ({n_rows},)",
             feature=function.name,
         )

@@ -91,6 +91,8 @@ def compare(context: Context, deployment: Deployment, *, version: int, since: da
         If the period ends before it begins.
     IntegrityError
         If the version's bundle is gone or damaged.
+    PredictionFailed
+        If what comes after its model fails.
     Conflict
         If the version was trained for another task than the model now has, or the model declares no metric of it.
     """
@@ -149,7 +151,7 @@ def _replayed(context: Context, reference: Reference, rows: pa.Table, *, model: 
         artifacts=context.stores.artifacts,
     )
     opened = open_model(context.stores.artifacts, reference.version.digest)
-    other = opened.model.predict(matrix) if len(matrix) else np.empty(0)
+    other = opened.predict(matrix) if len(matrix) else np.empty(0)
     finite = np.isfinite(other)
     labels = labels_of(rows.column("value").to_numpy(), model.label)
     return _Answers(given=rows.column("output").to_numpy()[finite], other=other[finite], labels=labels[finite])

@@ -41,7 +41,9 @@ class Explanation:
     base : float
         What the version answers on average for real rows that were held out from its training.
     output : float
-        What it answered; `base` and all contributions add up to it.
+        What it answered; `base` and all contributions add up to it, or to `before`.
+    before : float or None
+        What the model said before the function that comes after it, which the reasons are about; None if none does.
     reasons : tuple of Reason
         Of all inputs, the largest contribution first.
     """
@@ -52,6 +54,7 @@ class Explanation:
     base: float
     output: float
     reasons: tuple[Reason, ...]
+    before: float | None = None
 
 
 def explain_prediction(stores: Stores, prediction: str) -> Explanation:
@@ -79,7 +82,10 @@ def explain_prediction(stores: Stores, prediction: str) -> Explanation:
     opened = open_model(stores.artifacts, row["digest"])
     opened.check_width(len(inputs))
     found = reasons_of(opened.model.predict, inputs, reference=opened.golden.reference, prediction=prediction)
-    _check_same(found.base + found.contributions.sum(), row, prediction=prediction)
+    before = found.answer
+    has_more = opened.plan.answer is not None
+    answered = float(opened.predict(inputs[None]).item()) if has_more else before
+    _check_same(answered, row, prediction=prediction)
     order = np.argsort(-np.abs(found.contributions), kind="stable").tolist()
     return Explanation(
         prediction=prediction,
@@ -95,6 +101,7 @@ def explain_prediction(stores: Stores, prediction: str) -> Explanation:
             )
             for place in order
         ),
+        before=before if has_more else None,
     )
 
 

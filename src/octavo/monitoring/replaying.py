@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from octavo.clock import EPOCH
-from octavo.errors import IntegrityError, NotFound, OctavoError
+from octavo.errors import IntegrityError, NotFound, OctavoError, PredictionFailed
 from octavo.features.categories import translated
 from octavo.monitoring.opened import OpenedModel, open_model
 from octavo.monitoring.packed import Packed, packed_of
@@ -197,7 +197,14 @@ def _answered(version: _Version, matrix: Matrix, recorded: _Recorded, places: np
     """What the version answers to rows, which were recorded at these places."""
     if not len(matrix):
         return _none()
-    answers = version.opened.model.predict(matrix)
+    try:
+        answers = version.opened.predict(matrix)
+    except PredictionFailed as error:  # of what comes after the model, on any of the rows
+        if len(matrix) == 1:
+            return replace(_none(), failed=1, why=error.message)
+        middle = len(matrix) // 2
+        parts = (slice(middle), slice(middle, None))
+        return _joined([_answered(version, matrix[part], recorded, places[part]) for part in parts])
     finite = np.isfinite(answers)
     given = recorded.given[places]
     compared = finite & np.isfinite(given)

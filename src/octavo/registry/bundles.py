@@ -78,17 +78,40 @@ class Golden:
         Largest allowed difference; relative for expected values above 1 in size.
     n_real : int
         How many of the rows, the first ones, are real: held out from training, and spread over it.
+    answers : ndarray, shape (n_real,), float64, or None
+        What the function that comes after the model makes of `expected` for the real rows; None if there is none.
     """
 
     rows: npt.NDArray[np.float32]
     expected: npt.NDArray[np.float64]
     tolerance: float
     n_real: int = 16
+    answers: npt.NDArray[np.float64] | None = None
 
     @property
     def reference(self) -> npt.NDArray[np.float32]:
         """The real rows, shape (n_real, n_inputs)."""
         return self.rows[: self.n_real]
+
+    def check_answers(self, answers: npt.NDArray[np.float64], *, model: str) -> None:
+        """Compare what a function makes of the expected outputs of the real rows with what it made of them.
+
+        Raises
+        ------
+        IntegrityError
+            If one differs by more than the tolerance.
+        """
+        told = np.empty(0) if self.answers is None else self.answers
+        if answers.shape != told.shape:
+            raise IntegrityError(f"{model}: {len(answers)} answers for {len(told)} golden rows")
+        allowed = self.tolerance * np.maximum(1.0, np.abs(told))
+        same = (np.abs(answers - told) <= allowed) | (np.isnan(answers) & np.isnan(told))
+        if not same.all():
+            row = int(np.flatnonzero(~same)[0])
+            raise IntegrityError(
+                f"{model}: what comes after the model answers {answers[row]:.9g} for golden row {row} instead of "
+                f"{told[row]:.9g}; its code does not do here what it did when it was packed, so it must not answer"
+            )
 
     def check(self, outputs: npt.ArrayLike, *, model: str) -> None:
         """Compare outputs for `rows` with what is expected.
@@ -159,6 +182,7 @@ class _GoldenDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     expected: list[float]
     tolerance: float
     n_real: int = 16
+    answers: list[float | None] | None = None
 
 
 def fetch_bundle(artifacts: Artifacts, digest: str, *, into: Path) -> Bundle:
@@ -252,7 +276,8 @@ def decode_golden(data: bytes) -> Golden:
     except ValueError as error:
         raise IntegrityError(f"{GOLDEN}: rows differ in length or hold what is no number: {error}") from error
     expected = np.array(document.expected, dtype=np.float64)
-    return Golden(rows=rows, expected=expected, tolerance=document.tolerance, n_real=document.n_real)
+    answers = None if document.answers is None else np.array(document.answers, dtype=np.float64)  # None becomes NaN
+    return Golden(rows=rows, expected=expected, tolerance=document.tolerance, n_real=document.n_real, answers=answers)
 
 
 def is_safe_name(name: str) -> bool:

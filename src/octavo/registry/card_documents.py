@@ -26,6 +26,8 @@ class ModelCard:
         What it must not be used for, and where it is known to be wrong.
     target : str
         What it predicts.
+    answer : str
+        The function that makes the answer of the model's output; empty if that is the answer.
     inputs : mapping of input to float
         The importance of each; they sum to 1.
     learned_from : DataWindow or None
@@ -68,6 +70,7 @@ class ModelCard:
     caveats: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
     partition: Partition | None = None
+    answer: str = ""
 
 
 def card_of(
@@ -105,6 +108,7 @@ def card_of(
         ),
         libraries=provenance.libraries,
         partition=report.partition,
+        answer="" if model.answer is None else str(model.answer),
     )
 
 

@@ -21,6 +21,7 @@ def model_card(model: Model, report: Report, provenance: Provenance) -> str:
             f"Purpose: {model.purpose or 'not declared'}",
             f"Risk tier: {model.tier or 'not declared'}",
             f"Predicts: {_target(model)}",
+            *([f"Answered by: `{model.answer}`, of what the model says"] if model.answer else []),
             f"Knows what was known before {provenance.as_of:%Y-%m-%d %H:%M} UTC",
             f"Made by run {provenance.run}, started by: {provenance.trigger}",
         ),

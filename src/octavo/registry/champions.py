@@ -9,8 +9,9 @@ import numpy.typing as npt
 from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, decode_plan
-from octavo.errors import IntegrityError, NotFound
+from octavo.errors import IntegrityError, NotFound, PredictionFailed
 from octavo.features.categories import translated
+from octavo.registry.answering import answering
 from octavo.registry.bundles import PLAN, decode_manifest
 from octavo.registry.jail.opening import Jail
 from octavo.registry.served import open_judged
@@ -43,7 +44,7 @@ class Champion:
 def bring_in(
     artifacts: Artifacts, version: ModelVersion, rows: Dataset, *, task: Task, jail: Jail | None = None
 ) -> Champion:
-    """Let the live version answer rows, its inputs found by name.
+    """Let the live version answer rows, its inputs found by name; what comes after its model runs here.
 
     Parameters
     ----------
@@ -61,9 +62,13 @@ def bring_in(
         if reason := _reason(plan, rows, task=task):
             return Champion(version=version, predictions=None, why=f"version {version.version} {reason}")
         places = [rows.columns.index(name) for name in plan.inputs]
-        outputs = open_judged(manifest, plan, read=lambda name: artifacts.get(manifest.files[name].digest), jail=jail)
-        predictions = outputs(_given(rows, places, plan))
-    except (IntegrityError, NotFound, msgspec.MsgspecError) as error:
+
+        def read(name: str) -> bytes:
+            return artifacts.get(manifest.files[name].digest)
+
+        outputs = open_judged(manifest, plan, read=read, jail=jail)
+        predictions = answering(outputs, manifest, plan, read=read)(_given(rows, places, plan))
+    except (IntegrityError, NotFound, PredictionFailed, msgspec.MsgspecError) as error:
         return Champion(version=version, predictions=None, why=f"version {version.version} cannot be read ({error})")
     if not np.isfinite(predictions).all():
         count = int((~np.isfinite(predictions)).sum())

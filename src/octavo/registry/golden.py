@@ -33,12 +33,14 @@ def spread(rows: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
 def encode_golden(golden: Golden) -> bytes:
     """The document that `octavo.registry.bundles.decode_golden` reads."""
     rows = [[_plain(value) for value in row] for row in golden.rows.tolist()]
-    document = {
+    document: dict[str, object] = {
         "rows": rows,
         "expected": golden.expected.tolist(),
         "tolerance": golden.tolerance,
         "n_real": golden.n_real,
     }
+    if golden.answers is not None:
+        document["answers"] = [_plain(answer) for answer in golden.answers.tolist()]
     return msgspec.json.encode(document)
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from octavo.definitions.models import Model, Task
+from octavo.definitions.plans import decode_plan
 from octavo.errors import NotFound
 from octavo.operations import Context, Operations
-from octavo.registry.bundles import CARD, ENVIRONMENT, FORMS, PROVENANCE, decode_manifest
+from octavo.registry.bundles import CARD, ENVIRONMENT, FORMS, PLAN, PROVENANCE, decode_manifest
 from octavo.registry.comparisons import Comparison, decode_comparison
 from octavo.registry.forms import Forms, decode_forms
 from octavo.registry.provenance import Provenance, decode_provenance
@@ -60,6 +61,8 @@ class ModelDetails:
     ----------
     gates, retrain : tuple of str
         What a version must pass, and what starts a retraining.
+    answer : str
+        The function that makes the answer of the model's output: ``calibrated(prediction, distance)``; or empty.
     """
 
     summary: ModelSummary
@@ -69,6 +72,7 @@ class ModelDetails:
     gates: tuple[str, ...]
     retrain: tuple[str, ...]
     versions: tuple[ModelVersion, ...]
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,8 @@ class VersionDetails:
         Markdown.
     environment : str
         One ``name==version`` a line.
+    answer : str
+        The function that makes the answer of the model's output; empty if that is the answer.
     """
 
     version: ModelVersion
@@ -102,6 +108,7 @@ class VersionDetails:
     size_bytes: int
     files: dict[str, int]
     comparison: Comparison | None = None
+    answer: str = ""
 
 
 @operations.operation("models.list", request=ListModels, permission="models:read")
@@ -123,6 +130,7 @@ def show_model(request: ShowModel, context: Context) -> ModelDetails:
         gates=tuple(gate.name for gate in model.gates),
         retrain=tuple(trigger.name for trigger in model.retrain),
         versions=versions,
+        answer="" if model.answer is None else str(model.answer),
     )
 
 
@@ -152,6 +160,7 @@ def show_version(request: ShowVersion, context: Context) -> VersionDetails:
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
         files={name: entry.size_bytes for name, entry in sorted(manifest.files.items())},
         comparison=decode_comparison(artifacts.get(version.comparison)) if version.comparison else None,
+        answer=decode_plan(artifacts.get(manifest.files[PLAN].digest)).answered_by,
     )
 
 

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from octavo.definitions.models import Model
 from octavo.definitions.pickled import Pickled
-from octavo.definitions.plans import LookupPlan, plan_lookup
+from octavo.definitions.plans import LookupPlan, encode_plan, plan_lookup
 from octavo.errors import TrainingFailed
+from octavo.features.answers import with_answer
 from octavo.operations import Context
 from octavo.registry.bundles import (
     CARD,
@@ -25,6 +27,7 @@ from octavo.registry.bundles import (
     SCAN,
     BundleFile,
     BundleManifest,
+    Golden,
     digest_of,
     is_safe_name,
 )
@@ -56,7 +59,7 @@ class Packed:
     digest, report, schema : str
         Of the bundle, and of the report and the plan in it.
     predictions : ndarray, shape (n_holdout,), float64
-        For the held-out rows, by the form that versions are compared by.
+        The answers for the held-out rows, by the form that versions are compared by.
     """
 
     digest: str
@@ -90,9 +93,9 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
     report = encode_report(trained.report)
     files = {
         **proven.files(),
-        PLAN: msgspec.json.encode(plan, order="deterministic"),
+        PLAN: encode_plan(plan),
         FORMS: encode_forms(proven.parent.forms),
-        GOLDEN: encode_golden(proven.golden),
+        GOLDEN: encode_golden(_answered(proven.golden, trained.model, plan)),
         REPORT: report,
         PROVENANCE: encode_provenance(provenance),
         CARD: model_card(trained.model, trained.report, provenance).encode(),
@@ -115,9 +118,21 @@ def pack(context: Context, trained: TrainedModel, *, timer: Callable[[], float] 
         model=trained.model.name,
         library=proven.parent.library,
     )
-    return Packed(
-        digest=digest, report=digest_of(report), schema=digest_of(files[PLAN]), predictions=proven.predictions
+    with np.errstate(over="ignore"):
+        rows = trained.training_set.holdout.X.astype(np.float32)  # as a predictor rounds them
+    judged = with_answer(
+        lambda _: proven.predictions, trained.model.answer, inputs=plan.inputs, categories=plan.categories
     )
+    return Packed(digest=digest, report=digest_of(report), schema=digest_of(files[PLAN]), predictions=judged(rows))
+
+
+def _answered(golden: Golden, model: Model, plan: LookupPlan) -> Golden:
+    """Golden rows with what comes after the model, of the real ones."""
+    if model.answer is None:
+        return golden
+    expected = golden.expected[: golden.n_real]
+    answers = with_answer(lambda _: expected, model.answer, inputs=plan.inputs, categories=plan.categories)
+    return replace(golden, answers=answers(golden.reference))
 
 
 def _told(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -59,6 +59,8 @@ def few(read: Read) -> Read:
 async def explained(answer: Predictions, *, most: int) -> list[str]:
     """Of each row the end of its JSON object: ``base`` and ``reasons``; others are answered between the rows.
 
+    Where a function comes after the model, they are about what the model said before it, which is told as ``before``.
+
     A constant that answers in the place of a model has none.
 
     Parameters
@@ -80,5 +82,6 @@ async def explained(answer: Predictions, *, most: int) -> list[str]:
                 {"input": inputs[at], "contribution": reasons.contributions[at].item(), "value": row[at].item()}
                 for at in order.tolist()
             ]
-            found[place] = f',"base":{reasons.base!r},"reasons":{msgspec.json.encode(told).decode()}'
+            before = f',"before":{reasons.answer!r}' if share.model.after is not None else ""
+            found[place] = f',"base":{reasons.base!r}{before},"reasons":{msgspec.json.encode(told).decode()}'
     return found

@@ -216,7 +216,8 @@ class Lineup:
             return None
         served = self.answering[self._alone.only]
         builder = served.builder
-        if builder.computes or (builder.looks_up and self.manifest.on_unread != "predict"):
+        runs_code = builder.computes or served.model.after is not None
+        if runs_code or (builder.looks_up and self.manifest.on_unread != "predict"):
             return None
         return Sole(served, self._alone, builder.looks_up)
 

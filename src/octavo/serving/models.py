@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
+from octavo.features.answers import AnswerColumns
 from octavo.registry.bundles import Bundle, BundleManifest
 from octavo.registry.jail.opening import Jail
 from octavo.registry.served import Served, open_served
@@ -24,6 +25,8 @@ class LoadedModel:
     ----------
     functions : Functions
         Those of the plan, from the code that travels in the bundle.
+    after : AnswerColumns or None
+        What the function that comes after the model takes; None if the model's output is the answer.
     recipe : tuple
         Equal for bundles that turn a request into the same row.
     served : ServedModel or PartitionedModel
@@ -39,9 +42,29 @@ class LoadedModel:
     recipe: tuple[object, ...]
     served: Served
     reference: npt.NDArray[np.float32]
+    after: AnswerColumns | None = None
+
+    async def answer(
+        self, outputs: npt.NDArray[np.float64], matrix: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        """What the function that comes after the model makes of its outputs; NaN where those are not finite.
+
+        Raises
+        ------
+        PredictionFailed
+            If it fails.
+        Unavailable
+            If its process does.
+        """
+        if self.after is None:
+            return outputs
+        said = self.after.of(outputs, matrix)
+        if not said.n_rows:
+            return np.full(len(outputs), np.nan)
+        return said.spread(await self.functions.answer(said.columns, said.n_rows), n_rows=len(outputs))
 
     def run(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Predict.
+        """Ask the model, without what comes after it.
 
         Parameters
         ----------
@@ -76,7 +99,7 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here, jail
     ------
     IntegrityError
         If the model cannot be loaded, does not take the plan's inputs, or answers its golden rows otherwise than when
-        it was packed, in any form that serves.
+        it was packed, in any form that serves, or what comes after it does.
     """
     served = _served(bundle, jail)
     code = code_of(bundle)
@@ -84,16 +107,23 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here, jail
         digest=bundle.digest,
         manifest=bundle.manifest,
         plan=bundle.plan,
-        functions=open_functions(code) if code.functions else FunctionsHere(),
+        functions=open_functions(code) if code.functions or code.after else FunctionsHere(),
         recipe=(bundle.plan.inputs, bundle.plan.fields, bundle.plan.views, bundle.plan.functions, code.digest),
         served=served,
         reference=bundle.golden.reference,
+        after=_after(bundle.plan),
     )
     for form, outputs in served.by_form.items():
         bundle.golden.check(outputs(bundle.golden.rows), model=f"{bundle.plan.model} ({bundle.digest[:19]}) as {form}")
     for rows in _WARM_ROWS:
         model.run(np.zeros((rows, len(bundle.plan.inputs)), dtype=np.float32))
     return model
+
+
+def _after(plan: LookupPlan) -> AnswerColumns | None:
+    if plan.answer is None:
+        return None
+    return AnswerColumns(plan.answer.inputs, inputs=plan.inputs, categories=plan.categories)
 
 
 def _served(bundle: Bundle, jail: Jail | None) -> Served:

@@ -183,6 +183,16 @@ class Predictor:
             self._pace.took(served.model, time.perf_counter_ns() - began_ns, n_rows=len(matrix))
         return outputs
 
+    @staticmethod
+    async def _answered(
+        served: ServedArm, outputs: npt.NDArray[np.float64], matrix: Floats, steps: Trace | None
+    ) -> npt.NDArray[np.float64]:
+        began_ns = time.perf_counter_ns()
+        answers = await served.model.answer(outputs, matrix)
+        if steps is not None:
+            steps.step("answer", began_ns)
+        return answers
+
     def _without_model(self, request: Request, constant: Fallback) -> Answered:
         """The answer of a stopped deployment: nothing is looked up, and no code of a version runs."""
         served, n_rows = as_fallback(request.lineup.fallback), request.asked.n_rows
@@ -245,6 +255,8 @@ class Predictor:
             inputs = await part.inputs(served.builder)
             matrix = inputs.matrix if rows is None else inputs.matrix[rows]
             outputs = self._run(served, matrix, part.request.call.steps)
+            if served.model.after is not None:
+                outputs = await self._answered(served, outputs, matrix, part.request.call.steps)
         except OctavoError as error:
             facts = {"model": served.arm.model, "version": served.arm.version, "arm": served.arm.role}
             log.error("a version failed to predict", extra={**facts, "reason": error.message})

@@ -41,6 +41,11 @@ class Reasons:
     base: float
     contributions: Floats
 
+    @property
+    def answer(self) -> float:
+        """What the model answers for the row."""
+        return float(self.base + self.contributions.sum())
+
 
 def reasons_of(run: Run, row: Rows, *, reference: Rows, prediction: str) -> Reasons:
     """The reasons for one answer; the model is asked once, for all steps of all orders.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ from octavo.definitions.datasets import Dataset
 from octavo.definitions.models import Model, Task
 from octavo.errors import InvalidDefinition, InvalidRequest, TrainingFailed
 from octavo.features.datasets.training_sets import TrainingSet
+from octavo.training.answers import answers_by, check_answers
 from octavo.training.baselines import evaluate_baselines
 from octavo.training.detailing import detail
-from octavo.training.estimators import predict
 from octavo.training.evaluation import evaluate
-from octavo.training.frames import words_of
 from octavo.training.importance import permutation_importance
 from octavo.training.metrics import metric
 from octavo.training.profiling import calibration, profile, profile_of_category
@@ -48,16 +46,18 @@ def assess(model: Model, data: TrainingSet, *, estimator: Any, metrics: tuple[st
     -------
     report : Report
     predictions : ndarray, shape (n_holdout,), float64
-        For the held-out rows.
+        The answers for the held-out rows.
 
     Raises
     ------
+    PredictionFailed
+        If what comes after the model fails.
     TrainingFailed
         If the estimator cannot predict, or a metric is undefined for the held-out rows.
     """
-    words = words_of(data.train.columns, data.train.categories)
-    outputs = partial(predict, estimator, task=model.task, words=words)
+    outputs = answers_by(model, estimator, data.train)
     predictions = outputs(data.holdout.X)
+    check_answers(model, predictions)
     judged, baselines = _judge(model, data, metrics=metrics, predictions=predictions)
     importance = permutation_importance(
         outputs,

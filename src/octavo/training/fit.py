@@ -52,7 +52,7 @@ class TrainedModel:
     estimator
         As the user's function returned it; a `Partitioned` of several, if the model has parts.
     predictions : ndarray, shape (n_holdout,), float64
-        For the held-out rows.
+        The answers for the held-out rows.
     origin : Origin or None
         Where it was fitted, if it was not here.
     """

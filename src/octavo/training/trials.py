@@ -12,10 +12,9 @@ from octavo.errors import NotFound, TrainingFailed
 from octavo.features.datasets.snapshots import record_dataset
 from octavo.features.datasets.training_sets import TrainingSet, build_training_set
 from octavo.operations import Context
-from octavo.training.estimators import predict
+from octavo.training.answers import answers_by, check_answers
 from octavo.training.evaluation import value
 from octavo.training.fit import fit
-from octavo.training.frames import words_of
 from octavo.training.metrics import metric
 from octavo.training.runs import Run
 from octavo.training.steps.child import given_to
@@ -81,8 +80,8 @@ def run_trial(context: Context, job: Job, folder: Path) -> dict[str, float]:
 
     with reporting_to(report):
         estimator = fit(context, model, train, run=run)
-    words = words_of(train.columns, train.categories)
-    predictions = predict(estimator, judged_by.X, task=model.task, words=words)
+    predictions = answers_by(model, estimator, train)(judged_by.X)
+    check_answers(model, predictions)
     values = {name: value(judged_by.y, predictions, metric=metric(name, task=model.task)) for name in metrics}
     return {name: found for name, found in values.items() if math.isfinite(found)}
 

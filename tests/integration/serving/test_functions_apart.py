@@ -17,9 +17,10 @@ import uvloop
 from octavo.config import PredictorSettings
 from octavo.definitions.types import DType
 from octavo.errors import ConfigurationError, IntegrityError, PredictionFailed, Unavailable
+from octavo.features.answers import Said
 from octavo.processes import is_alive
 from octavo.serving.apart.functions import Apart, FunctionsApart
-from octavo.serving.code import Code, run_here
+from octavo.serving.code import Code, Proof, run_here
 from tests.serving.processes import until
 
 PATIENT = PredictorSettings(code_timeout_ms=20_000)
@@ -58,6 +59,20 @@ def odd(number):
 def more(odd, number, text, at):
     number[:] = number + 1
     return odd + number + np.array([len(one or "") for one in text]) + at.astype("int64")
+"""
+AFTER = """
+import time
+import numpy as np
+import octavo as oc
+
+
+@oc.after_model
+def calibrated(words, prediction, number):
+    if (number == 4).any():
+        while True: pass
+    if (number == 7).any(): return number[:, None]
+    prediction[:] = prediction + number
+    return prediction + np.array([len(word or "") for word in words])
 """
 Check = Callable[[FunctionsApart], Coroutine[Any, Any, None]]
 
@@ -327,3 +342,68 @@ asyncio.run(main())
 def test_a_limit_that_is_no_size_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"\[predictor\] code_memory: 'much' is no size"):
         Apart(PredictorSettings(code_memory="much"))
+
+
+def after(folder: Path, *, proof: Proof | None = None, text: str = FUNCTIONS + AFTER) -> Code:
+    """The code of two functions, and of one that comes after the model."""
+    return code(folder, text, after=("calibrated", ("words", "prediction", "number")), proof=proof)
+
+
+def said(*numbers: float) -> dict[str, npt.NDArray[Any]]:
+    words = np.empty(len(numbers), object)
+    words[:] = ["é", None, *["abc"] * len(numbers)][: len(numbers)]
+    return {"words": words, "prediction": np.array(numbers) * 100, "number": np.array(numbers)}
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 70_000])
+def test_what_comes_after_the_model_answers_as_it_does_here(folder: Path, n_rows: int) -> None:
+    here, apart = run_here(after(folder)), opened(Apart(PATIENT), after(folder))
+
+    async def check(functions: FunctionsApart) -> None:
+        numbers = np.arange(20.0, 20 + n_rows)
+        expected = await here.answer(said(*numbers), n_rows)
+        assert np.array_equal(expected[:2], (numbers * 101 + [1, 0, *[3] * n_rows][:n_rows])[:2])
+        for _ in range(2):
+            np.testing.assert_array_equal(await functions.answer(said(*numbers), n_rows), expected)
+        told, answers = await asyncio.gather(functions.compute(columns(20), 1), functions.answer(said(20), 1))
+        assert (told["odd"].tolist(), answers.tolist()) == ([40.0], [2_021.0])
+
+    run(apart, check)
+
+
+def test_it_may_be_all_that_there_is(folder: Path) -> None:
+    functions = opened(Apart(PATIENT), code(folder, AFTER, functions=(), after=after(folder).after))
+
+    async def check(functions: FunctionsApart) -> None:
+        assert (await functions.answer(said(20), 1)).tolist() == [2_021.0]
+
+    run(functions, check)
+
+
+def test_if_it_fails_only_its_question_does_and_if_it_hangs_its_process(folder: Path) -> None:
+    async def check(functions: FunctionsApart) -> None:
+        with pytest.raises(PredictionFailed, match=r"'calibrated', which comes after the model, returned .*\(1, 1\)"):
+            await functions.answer(said(7), 1)
+        assert (await functions.answer(said(20), 1)).tolist() == [2_021.0]
+        with pytest.raises(Unavailable, match="gave no answer within 200 ms"):
+            await functions.answer(said(4), 1)
+        await recovered(functions)
+        assert (await functions.answer(said(20), 1)).tolist() == [2_021.0]
+
+    run(opened(Apart(HASTY), after(folder)), check)
+
+
+def test_it_is_asked_before_it_may_answer(folder: Path) -> None:
+    asked: list[list[float]] = []
+
+    def refuse(found: npt.NDArray[np.float64]) -> None:
+        asked.append(found.tolist())
+        raise IntegrityError("not as it was")
+
+    with pytest.raises(IntegrityError, match="not as it was"):
+        Apart(PATIENT).open(after(folder, proof=Proof(said=Said(None, said(20), 1), check=refuse)))
+    assert asked == [[2_021.0]]
+    with pytest.raises(IntegrityError, match="cannot be used: 'calibrated', which comes after the model, returned"):
+        Apart(PATIENT).open(after(folder, proof=Proof(said=Said(None, said(7), 1), check=refuse)))
+    with pytest.raises(IntegrityError, match="lacks 'calibrated', which comes after the model"):
+        Apart(PATIENT).open(after(folder, text=FUNCTIONS))

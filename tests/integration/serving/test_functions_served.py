@@ -10,7 +10,7 @@ import pytest
 
 from octavo.features.online.keys import generation_of, pointer_key
 from octavo.stores.lmdb import LmdbOnlineStore
-from tests.serving.bundles import CODE, ROW, publish_bundle
+from tests.serving.bundles import CALIBRATED, CODE, PLAN_WITH_ANSWER, ROW, publish_bundle
 from tests.serving.predictors import origins
 from tests.serving.processes import Load, Running, predictor, until
 from tests.serving.projects import SETTINGS, ServingProject, arm, make_project, manifest
@@ -84,3 +84,45 @@ def test_a_version_whose_code_takes_its_process_down_is_refused_and_the_last_goe
         until(lambda: b"its process ended with 7" in running.get("/status")[1], what="it is not refused")
         status, answer = running.call([ROW])
         assert (status, answer["predictions"][0]["version"]) == (200, 1)
+
+
+STUBBORN = CODE + CALIBRATED.replace(
+    "    return",
+    """    if (distance == 13.0).any():
+        while True: pass
+    if (distance == 14.0).any():
+        raise KeyError("unlucky")
+    if (distance == 15.0).any():
+        import ctypes
+        ctypes.string_at(0)
+    return""",
+)
+WEIGHTS = [0.0, 0.0, 0.0, 1.0, -1.0]
+
+
+def test_what_comes_after_a_model_answers_and_costs_only_its_own_version_an_answer(project: ServingProject) -> None:
+    stubborn = publish_bundle(project.artifacts, plan=PLAN_WITH_ANSWER, code=STUBBORN, weights=WEIGHTS)
+    project.publish(manifest(arm(stubborn), deployment=BAD))
+    with predictor(project) as running, Load(running, [ROW]) as load:
+        status, answer = ask(running, BAD, distance=500.0, seats=100)
+        assert (status, answer["predictions"][0]["value"]) == (200, 450.0)
+        status, answer = ask(running, BAD, distance=14.0)
+        assert (status, answer["code"]) == (500, "prediction_failed")
+        status, answer = ask(running, BAD, distance=13.0)
+        assert (status, answer["code"]) == (503, "unavailable")
+        assert "gave no answer within 1000 ms" in answer["detail"]
+        until(lambda: ask(running, BAD, distance=500.0, seats=100)[0] == 200, what="it is not started again")
+        load.wait_for(20)
+        good = publish_bundle(project.artifacts, plan=PLAN_WITH_ANSWER, code=CODE + CALIBRATED, weights=WEIGHTS)
+        arms = (arm(good, percent=0), arm(stubborn, role="canary", version=2, percent=100))
+        project.publish(manifest(*arms, deployment=BAD, sequence=2))
+        until(lambda: ask(running, BAD)[1]["predictions"][0]["version"] == 2, what="the canary does not answer")
+        status, answer = ask(running, BAD, distance=15.0, seats=0)
+        assert (status, answer["predictions"][0]["version"]) == (200, 1)
+        assert answer["predictions"][0]["value"] == pytest.approx(16.5)
+        wrong = publish_bundle(project.artifacts, plan=PLAN_WITH_ANSWER, code=CODE + CALIBRATED, answers=[9.9])
+        project.publish(manifest(arm(wrong, version=3), deployment=BAD, sequence=3))
+        until(lambda: b"for golden row 0 instead of 9.9" in running.get("/status")[1], what="it is not refused")
+        assert ask(running, BAD)[1]["predictions"][0]["version"] == 2
+    assert not load.broken
+    assert {status for status, _ in load.answers} == {200}

@@ -1,6 +1,6 @@
 """A deployment with a hand-made version, its predictions and their outcomes, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -201,14 +201,20 @@ class Scene:
         return self.clock.now()
 
     def register(
-        self, version: int = 1, *, model: str = "arrival_delay", report: Report | None = None, bias: float = 0.0
+        self,
+        version: int = 1,
+        *,
+        model: str = "arrival_delay",
+        report: Report | None = None,
+        bias: float = 0.0,
+        files: Mapping[str, bytes] | None = None,
     ) -> ModelVersion:
-        """Register a version with a bundle; its model adds `bias` to the true answer."""
+        """Register a version with a bundle; its model adds `bias` to the true answer, unless other files are given."""
         definition = self.context.project.model(model)
         report = report or make_report(model=model, above=definition.label.above, bias=bias)
-        files = {REPORT: encode_report(report), PROVENANCE: msgspec.json.encode({"version": version})}
+        told = {REPORT: encode_report(report), PROVENANCE: msgspec.json.encode({"version": version})}
         digest = ""
-        for data in pack({**_model_files(model, bias), **files}).values():
+        for data in pack({**(files or _model_files(model, bias)), **told}).values():
             digest = self.artifacts.put(data)
         made = ModelVersion(
             model=model,

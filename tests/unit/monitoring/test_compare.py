@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.monitoring.scenes import ETA, NOISE, START, Scene, answer, draw
+from tests.serving.bundles import bundle_files
+from tests.unit.monitoring.scenes import ETA, NOISE, START, WEIGHTS, Scene, answer, draw
 
 import octavo as oc
+from octavo.definitions.plans import PlannedFunction, plan_lookup
 from octavo.errors import Conflict, IntegrityError, InvalidRequest, NotFound
 from octavo.monitoring import compare as module
 from octavo.monitoring.compare import Comparison, compare
@@ -123,3 +125,20 @@ def test_an_unknown_version_an_empty_period_and_another_task_are_refused(scene: 
     changed = oc.Deployment("eta", model=replace(ETA.model, label=label, metrics=("auc",)))
     with pytest.raises(Conflict, match="cannot be judged"):
         compared(scene, 1, deployment=changed)
+
+
+def test_a_version_with_a_function_after_its_model_would_have_answered_by_it(scene: Scene) -> None:
+    code = """
+import octavo as oc
+
+
+@oc.after_model
+def raised(prediction, distance):
+    return prediction + 10.0 + 0.0 * distance
+"""
+    plan = plan_lookup(scene.context.project.model("arrival_delay"))
+    planned = replace(plan, answer=PlannedFunction(name="raised", inputs=("prediction", "distance")))
+    live, other = scene.live(1), scene.register(2, files=bundle_files(plan=planned, weights=list(WEIGHTS), code=code))
+    scene.mature(scene.predict(live, draw(scene.random, 300)), noise=0)
+    found = compared(scene, other.version)
+    assert (found.rows, found.error_other and found.error_other.value) == (300, pytest.approx(10.0, abs=1e-3))

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from tests.plants import memory_stores
-from tests.serving.bundles import ROW, publish_bundle
+from tests.serving.bundles import CALIBRATED, CODE, PLAN_WITH_ANSWER, ROW, publish_bundle
 from tests.serving.predictors import PATH, Bench, make_bench
 from tests.serving.projects import arm
 
@@ -80,3 +80,15 @@ def test_without_its_bundle_it_is_told_what_to_do(bench: Bench) -> None:
     stores = replace(shipped(bench), artifacts=memory_stores().artifacts)
     with pytest.raises(IntegrityError, match="restore the artifacts from a backup"):
         explain_prediction(stores, made["id"])
+
+
+def test_they_are_about_what_the_model_said_before_what_comes_after_it(bench: Bench) -> None:
+    made = publish_bundle(
+        bench.project.artifacts, plan=PLAN_WITH_ANSWER, code=CODE + CALIBRATED, weights=[0.0, 0.0, 0.0, 1.0, -1.0]
+    )
+    bench.publish(arm(made), sequence=2)
+    row = {**ROW, "distance": 500.0, "seats": 100}
+    [told] = bench.caller.post(f"{PATH}?explain=true", {"rows": [row]}).json["predictions"]
+    found = explain_prediction(shipped(bench), told["id"])
+    assert (found.before, found.output) == (told["before"], told["value"]) == (pytest.approx(400.0), 450.0)
+    assert found.base + sum(one.contribution for one in found.reasons) == pytest.approx(400.0)

@@ -109,3 +109,32 @@ def test_a_bundle_that_is_gone_is_passed_over(airport: Airport) -> None:
     found = replayed(airport, bias=1.0)
     assert (found.asked, found.skipped) == (0, 6)
     assert "gone" in found.why
+
+
+AFTER = MODULE.replace(
+    "@oc.model(",
+    """@oc.after_model
+def halved(prediction, distance):
+    if (distance > 900).any():
+        raise ValueError("too far")
+    return prediction / 2 + distance
+
+
+@oc.model(
+    answer=halved,""",
+)
+
+
+def test_what_comes_after_the_model_makes_the_answer(airport: Airport) -> None:
+    found = replayed(airport, AFTER)
+    assert (found.asked, found.failed) == (6, 0)
+    assert found.answers == pytest.approx(found.given / 2 + 100.0)
+
+
+def test_only_those_requests_fail_on_which_it_does(airport: Airport) -> None:
+    airport.bench.predict({"origin": "JFK", "distance": 1_000.0})
+    airport.carry()
+    found = replayed(airport, AFTER)
+    assert (found.asked, found.failed) == (7, 1)
+    assert "'halved', which comes after the model, raised ValueError: too far" in found.why
+    assert found.answers == pytest.approx(found.given / 2 + 100.0)

@@ -7,16 +7,19 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
+import numpy.typing as npt
 
+from octavo.definitions.answers import AfterModel
 from octavo.definitions.features import OnDemand
 from octavo.definitions.order import in_order
 from octavo.errors import IntegrityError, OctavoError
+from octavo.features.answers import answer_of
 from octavo.features.functions import compute
-from octavo.serving.apart.messages import ALL, FAILED_TO_LOAD, LENGTH, Ask, Begin, Told, framed, taken
-from octavo.serving.modules import functions_in, load_module
+from octavo.registry.modules import answers_in, find_answer, functions_in, load_module
+from octavo.serving.apart.messages import AFTER, ALL, FAILED_TO_LOAD, LENGTH, Ask, Begin, Told, framed, taken
 
 OUT_OF_MEMORY = 77
 """How a process ends that needs more than it may have: the next one begins with an empty heap."""
@@ -47,29 +50,19 @@ def _run(connection: socket.socket, begin: Begin) -> int:
     messages = _Messages(connection)
     _limit(memory_bytes=begin.memory_bytes)
     try:
-        functions = _load(begin)
+        functions, after = _load(begin)
     except BaseException as error:  # a user's module may do anything; this is its process
         if _lacks_memory(error):
             return OUT_OF_MEMORY
         reason = error.message if isinstance(error, OctavoError) else f"it raised {type(error).__name__}: {error}"
         connection.sendall(framed(Told.failed(FAILED_TO_LOAD, reason)))
         return 1
-    return _answer_all(messages, connection, begin, functions)
-
-
-def _answer_all(messages: "_Messages", connection: socket.socket, begin: Begin, functions: Sequence[OnDemand]) -> int:
-    everything = taken(begin.functions)
-    ordered = in_order(functions) if begin.is_chained else functions
+    answers = _Answers(begin, functions, after)
     decoder = msgspec.msgpack.Decoder(Ask)
     while (data := messages.next()) is not None:
         ask = decoder.decode(data)
-        is_all = ask.only == ALL
-        asked = functions if is_all else [functions[ask.only]]
-        names = everything if is_all else taken(begin.functions, ask.only)
-        columns = {name: column.array() for name, column in zip(names, ask.columns, strict=True)}
         try:
-            values = compute(ordered if is_all else asked, columns, ask.n_rows)
-            told = Told(ask.number, b"".join([values[one.name].tobytes() for one in asked]))
+            told = Told(ask.number, answers.to(ask))
         except OctavoError as error:
             if _lacks_memory(error):
                 return OUT_OF_MEMORY
@@ -78,10 +71,36 @@ def _answer_all(messages: "_Messages", connection: socket.socket, begin: Begin, 
     return 0
 
 
-def _load(begin: Begin) -> list[OnDemand]:
+class _Answers:
+    """What is answered to questions."""
+
+    def __init__(self, begin: Begin, functions: Sequence[OnDemand], after: AfterModel | None) -> None:
+        self._begin, self._functions, self._after = begin, functions, after
+        self._all = taken(begin.functions)
+        self._ordered = in_order(functions) if begin.is_chained else functions
+
+    def to(self, ask: Ask) -> bytes:
+        if ask.only == AFTER:
+            assert self._after is not None, "the predictor asks for what it named"
+            return answer_of(self._after, _columns(self._after.inputs, ask), ask.n_rows).tobytes()
+        is_all = ask.only == ALL
+        asked = self._functions if is_all else [self._functions[ask.only]]
+        names = self._all if is_all else taken(self._begin.functions, ask.only)
+        values = compute(self._ordered if is_all else asked, _columns(names, ask), ask.n_rows)
+        return b"".join([values[one.name].tobytes() for one in asked])
+
+
+def _columns(names: Sequence[str], ask: Ask) -> dict[str, npt.NDArray[Any]]:
+    return {name: column.array() for name, column in zip(names, ask.columns, strict=True)}
+
+
+def _load(begin: Begin) -> tuple[list[OnDemand], AfterModel | None]:
     found: dict[str, OnDemand] = {}
+    answers: dict[str, AfterModel] = {}
     for name, path, source in begin.modules:
-        found |= functions_in(load_module(source, name=name, path=path))
+        module = load_module(source, name=name, path=path)
+        found |= functions_in(module)
+        answers |= answers_in(module)
     if missing := [name for name, _ in begin.functions if name not in found]:
         raise IntegrityError(f"its code lacks the on-demand features {', '.join(missing)}")
     for name, inputs in begin.functions:
@@ -90,7 +109,11 @@ def _load(begin: Begin) -> list[OnDemand]:
                 f"on-demand feature {name!r} takes {', '.join(found[name].inputs)} in the code, and "
                 f"{', '.join(inputs)} in the plan; pack it again"
             )
-    return [found[name] for name, _ in begin.functions]
+    after = begin.after
+    return (
+        [found[name] for name, _ in begin.functions],
+        None if after is None else find_answer(answers, name=after[0], inputs=after[1], of="this version"),
+    )
 
 
 class _Messages:

@@ -11,7 +11,7 @@ from octavo.config import PredictorSettings
 from octavo.definitions.types import DType, size_bytes
 from octavo.errors import ConfigurationError, InvalidDefinition
 from octavo.serving.apart.kept import KeptProcess
-from octavo.serving.apart.messages import ALL, Ask, Begin, Column, taken
+from octavo.serving.apart.messages import AFTER, ALL, Ask, Begin, Column, taken
 from octavo.serving.code import Code
 from octavo.serving.functions import Columns, Functions, Values
 from octavo.serving.metrics import Family, Sample
@@ -25,8 +25,9 @@ _ZEROS: Mapping[DType, npt.NDArray[Any]] = {
 }
 _NUMBER = np.zeros(1)
 
-_Key = tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]]
-"""Whose functions, the digest of their code, and which of them."""
+_Named = tuple[str, tuple[str, ...]]
+_Key = tuple[str, str, tuple[_Named, ...], _Named | None]
+"""Whose functions, the digest of their code, which of them, and what comes after the model."""
 
 
 class FunctionsApart:
@@ -38,13 +39,21 @@ class FunctionsApart:
         The name and the inputs of each.
     kept : KeptProcess
         That was started.
+    after : (str, tuple of str) or None
+        As one of `functions`, what comes after the model.
     """
 
-    def __init__(self, functions: Sequence[tuple[str, tuple[str, ...]]], kept: KeptProcess) -> None:
+    def __init__(self, functions: Sequence[_Named], kept: KeptProcess, *, after: _Named | None = None) -> None:
+        self._after = () if after is None else after[1]
         self.kept = kept
         self._names = [name for name, _ in functions]
         self._taken = {"": taken(functions)} | dict(functions)
         weakref.finalize(self, kept.retire)
+
+    async def answer(self, columns: Columns, n_rows: int) -> npt.NDArray[np.float64]:
+        """See `octavo.serving.functions.Functions.answer`."""
+        sent = [Column.of(columns[name]) for name in self._after]
+        return np.frombuffer(await self.kept.ask(n_rows, sent, only=AFTER), np.float64)
 
     async def compute(self, columns: Columns, n_rows: int, *, only: str = "") -> Values:
         """See `octavo.serving.functions.Functions.compute`."""
@@ -78,12 +87,15 @@ class Apart:
         Raises
         ------
         IntegrityError
-            If the code does not load, lacks a function, or takes the process down.
+            If the code does not load, lacks a function, takes the process down, or has a function after the model that
+            does not answer as it did.
         """
-        key = (code.of, code.digest, code.functions)
+        key = (code.of, code.digest, code.functions, code.after)
         known = self._open.get(key)
         if known is None:
             known = self._open[key] = self._started(code)
+        elif code.proof is not None:
+            self._started(code)  # to be proven, and to end: the other process may be asked by its loop only
         return known
 
     def families(self) -> list[Family]:
@@ -112,19 +124,28 @@ class Apart:
 
     def _started(self, code: Code) -> FunctionsApart:
         begin = Begin(
-            modules=code.modules, functions=code.functions, memory_bytes=self._memory_bytes, is_chained=code.is_chained
+            modules=code.modules,
+            functions=code.functions,
+            memory_bytes=self._memory_bytes,
+            is_chained=code.is_chained,
+            after=code.after,
         )
         first = ALL if code.is_chained else 0
         dtypes = [code.dtypes.get(name, DType.FLOAT64) for name in taken(code.functions, first)]
         warm_up = Ask(0, first, 1, [Column.of(_ZEROS.get(dtype, _NUMBER)) for dtype in dtypes])
         kept = KeptProcess(begin, warm_up, timeout_s=self._timeout_s, of=code.of)
         kept.start()
-        return FunctionsApart(code.functions, kept)
+        functions = FunctionsApart(code.functions, kept, after=code.after)  # from here on its end is the process's
+        if code.after is not None and code.proof is not None:
+            said = code.proof.said
+            columns = [Column.of(said.columns[name]) for name in code.after[1]]
+            code.proof.check(np.frombuffer(kept.ask_first(Ask(0, AFTER, said.n_rows, columns)), np.float64))
+        return functions
 
 
 def _samples(numbers: Mapping[_Key, int]) -> tuple[Sample, ...]:
     sums: dict[tuple[str, str], int] = {}
-    for (of, digest, _), number in numbers.items():
+    for (of, digest, *_), number in numbers.items():
         sums[of, digest] = sums.get((of, digest), 0) + number
     return tuple(Sample(number, {"of": of, "code": digest[:12]}) for (of, digest), number in sums.items())
 

@@ -127,6 +127,26 @@ class KeptProcess:
             raise IntegrityError(f"the code of {self._of} cannot be used: {error}") from None
         self._is_ready = True
 
+    def ask_first(self, ask: Ask) -> bytes:
+        """Ask the first process, outside of any loop and before anybody else does.
+
+        Raises
+        ------
+        IntegrityError
+            If it gives no answer.
+        """
+        assert self._process is not None, "it was started"
+        connection = self._process.connection
+        connection.settimeout(_LOAD_S)
+        try:
+            connection.sendall(framed(ask))
+            told = _first_answer(self._process, until_s=time.monotonic() + _LOAD_S)
+            if told.reason:
+                raise _Unusable(told.reason)
+        except (_Unusable, OSError) as error:
+            raise IntegrityError(f"the code of {self._of} cannot be used: {error}") from None
+        return told.values
+
     def ask(self, n_rows: int, columns: list[Column], *, only: int = ALL) -> "asyncio.Future[bytes]":
         """Ask from a running loop.
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 LENGTH = struct.Struct("<I")
-ALL = -1
+ALL, AFTER = -1, -2
+"""In the place of a function: all that are computed together, and what comes after the model."""
 FAILED_TO_LOAD = -1
 _TEXTS = "O"
 _LONGEST_REASON = 1_000
@@ -31,12 +32,15 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         What the process may allocate.
     is_chained : bool
         Whether the functions take each other's values, and may all be asked together.
+    after : (str, tuple of str) or None
+        The name and the inputs of what comes after the model.
     """
 
     modules: tuple[tuple[str, str, bytes], ...]
     functions: tuple[tuple[str, tuple[str, ...]], ...]
     memory_bytes: int
     is_chained: bool = True
+    after: tuple[str, tuple[str, ...]] | None = None
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -67,7 +71,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes
     ----------
     only : int
-        The place of the one function that is wanted, or `ALL`.
+        The place of the one function that is wanted, `ALL`, or `AFTER`.
     columns : list of Column
         In the order that the process knows by the functions' inputs; see `taken`.
     """
@@ -84,7 +88,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes
     ----------
     values : bytes
-        float64, shape (n_functions, n_rows).
+        float64, shape (n_functions, n_rows), of those that were asked.
     reason : str
         Why there are no values; empty if there are.
     feature : str

@@ -3,9 +3,11 @@
 import importlib.util
 import linecache
 import sys
+from collections.abc import Mapping
 from pathlib import PurePath
 from types import ModuleType
 
+from octavo.definitions.answers import AfterModel, words_of_answer
 from octavo.definitions.features import OnDemand
 from octavo.errors import IntegrityError
 
@@ -13,6 +15,34 @@ from octavo.errors import IntegrityError
 def functions_in(module: ModuleType) -> dict[str, OnDemand]:
     """The functions that a module declares, by name."""
     return {item.name: item for item in vars(module).values() if isinstance(item, OnDemand)}
+
+
+def answers_in(module: ModuleType) -> dict[str, AfterModel]:
+    """What comes after models, of a module, by name."""
+    return {item.name: item for item in vars(module).values() if isinstance(item, AfterModel)}
+
+
+def find_answer(found: Mapping[str, AfterModel], *, name: str, inputs: tuple[str, ...], of: str) -> AfterModel:
+    """The function of a plan among those of its code.
+
+    Parameters
+    ----------
+    of : str
+        Whose code it is, for those who read errors.
+
+    Raises
+    ------
+    IntegrityError
+        If it is not there, or takes something else there.
+    """
+    function = found.get(name)
+    if function is None:
+        raise IntegrityError(f"the code of {of} lacks {name!r}, which comes after the model")
+    if function.inputs != inputs:
+        raise IntegrityError(
+            f"the code of {of} has {function}, and the plan {words_of_answer(name, inputs)}; pack it again"
+        )
+    return function
 
 
 def load_module(source: bytes, *, name: str, path: str) -> ModuleType:
