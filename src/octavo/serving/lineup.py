@@ -215,11 +215,10 @@ class Lineup:
         if self._alone is None or self.shadows:
             return None
         served = self.answering[self._alone.only]
-        builder = served.builder
-        runs_code = builder.computes or served.model.after is not None
-        if runs_code or (builder.looks_up and self.manifest.on_unread != "predict"):
+        looks_up = served.builder.looks_up
+        if served.model.runs_code or (looks_up and self.manifest.on_unread != "predict"):
             return None
-        return Sole(served, self._alone, builder.looks_up)
+        return Sole(served, self._alone, looks_up)
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:

@@ -9,6 +9,7 @@ from octavo.definitions.plans import LookupPlan
 from octavo.errors import IntegrityError, PredictionFailed
 from octavo.features.answers import AnswerColumns
 from octavo.registry.bundles import Bundle, BundleManifest
+from octavo.registry.formats.tiers import PICKLE_FILE
 from octavo.registry.jail.opening import Jail
 from octavo.registry.served import Served, open_served
 from octavo.serving.code import OpenFunctions, code_of, run_here
@@ -43,6 +44,11 @@ class LoadedModel:
     served: Served
     reference: npt.NDArray[np.float32]
     after: AnswerColumns | None = None
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the bundle's own makes its answers, in processes that a request can bring down."""
+        return bool(self.plan.functions) or self.after is not None or PICKLE_FILE in self.manifest.files
 
     async def answer(
         self, outputs: npt.NDArray[np.float64], matrix: npt.NDArray[np.float32]
