@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help demo test check bench torch airflow clean
+.PHONY: help demo test coverage check bench torch airflow clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,7 +21,10 @@ help: ## this list
 demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to end by itself)
 	@$(BIN)/octavo demo trips $(ARGS)
 
-test: $(VENV)/.synced-all ## all tests, with a coverage report
+test: $(VENV)/.synced-all ## all tests
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+coverage: $(VENV)/.synced-all ## all tests, with a report of what they reach, which takes a third longer
 	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.synced-all ## format, lint, strict types, import contracts

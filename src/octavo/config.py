@@ -134,7 +134,7 @@ class PredictorSettings:
     publish: str = ""
     workers: int | Literal["cores"] = 1
     lookup_timeout_ms: int = 20
-    code_timeout_ms: int = 100
+    code_timeout_ms: int = 500
     code_memory: str = "512MB"
     model_memory: str = "2GB"
     keep_former: str = "1h"
