@@ -24,7 +24,7 @@ demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to
 test: $(VENV)/.synced-all ## all tests
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
-coverage: $(VENV)/.synced-all ## all tests, with a report of what they reach, which takes a third longer
+coverage: $(VENV)/.synced-all ## all tests, with a report of what they reach, which takes longer
 	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.synced-all ## format, lint, strict types, import contracts
