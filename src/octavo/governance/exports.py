@@ -132,7 +132,7 @@ def verify_lines(
     verifier = Verifier(key if key is not None else _key_in(signed))
     verifier.verify(PURPOSE, signed.payload, signed.signature)
     head = _stated(signed)
-    if key is not None and bytes.fromhex(signed.public_key) != key:
+    if key is not None and signed.public_key != key.hex():
         raise IntegrityError("audit export: the key in it is not the one that signed it")
     blank = Verdict(
         project=head.project,
