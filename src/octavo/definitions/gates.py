@@ -1,5 +1,6 @@
 """Gates: what a model version must show before it may be released."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ Slice = str | Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(ABC):
     """A condition that a model version must meet before it may be released.
 
     Attributes
@@ -40,9 +41,9 @@ class Gate:
     needed: bool = True
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What it is called in records and on pages; unique among a model's gates."""
-        raise NotImplementedError
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -121,14 +121,14 @@ class Model:
     holdout_s: int
     history_s: int | None = None
     baseline: str | None = None
-    sweep: Sweep | None = None
+    sweep: Sweep | None = field(default=None, metadata=UNSAID)
     description: str = ""
     owner: str = ""
-    purpose: str = ""
-    tier: RiskTier | None = None
-    limits: tuple[str, ...] = ()
-    costs: Costs | None = None
-    overrides: tuple[str, ...] = ()
+    purpose: str = field(default="", metadata=UNSAID)
+    tier: RiskTier | None = field(default=None, metadata=UNSAID)
+    limits: tuple[str, ...] = field(default=(), metadata=UNSAID)
+    costs: Costs | None = field(default=None, metadata=UNSAID)
+    overrides: tuple[str, ...] = field(default=(), metadata=UNSAID)
     partition_by: str | None = field(default=None, metadata=UNSAID)
     partition_min_rows: int = field(default=PARTITION_MIN_ROWS, metadata=UNSAID)
     answer: AfterModel | None = field(default=None, metadata=UNSAID)

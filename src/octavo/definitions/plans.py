@@ -76,7 +76,7 @@ class LookupPlan:
     fields: tuple[PlannedField, ...]
     views: tuple[PlannedView, ...]
     functions: tuple[PlannedFunction, ...]
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = field(default=(), metadata=UNSAID)
     answer: PlannedFunction | None = field(default=None, metadata=UNSAID)
 
     @property

@@ -1,6 +1,6 @@
 """The one handler behind all doors: a body is read, answered by a lineup, and recorded; doors differ in form only."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from octavo.serving.attempts import Answered, AnyAnswered, Call
 from octavo.serving.composites import CompositePredictor, ServedComposite
@@ -71,25 +71,20 @@ class Asking:
         """Read a request's body, and answer it once it is recorded; a large one lets others pass between its parts."""
         most = wanted_reasons(request.query) if request.query else None
         call = await self._call(request, read=read if most is None else few(read))
-        answered = await self._predictor.answer(lineup, call)
-        if most is not None:
-            answer = answered.answer
-            answered = Answered(
-                answer, answered.with_values, answered.follow_up, reasons=await explained(answer, most=most)
-            )
-        if self._kept is not None:
-            await self._kept()
-        return answered
+        answered = await self.answer(lineup, call)
+        if most is None:
+            return answered
+        answer = answered.answer
+        reasons = await explained(answer, most=most)
+        return Answered(answer, answered.with_values, answered.follow_up, reasons=reasons)
 
-    async def answered_plainly(self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int) -> AnyAnswered:
-        """The answer as JSON to rows of JSON that have been read already, with nothing asked beside it."""
+    def answered_plainly(
+        self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int
+    ) -> Coroutine[None, None, AnyAnswered]:
+        """The answer to rows of JSON that have been read already, with nothing asked beside it."""
         if len(body) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
-        call = Call(body=body, caller=caller, arrived_ns=arrived_ns)
-        answered = await self._predictor.answer(lineup, call)
-        if self._kept is not None:
-            await self._kept()
-        return answered
+        return self.answer(lineup, Call(body=body, caller=caller, arrived_ns=arrived_ns))
 
     async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
         """Answer a call whose body has been read already, once it is recorded."""

@@ -55,7 +55,7 @@ class Pair(Sent):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Method:
     """One call.
 

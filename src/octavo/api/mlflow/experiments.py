@@ -14,7 +14,7 @@ from octavo.api.mlflow.forms import (
     fits,
     millis,
     name_of,
-    start_of,
+    paged,
 )
 from octavo.errors import InvalidRequest
 from octavo.training.tracking.experiment_operations import (
@@ -35,9 +35,7 @@ class _NewExperiment(Sent):
 
 
 class _Search(Sent):
-    experiment_ids: tuple[str, ...] = ()
     filter: str = ""
-    run_view_type: str = "ACTIVE_ONLY"
     view_type: str = "ACTIVE_ONLY"
     max_results: int = 1_000
     order_by: tuple[str, ...] = ()
@@ -74,10 +72,8 @@ def _search_experiments(sent: _Search, call: Call) -> Answer:
             by, lambda one: millis(one.created_at)
         )
         found.sort(key=key, reverse=turned.strip().lower() == "desc")
-    start = start_of(sent.page_token)
-    end = start + max(1, sent.max_results)
-    more = {"next_page_token": str(end)} if end < len(found) else {}
-    return {"experiments": [experiment_document(one) for one in found[start:end]], **more}
+    page, more = paged(found, token=sent.page_token, most=sent.max_results)
+    return {"experiments": [experiment_document(one) for one in page], **more}
 
 
 def _default(call: Call) -> Experiment:
@@ -125,28 +121,14 @@ def _untag_experiment(sent: _OfExperiment, call: Call) -> Answer:
 
 
 METHODS = (
-    Method(verb="POST", path="experiments/create", permission=WRITE, takes=_NewExperiment, answer=_create_experiment),
-    Method(verb="POST", path="experiments/search", permission=READ, takes=_Search, answer=_search_experiments),
-    Method(verb="GET", path="experiments/search", permission=READ, takes=_Search, answer=_search_experiments),
-    Method(verb="GET", path="experiments/get", permission=READ, takes=_OfExperiment, answer=_get_experiment),
-    Method(
-        verb="GET", path="experiments/get-by-name", permission=READ, takes=_OfExperiment, answer=_experiment_by_name
-    ),
-    Method(verb="POST", path="experiments/delete", permission=WRITE, takes=_OfExperiment, answer=_delete_experiment),
-    Method(verb="POST", path="experiments/restore", permission=WRITE, takes=_OfExperiment, answer=_restore_experiment),
-    Method(verb="POST", path="experiments/update", permission=WRITE, takes=_OfExperiment, answer=_update_experiment),
-    Method(
-        verb="POST",
-        path="experiments/set-experiment-tag",
-        permission=WRITE,
-        takes=_OfExperiment,
-        answer=_tag_experiment,
-    ),
-    Method(
-        verb="POST",
-        path="experiments/delete-experiment-tag",
-        permission=WRITE,
-        takes=_OfExperiment,
-        answer=_untag_experiment,
-    ),
+    Method("POST", "experiments/create", WRITE, _NewExperiment, _create_experiment),
+    Method("POST", "experiments/search", READ, _Search, _search_experiments),
+    Method("GET", "experiments/search", READ, _Search, _search_experiments),
+    Method("GET", "experiments/get", READ, _OfExperiment, _get_experiment),
+    Method("GET", "experiments/get-by-name", READ, _OfExperiment, _experiment_by_name),
+    Method("POST", "experiments/delete", WRITE, _OfExperiment, _delete_experiment),
+    Method("POST", "experiments/restore", WRITE, _OfExperiment, _restore_experiment),
+    Method("POST", "experiments/update", WRITE, _OfExperiment, _update_experiment),
+    Method("POST", "experiments/set-experiment-tag", WRITE, _OfExperiment, _tag_experiment),
+    Method("POST", "experiments/delete-experiment-tag", WRITE, _OfExperiment, _untag_experiment),
 )

@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from octavo.api.mlflow.calls import Answer, Call, listed
 from octavo.api.mlflow.links import inputs_document, outputs_document
@@ -14,6 +15,8 @@ from octavo.training.tracking.artifacts import ArtifactEntry
 from octavo.training.tracking.experiment_operations import ListExperiments, ShowExperiment
 from octavo.training.tracking.experiments import DEFAULT, Experiment
 from octavo.training.tracking.links import RunLinks
+
+T = TypeVar("T")
 
 READ, WRITE = "models:read", "runs:write"
 DEFAULT_ID = "0"
@@ -167,9 +170,11 @@ def metric_document(name: str, value: float | str, at: datetime, *, step: int = 
     return {"key": name, "value": told, "timestamp": millis(at), "step": step}
 
 
-def start_of(page_token: str) -> int:
-    """From which place on a page begins; from the first for what is no place."""
-    return int(page_token) if page_token.isdecimal() and len(page_token) <= _LONGEST_PLACE else 0
+def paged(found: Sequence[T], *, token: str, most: int) -> tuple[Sequence[T], Answer]:
+    """A page of what was found, and where the next one begins if more follow; the first page for what is no place."""
+    start = int(token) if token.isdecimal() and len(token) <= _LONGEST_PLACE else 0
+    end = start + max(1, most)
+    return found[start:end], {"next_page_token": str(end)} if end < len(found) else {}
 
 
 def fits(text: str, *, tags: Any, **known: str) -> bool:

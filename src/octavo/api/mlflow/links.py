@@ -77,6 +77,6 @@ def _link_outputs(sent: _Links, call: Call) -> Answer:
 
 
 METHODS = (
-    Method(verb="POST", path="runs/log-inputs", permission="runs:write", takes=_Links, answer=_link_inputs),
-    Method(verb="POST", path="runs/outputs", permission="runs:write", takes=_Links, answer=_link_outputs),
+    Method("POST", "runs/log-inputs", "runs:write", _Links, _link_inputs),
+    Method("POST", "runs/outputs", "runs:write", _Links, _link_outputs),
 )

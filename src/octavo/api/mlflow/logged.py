@@ -123,18 +123,14 @@ def _logged_folder(sent: _OfLogged, call: Call) -> Answer:
     return {"root_uri": uri, "files": files_document(entries)}
 
 
-def _method(verb: str, path: str, permission: str, takes: type[Any], answer: Any) -> Method:
-    return Method(verb=verb, path=path, permission=permission, takes=takes, answer=answer)
-
-
 METHODS = (
-    _method("POST", "logged-models", WRITE, _NewLogged, _create_logged),
-    _method("POST", "logged-models/search", READ, _SearchLogged, _search_logged),
-    _method("GET", "logged-models/{model_id}", READ, _OfLogged, _get_logged),
-    _method("PATCH", "logged-models/{model_id}", WRITE, _OfLogged, _finalize_logged),
-    _method("DELETE", "logged-models/{model_id}", WRITE, _OfLogged, _delete_logged),
-    _method("POST", "logged-models/{model_id}/params", WRITE, _OfLogged, _add_to_logged),
-    _method("PATCH", "logged-models/{model_id}/tags", WRITE, _OfLogged, _add_to_logged),
-    _method("DELETE", "logged-models/{model_id}/tags/{tag_key}", WRITE, _OfLogged, _untag_logged),
-    _method("GET", "logged-models/{model_id}/artifacts/directories", READ, _OfLogged, _logged_folder),
+    Method("POST", "logged-models", WRITE, _NewLogged, _create_logged),
+    Method("POST", "logged-models/search", READ, _SearchLogged, _search_logged),
+    Method("GET", "logged-models/{model_id}", READ, _OfLogged, _get_logged),
+    Method("PATCH", "logged-models/{model_id}", WRITE, _OfLogged, _finalize_logged),
+    Method("DELETE", "logged-models/{model_id}", WRITE, _OfLogged, _delete_logged),
+    Method("POST", "logged-models/{model_id}/params", WRITE, _OfLogged, _add_to_logged),
+    Method("PATCH", "logged-models/{model_id}/tags", WRITE, _OfLogged, _add_to_logged),
+    Method("DELETE", "logged-models/{model_id}/tags/{tag_key}", WRITE, _OfLogged, _untag_logged),
+    Method("GET", "logged-models/{model_id}/artifacts/directories", READ, _OfLogged, _logged_folder),
 )

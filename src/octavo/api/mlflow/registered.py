@@ -4,10 +4,8 @@ Versions of the project's declared models are listed beside those that its clien
 files are bundles, which predictors serve, and no directories of MLflow.
 """
 
-from typing import Any
-
 from octavo.api.mlflow.calls import Answer, Call, Method, Pair, Sent, listed, pairs
-from octavo.api.mlflow.forms import READ, fits, millis, start_of
+from octavo.api.mlflow.forms import READ, fits, millis, paged
 from octavo.errors import InvalidRequest, NotFound
 from octavo.registry.operations import ListModels, ShowModel
 from octavo.registry.registered import (
@@ -158,7 +156,7 @@ def _search_registered(sent: _SearchRegistered, call: Call) -> Answer:
         found.sort(key=lambda one: one.updated_at, reverse="desc" in sent.order_by[0].lower())
     elif sent.order_by and "desc" in sent.order_by[0].lower():
         found.reverse()
-    page, more = _paged(found, sent)
+    page, more = paged(found, token=sent.page_token, most=sent.max_results)
     return {"registered_models": [_registered(one) for one in page], **more}
 
 
@@ -259,7 +257,7 @@ def _search_versions(sent: _SearchRegistered, call: Call) -> Answer:
         for one in reversed(model.versions)
         if fits(sent.filter, name=model.name, run_id=one.run, source_path=one.source, tags=one.tags)
     ]
-    page, more = _paged(found, sent)
+    page, more = paged(found, token=sent.page_token, most=sent.max_results)
     return {"model_versions": [_version(model, one) for model, one in page], **more}
 
 
@@ -274,37 +272,27 @@ def _number(sent: _OfRegistered) -> int:
     return sent.version
 
 
-def _paged(found: list[Any], sent: _SearchRegistered) -> tuple[list[Any], Answer]:
-    start = start_of(sent.page_token)
-    end = start + max(1, sent.max_results)
-    return found[start:end], {"next_page_token": str(end)} if end < len(found) else {}
-
-
-def _method(verb: str, path: str, permission: str, takes: type[Any], answer: Any) -> Method:
-    return Method(verb=verb, path=path, permission=permission, takes=takes, answer=answer)
-
-
 METHODS = (
-    _method("POST", "registered-models/create", REGISTER, _OfRegistered, _create_registered),
-    _method("GET", "registered-models/get", READ, _OfRegistered, _get_registered),
-    _method("GET", "registered-models/search", READ, _SearchRegistered, _search_registered),
-    _method("POST", "registered-models/rename", REGISTER, _OfRegistered, _rename_registered),
-    _method("PATCH", "registered-models/update", REGISTER, _OfRegistered, _describe_registered),
-    _method("DELETE", "registered-models/delete", REGISTER, _OfRegistered, _drop_registered),
-    _method("POST", "registered-models/get-latest-versions", READ, _OfRegistered, _latest_versions),
-    _method("GET", "registered-models/get-latest-versions", READ, _OfRegistered, _latest_versions),
-    _method("POST", "registered-models/set-tag", REGISTER, _OfRegistered, _tag_registered),
-    _method("DELETE", "registered-models/delete-tag", REGISTER, _OfRegistered, _untag_registered),
-    _method("POST", "registered-models/alias", REGISTER, _OfRegistered, _set_alias),
-    _method("DELETE", "registered-models/alias", REGISTER, _OfRegistered, _delete_alias),
-    _method("GET", "registered-models/alias", READ, _OfRegistered, _by_alias),
-    _method("POST", "model-versions/create", REGISTER, _OfRegistered, _create_version),
-    _method("GET", "model-versions/get", READ, _OfRegistered, _get_version),
-    _method("GET", "model-versions/search", READ, _SearchRegistered, _search_versions),
-    _method("PATCH", "model-versions/update", REGISTER, _OfRegistered, _describe_version),
-    _method("POST", "model-versions/transition-stage", REGISTER, _OfRegistered, _stage_version),
-    _method("POST", "model-versions/set-tag", REGISTER, _OfRegistered, _tag_version),
-    _method("DELETE", "model-versions/delete-tag", REGISTER, _OfRegistered, _untag_version),
-    _method("DELETE", "model-versions/delete", REGISTER, _OfRegistered, _drop_version),
-    _method("GET", "model-versions/get-download-uri", READ, _OfRegistered, _where),
+    Method("POST", "registered-models/create", REGISTER, _OfRegistered, _create_registered),
+    Method("GET", "registered-models/get", READ, _OfRegistered, _get_registered),
+    Method("GET", "registered-models/search", READ, _SearchRegistered, _search_registered),
+    Method("POST", "registered-models/rename", REGISTER, _OfRegistered, _rename_registered),
+    Method("PATCH", "registered-models/update", REGISTER, _OfRegistered, _describe_registered),
+    Method("DELETE", "registered-models/delete", REGISTER, _OfRegistered, _drop_registered),
+    Method("POST", "registered-models/get-latest-versions", READ, _OfRegistered, _latest_versions),
+    Method("GET", "registered-models/get-latest-versions", READ, _OfRegistered, _latest_versions),
+    Method("POST", "registered-models/set-tag", REGISTER, _OfRegistered, _tag_registered),
+    Method("DELETE", "registered-models/delete-tag", REGISTER, _OfRegistered, _untag_registered),
+    Method("POST", "registered-models/alias", REGISTER, _OfRegistered, _set_alias),
+    Method("DELETE", "registered-models/alias", REGISTER, _OfRegistered, _delete_alias),
+    Method("GET", "registered-models/alias", READ, _OfRegistered, _by_alias),
+    Method("POST", "model-versions/create", REGISTER, _OfRegistered, _create_version),
+    Method("GET", "model-versions/get", READ, _OfRegistered, _get_version),
+    Method("GET", "model-versions/search", READ, _SearchRegistered, _search_versions),
+    Method("PATCH", "model-versions/update", REGISTER, _OfRegistered, _describe_version),
+    Method("POST", "model-versions/transition-stage", REGISTER, _OfRegistered, _stage_version),
+    Method("POST", "model-versions/set-tag", REGISTER, _OfRegistered, _tag_version),
+    Method("DELETE", "model-versions/delete-tag", REGISTER, _OfRegistered, _untag_version),
+    Method("DELETE", "model-versions/delete", REGISTER, _OfRegistered, _drop_version),
+    Method("GET", "model-versions/get-download-uri", READ, _OfRegistered, _where),
 )
