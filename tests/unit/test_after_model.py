@@ -90,7 +90,7 @@ def test_a_function_that_says_not_what_it_takes_is_refused(function: Callable[..
 def test_models_without_one_are_written_down_as_before() -> None:
     plain = declare(boosted)
     document = project_of(plain).documents()["model/boosted"]
-    later = {"answer", "overrides", "sweep", "purpose", "tier", "limits", "costs", "partition_by", "partition_min_rows"}
+    later = {"answer", "overrides", "sweep", "limits", "costs", "partition_by", "partition_min_rows"}
     assert not later & msgspec.json.decode(document).keys()
     plan = plan_lookup(plain)
     assert not later & msgspec.json.decode(encode_plan(plan)).keys()
