@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def project(tmp_path: Path) -> ServingProject:
 
 @pytest.fixture
 def stage(project: ServingProject, tmp_path: Path) -> Stage:
-    """Its records: version 1 is live, version 2 adds 1,000 to each answer."""
+    """Its records, in the predictor's time: version 1 is live, version 2 adds 1,000 to each answer."""
     staged = set_stage(tmp_path, experiments=[FASTER], unit="origin", holdout=oc.Holdout(5))
+    staged.clock.advance(datetime.now(UTC))
     stores = replace(staged.context.stores, artifacts=project.artifacts)
     stage = Stage(replace(staged.context, config=project.config, stores=stores), staged.clock)
     for number in (1, 2):
