@@ -70,6 +70,8 @@ PLAN_OF_TESTS = LookupPlan(
     views=(ORIGIN,),
     functions=(PlannedFunction(name="hour", inputs=("sched_dep",)),),
 )
+PLAN_LOOKED_UP = replace(PLAN_OF_TESTS, functions=(), inputs=(*ORIGIN.inputs, "distance", "seats"))
+PLAN_SENT = replace(PLAN_LOOKED_UP, views=(), inputs=("distance", "seats"))
 CALIBRATED = """
 
 @oc.after_model

@@ -105,6 +105,7 @@ class Bench:
     log: FullDisk = field(default_factory=FullDisk)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
     metrics: PredictorMetrics = field(default_factory=PredictorMetrics)
+    heads_for_s: float = 0.0
 
     def __post_init__(self) -> None:
         config = self.project.config
@@ -121,9 +122,10 @@ class Bench:
             access=project_access(config.home),
             watcher=self.watcher,
             predictor=predictor,
-            composites=CompositePredictor(predictor, clock=self.clock, recorder=recorder, max_rows=1000),
+            composites=CompositePredictor(predictor, clock=self.clock, recorder=recorder),
             metrics=self.metrics,
             later=self.work,
+            heads_for_s=self.heads_for_s,
         )
         self.grpc = GrpcApp(self.app, max_bytes=config.predictor.max_body_bytes)
         self.caller = Caller(app=self.app, token=self.project.token, grpc=self.grpc)

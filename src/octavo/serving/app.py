@@ -16,10 +16,9 @@ from octavo.config import PredictorSettings
 from octavo.errors import NotAllowed, NotFound
 from octavo.serving import arrow
 from octavo.serving.asking import Asking
-from octavo.serving.attempts import AnyAnswered
 from octavo.serving.callers import LimitedCaller
 from octavo.serving.composites import CompositePredictor
-from octavo.serving.connections import ARRIVED, body_at_hand
+from octavo.serving.connections import ARRIVED
 from octavo.serving.fellows import Fellows
 from octavo.serving.heads import Head, Heads, request_id_of, sent_id
 from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
@@ -35,6 +34,7 @@ from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
 from octavo.serving.reading import read_rows
 from octavo.serving.routes import JSON, PUBLIC, Handled, Headers, Request, Route, check_encoding, content_type
+from octavo.serving.shortcut import Shortcut
 from octavo.serving.tracing import Trace, Tracing
 from octavo.serving.watcher import Watcher
 
@@ -81,6 +81,8 @@ class PredictorApp:
         The one handler behind this and the predictor's other doors.
     later : LaterRoutes or None
         What is answered later.
+    shortcut : Shortcut or None
+        Answers what it can before it comes here.
     tracing : Tracing
         Of requests by all doors.
     admission : Admission
@@ -139,6 +141,8 @@ class PredictorApp:
             *(() if self.later is None else self.later.routes()),
         )
         self._heads = Heads(self._read_head, for_s=heads_for_s)
+        can_be_short = kept is None and heads_for_s > 0
+        self.shortcut = self._make_shortcut(predictor) if can_be_short else None
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
@@ -175,15 +179,9 @@ class PredictorApp:
         trace = head = follow_up = None
         try:
             head = self._heads.of(scope, now_ns=arrived_ns)
-            lineup = self._watcher.lineups.get(head.deployment)
-            body = None if lineup is None or self.tracing.samples else body_at_hand(receive)
-            if lineup is not None and body is not None:  # nearly always
-                answered = await self._plainly(lineup, body, caller=head.caller, arrived_ns=arrived_ns)
-                answer, follow_up = Answer(status=200, body=answered.body), answered.follow_up
-            else:
-                if head.is_followed or self.tracing.samples:
-                    trace = self.tracing.begin(head.headers.get(_TRACE))
-                answer, follow_up = await self._answer(head, scope, receive, arrived_ns=arrived_ns, trace=trace)
+            if head.is_followed or self.tracing.samples:
+                trace = self.tracing.begin(head.headers.get(_TRACE))
+            answer, follow_up = await self._answer(head, scope, receive, arrived_ns=arrived_ns, trace=trace)
         except ClientGone:
             return
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
@@ -226,18 +224,6 @@ class PredictorApp:
             "url.path": path[:200],
         }
         self.tracing.end(trace, name=f"{scope['method']} {route}", began_ns=arrived_ns, attributes=attributes)
-
-    async def _plainly(self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int) -> AnyAnswered:
-        """What rows of JSON that are here already are answered, with nothing asked beside it."""
-        admission = self.admission
-        visit = admission.enter(arrived_ns)
-        try:
-            answered = await self.asking.answered_plainly(lineup, body, caller=caller, arrived_ns=arrived_ns)
-        except BaseException as error:
-            admission.leave(visit, error)
-            raise
-        admission.leave(visit)
-        return answered
 
     async def _answer(
         self, head: Head, scope: Scope, receive: Receive, *, arrived_ns: int, trace: Trace | None
@@ -309,6 +295,16 @@ class PredictorApp:
                 headers=((b"allow", ", ".join(by_method).encode()),),
             )
         return route
+
+    def _make_shortcut(self, predictor: Predictor) -> Shortcut:
+        return Shortcut(
+            self._heads,
+            self.asking,
+            turns=predictor.turns,
+            admission=self.admission,
+            tracing=self.tracing,
+            metrics=self.metrics,
+        )
 
     def _answered_later(self, work: LaterWork) -> LaterRoutes:
         settings = self._settings

@@ -1,12 +1,12 @@
 """The one handler behind all doors: a body is read, answered by a lineup, and recorded; doors differ in form only."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
 from octavo.serving.attempts import Answered, AnyAnswered, Call
 from octavo.serving.composites import CompositePredictor, ServedComposite
 from octavo.serving.explaining import explained, few, wanted_reasons
 from octavo.serving.finding import Finder
-from octavo.serving.limits import read_body, too_large
+from octavo.serving.limits import read_body
 from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Predictor
 from octavo.serving.reading import Read, read_rows
@@ -77,14 +77,6 @@ class Asking:
         answer = answered.answer
         reasons = await explained(answer, most=most)
         return Answered(answer, answered.with_values, answered.follow_up, reasons=reasons)
-
-    def answered_plainly(
-        self, lineup: Lineup, body: bytes, *, caller: str, arrived_ns: int
-    ) -> Coroutine[None, None, AnyAnswered]:
-        """The answer to rows of JSON that have been read already, with nothing asked beside it."""
-        if len(body) > self._max_body_bytes:
-            raise too_large(self._max_body_bytes)
-        return self.answer(lineup, Call(body=body, caller=caller, arrived_ns=arrived_ns))
 
     async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
         """Answer a call whose body has been read already, once it is recorded."""

@@ -8,30 +8,24 @@ import asyncio
 import time
 from enum import IntEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from octavo import problems
 from octavo.clock import SystemClock
 from octavo.identifiers import new_id
+from octavo.serving.heads import SENT
 
 ARRIVED = "octavo.arrived_ns"
 """Where a request's scope says when its first bytes were read, on the clock of `time.perf_counter_ns`."""
 
 HEAD_TIMEOUT_S, IDLE_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 75.0, 30.0
 MOST_HEAD_BYTES, MOST_HEADERS = 16_384, 64
+_HEAD_END = b"\r\n\r\n"
 _SWEEP_EVERY_S = 1.0
 _GRACE_S, _FAREWELL_S = 1.0, 2.0
-
-
-def body_at_hand(receive: object) -> bytes | None:
-    """A request's whole body where it has been read already, as small ones are with their heads; None to await it."""
-    cycle = getattr(receive, "__self__", None)
-    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected:
-        return None
-    return bytes(cycle.body)
 
 
 class State(IntEnum):
@@ -47,6 +41,13 @@ _IDLE_S = {State.HEAD: HEAD_TIMEOUT_S, State.NOTHING: IDLE_TIMEOUT_S, State.END:
 _MORE = {HTTPStatus.SERVICE_UNAVAILABLE: b"retry-after: 1\r\n"}
 
 
+class Shortcut(Protocol):
+    """Answers some requests from their bytes on: `octavo.serving.shortcut.Shortcut`."""
+
+    def take(self, sent: bytes, connection: "Connection") -> bool:
+        """Take a whole request; whether the connection will be told its answer, or given it back."""
+
+
 class Connections:
     """Makes the connections of one server and bounds them.
 
@@ -55,11 +56,16 @@ class Connections:
     most : int
         Beyond it, whoever has kept the server waiting longest for a request's headers makes room; if nobody does, the
         new one is turned away.
+    shortcut : Shortcut or None
+        Is shown the requests that follow the first one of a connection.
     """
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, most: int, shortcut: Shortcut | None = None) -> None:
         self.most = most
+        self.shortcut = shortcut
         self._open: set[Connection] = set()
+        self._answer_head = b""
+        self._told_headers: list[tuple[bytes, bytes]] | None = None
 
     def __call__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> "Connection":
         """A connection, as uvicorn makes them of a protocol's class."""
@@ -91,6 +97,23 @@ class Connections:
         """Forget a connection."""
         self._open.discard(connection)
 
+    def answer_head(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The head of an answer that is JSON, up to the length of its body.
+
+        Parameters
+        ----------
+        headers : list of (name, value)
+            What all answers say, such as the time; another list once it is another time.
+        """
+        if headers is not self._told_headers:
+            self._told_headers = headers
+            told = b"".join([b"%s: %s\r\n" % header for header in headers])
+            self._answer_head = b"%s%scontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: " % (
+                STATUS_LINE[HTTPStatus.OK],
+                told,
+            )
+        return self._answer_head
+
     def _make_room(self, now_ns: int) -> bool:
         waiting = [one for one in self._open if one.state is State.HEAD and one.lasts_s(now_ns) > _GRACE_S]
         if not waiting:
@@ -118,6 +141,8 @@ class Connection(HttpToolsProtocol):
         self._all = connections
         self._unsent_since_ns = 0
         self._head_bytes = self._read_bytes = 0
+        self._sent = self._held = b""
+        self._is_taken = self._is_last = False
         self._refusal = HTTPStatus.BAD_REQUEST
 
     def lasts_s(self, now_ns: int) -> float:
@@ -153,9 +178,48 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, up to the most bytes that a head may have."""
-        if self.state is State.END:
+        """Have a request answered the short way, or read on."""
+        if self._is_taken:
+            self._held += data
+            self.flow.pause_reading()
+        elif self.state is State.NOTHING:
+            shortcut = self._all.shortcut
+            if shortcut is not None and not self.flow.write_paused and shortcut.take(data, self):
+                self._is_taken, self.state = True, State.ANSWER
+                return
+            head, end, _ = data.partition(_HEAD_END)
+            self._sent = head + end if end else b""
+            self._read(data)
+        elif self.state is not State.END:
+            self._read(data)
+
+    def answer(self, body: bytes) -> None:
+        """Answer the request that went the short way, with JSON."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
             return
+        head = self._all.answer_head(self.server_state.default_headers)
+        self.transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+        self._is_taken, self.state, self.since_ns = False, State.NOTHING, time.perf_counter_ns()
+        if self._is_last:
+            self.transport.close()
+        elif self._held:
+            self.data_received(self._take_up())
+
+    def go_on(self, sent: bytes) -> None:
+        """Have the request that went the short way, which was sent so, answered the long way."""
+        self._is_taken, self.state = False, State.NOTHING
+        if not self.transport.is_closing():
+            self._read(sent + self._take_up())
+
+    def _take_up(self) -> bytes:
+        """What has been sent since a request went the short way."""
+        held, self._held = self._held, b""
+        self.flow.resume_reading()
+        return held
+
+    def _read(self, data: bytes) -> None:
+        """Read up to the most bytes that a head may have."""
         self._read_bytes = len(data)
         super().data_received(data)
         if self.state is State.HEAD:
@@ -163,11 +227,21 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
+    def shutdown(self) -> None:
+        """End, once the request under way is answered."""
+        if self._is_taken:
+            self._is_last = True
+        else:
+            super().shutdown()
+
     def on_message_begin(self) -> None:
         """Note when a request arrives."""
         super().on_message_begin()
         self.state = State.HEAD
-        self.since_ns = self.scope[ARRIVED] = time.perf_counter_ns()  # type: ignore[literal-required]  # a key of ours
+        self.since_ns = time.perf_counter_ns()
+        ours = {ARRIVED: self.since_ns, SENT: self._sent}
+        self.scope.update(ours)  # type: ignore[typeddict-item]  # keys of ours
+        self._sent = b""
 
     def on_headers_complete(self) -> None:
         """Have a request answered, unless its headers are too many or too large."""

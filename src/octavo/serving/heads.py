@@ -1,4 +1,4 @@
-"""What the heads of requests say: checked, and remembered for as long as callers repeat theirs."""
+"""What the heads of requests say: checked, and remembered by their bytes for as long as callers repeat theirs."""
 
 import re
 from collections.abc import Callable, MutableMapping
@@ -10,9 +10,13 @@ from octavo.clock import SystemClock
 from octavo.identifiers import new_id
 from octavo.serving.routes import Headers, Route
 
-_REMEMBERED = 512
+SENT = "octavo.sent"
+"""Where a request's scope holds its head as it was sent, if all of it came at once."""
+
+_REMEMBERED = 2048
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _OF_ONE_REQUEST = (b"traceparent", b"x-request-id")
+_OF_THE_CONNECTION = (b"transfer-encoding", b"expect", b"upgrade")
 
 Scope = MutableMapping[str, Any]
 Read = Callable[[Scope, Headers], "Head"]
@@ -36,8 +40,25 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     is_followed: bool = False
 
 
+class Known(msgspec.Struct):
+    """A head that is remembered, and how long it is believed without being read again.
+
+    Attributes
+    ----------
+    n_body : int
+        Bytes of the body that follows it.
+    until_ns : int
+        On the clock of `time.perf_counter_ns`.
+    """
+
+    head: Head
+    scope: Scope
+    n_body: int
+    until_ns: int
+
+
 class Heads:
-    """Remembers what was read of heads; whoever sends the same again is spared the reading.
+    """Remembers what was read of heads; whoever sends the same bytes again is spared the reading.
 
     Parameters
     ----------
@@ -50,8 +71,7 @@ class Heads:
     def __init__(self, read: Read, *, for_s: float) -> None:
         self._read = read
         self._for_ns = round(for_s * 1e9)
-        self._until_ns = 0
-        self._known: dict[tuple[Any, ...], Head] = {}
+        self._known: dict[bytes, Known] = {}
 
     def of(self, scope: Scope, *, now_ns: int) -> Head:
         """The head of a request.
@@ -61,18 +81,45 @@ class Heads:
         OctavoError
             As `read` does.
         """
-        if now_ns >= self._until_ns:
-            self._known.clear()
-            self._until_ns = now_ns + self._for_ns
-        key = scope["method"], scope["path"], scope["query_string"], *scope["headers"]
-        return self._known.get(key) or self._remember(key, scope)
-
-    def _remember(self, key: tuple[Any, ...], scope: Scope) -> Head:
-        headers = dict(scope["headers"])
-        head = self._read(scope, headers)
-        if self._for_ns and len(self._known) < _REMEMBERED and not any(name in headers for name in _OF_ONE_REQUEST):
-            self._known[key] = head
+        sent = scope.get(SENT, b"")
+        known = self.known(sent, now_ns=now_ns)
+        if known is not None:
+            return known.head
+        head = self._read(scope, dict(scope["headers"]))
+        if sent and self._for_ns and _says_all(sent, scope, head.headers):
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            kept = {name: scope[name] for name in ("method", "path", "query_string", "headers")}
+            n_body = int(head.headers.get(b"content-length", b"0"))
+            self._known[sent] = Known(head, kept, n_body, now_ns + self._for_ns)
         return head
+
+    def known(self, sent: bytes, *, now_ns: int) -> Known | None:
+        """The head of a request by its bytes; None if it is not known, or its caller may not make it any more."""
+        known = self._known.get(sent)
+        if known is not None and now_ns >= known.until_ns:
+            del self._known[sent]
+            known.head = self._read(known.scope, known.head.headers)
+            known.until_ns = now_ns + self._for_ns
+            self._known[sent] = known
+        return known
+
+
+def _says_all(sent: bytes, scope: Scope, headers: Headers) -> bool:
+    """Whether the bytes of a head mean the same whenever they are read: nothing but whole lines of what was read.
+
+    They must hold no more and no less than the parser found in them, or a later reading by them alone would take
+    another place for the head's end.
+    """
+    first = b"%s %s" % (scope["method"].encode(), scope["raw_path"])
+    lines = sent.count(b"\n")
+    return (
+        sent.startswith((first + b" HTTP/1.1\r\n", first + b"?" + scope["query_string"] + b" HTTP/1.1\r\n"))
+        and lines == sent.count(b"\r\n") == len(scope["headers"]) + 2
+        and len(headers) == len(scope["headers"])
+        and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+        and not any(name in headers for name in _OF_ONE_REQUEST + _OF_THE_CONNECTION)
+    )
 
 
 def sent_id(headers: Headers) -> bytes | None:

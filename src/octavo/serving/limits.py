@@ -60,13 +60,13 @@ class Admission:
         self._timeout_s = timeout_s
         self._max_wait_s = max_wait_s
         self._visits: dict[Visit, None] = {}
-        self._n_reading = 0
+        self._n_reading = self._n_brief = 0
         self._lags = deque([0.0] * _LOOKS, maxlen=_LOOKS)
 
     @property
     def present(self) -> int:
         """Requests that are being answered, or whose bodies are awaited."""
-        return len(self._visits)
+        return len(self._visits) + self._n_brief
 
     @contextmanager
     def admitted(self, *, arrived_ns: int | None = None) -> Iterator["Visit"]:
@@ -107,14 +107,30 @@ class Admission:
         HttpError
             429 if there is no place, or too long a queue.
         """
-        if self.queue_s or len(self._visits) >= self._max_concurrent:  # else there is room for certain
-            self._check_room(arrived_ns)
+        self._check_room(arrived_ns)
         visit = Visit(self, asyncio.current_task(), time.monotonic())
         self._visits[visit] = None
         return visit
 
+    def enter_briefly(self, arrived_ns: int) -> None:
+        """Take a place for a request that needs no watching: its body is there, and what it waits for ends by itself.
+
+        Raises
+        ------
+        HttpError
+            As `enter` does.
+        """
+        self._check_room(arrived_ns)
+        self._n_brief += 1
+
+    def leave_briefly(self) -> None:
+        """Give such a place back."""
+        self._n_brief -= 1
+
     def _check_room(self, arrived_ns: int | None) -> None:
-        self._check_free(len(self._visits) + 1)
+        if not self.queue_s and self.present < self._max_concurrent:  # nearly always
+            return
+        self._check_free(self.present + 1)
         if self.queue_s > self._max_wait_s / 2:
             waited_s = self.queue_s if arrived_ns is None else (time.perf_counter_ns() - arrived_ns) / 1e9
             if waited_s > self._max_wait_s:
@@ -143,7 +159,7 @@ class Admission:
         """Count a request among those whose bodies are awaited, or among those that are answered."""
         self._n_reading += is_reading - visit.is_reading
         visit.is_reading = is_reading
-        self._check_free(len(self._visits))
+        self._check_free(self.present)
 
     def _make_room(self) -> None:
         slowest = next((one for one in self._visits if one.is_reading and not one.is_over), None)

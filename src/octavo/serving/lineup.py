@@ -174,6 +174,7 @@ class Lineup:
         one.manifest = replace(
             self.manifest, sequence=manifest.sequence, stopped=manifest.stopped, on_stop=manifest.on_stop
         )
+        one.sole = None
         return one
 
     def up_to(self, max_rows: int) -> Self:
@@ -212,7 +213,7 @@ class Lineup:
         self._alone = None if only is None else Assigned(only=only, groups=self._groups[only])
 
     def _find_sole(self) -> Sole | None:
-        if self._alone is None or self.shadows:
+        if self._alone is None or self.shadows or self.manifest.stopped:
             return None
         served = self.answering[self._alone.only]
         looks_up = served.builder.looks_up

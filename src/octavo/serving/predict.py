@@ -60,6 +60,8 @@ class Predictor:
 
     Attributes
     ----------
+    turns : Turns
+        Requests that are to be answered together.
     shadows : Shadows
         What the shadow versions are still to see.
     """
@@ -69,8 +71,7 @@ class Predictor:
         self._recorder = recorder
         self._metrics = metrics
         self._ids, self._blocks, self._pace = IdMaker(), BlockMaker(), Pace()
-        self._turns = Turns(self._at_once, self._soon)
-        self._last_ns = self._n_soon = 0
+        self.turns = Turns(self._at_once, self._soon)
         self.shadows = Shadows(metrics)
 
     async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
@@ -88,11 +89,11 @@ class Predictor:
             If it is stopped, and declares nothing that answers then.
         """
         stopped = constant_of(lineup.manifest) if lineup.manifest.stopped else None
-        asked, sole = call.read(lineup, call.body), lineup.sole
+        asked = call.read(lineup, call.body)
         if stopped is not None:
             return self._without_model(self._request(lineup, call, asked), stopped)
-        if sole is not None and asked.n_rows <= FEW and type(asked) is AskedRows and call.is_plain:
-            answered = await self._with_others(lineup, sole, call, asked)
+        if lineup.sole is not None and asked.n_rows <= FEW and type(asked) is AskedRows and call.is_plain:
+            answered = await self._with_others(lineup, call, asked)
             if answered is not None:
                 return answered
         return await self._in_parts(self._request(lineup, call, asked))
@@ -101,16 +102,19 @@ class Predictor:
         at_us = self._clock.now_us()
         return Request(lineup, call, asked=asked, at_us=at_us, ids=self._ids.make(at_us, asked.n_rows))
 
-    async def _with_others(self, lineup: Lineup, sole: Sole, call: Call, asked: AskedRows) -> AnsweredTogether | None:
+    async def _with_others(self, lineup: Lineup, call: Call, asked: AskedRows) -> AnsweredTogether | None:
         """The usual answer: of one version that has all to do, to few rows, together with others that wait for theirs.
 
         None if it fails on any of them, before anything is recorded: `_in_parts` sees to each.
         """
-        if call.arrived_ns <= self._last_ns or self._n_soon:  # others wait
-            return await self._turns.gathered(lineup, call, asked)
-        waiting = [Waiting(call, asked)]
-        together = await self._soon(lineup, waiting) if sole.looks_up else self._at_once(lineup, waiting)
-        return None if together is None else AnsweredTogether(together, 0, asked.n_rows, call.with_values)
+        done: asyncio.Future[AnsweredTogether | None] = asyncio.get_running_loop().create_future()
+
+        def tell(answered: AnsweredTogether | None) -> None:
+            if not done.done():  # else its caller is gone
+                done.set_result(answered)
+
+        self.turns.add(lineup, Waiting(call, asked, tell))
+        return await done
 
     def _at_once(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
         """What requests are answered of what they sent alone."""
@@ -127,14 +131,11 @@ class Predictor:
         assert lineup.sole is not None, "nothing else is gathered"
         builder, at_us = lineup.sole.served.builder, self._clock.now_us()
         asked = _rows_of(waiting)
-        self._n_soon += 1
         try:
             looked_up = await builder.look_up(asked, at_us=at_us)
             inputs = builder.build(asked, looked_up)
         except OctavoError:
             return None
-        finally:
-            self._n_soon -= 1
         is_degraded = looked_up is not None and looked_up.degraded
         return self._together(lineup, lineup.sole, waiting, asked, inputs, at_us=at_us, is_degraded=is_degraded)
 
@@ -157,7 +158,6 @@ class Predictor:
         if count_failed(outputs):
             return None
         arm, ids = served.arm, self._ids.make(at_us, asked.n_rows)
-        self._last_ns = time.perf_counter_ns()
         self._metrics.predictions(deployment, arm.model, arm.version, arm.role, made=asked.n_rows)
         block = self._blocks.block(
             asked,
@@ -167,7 +167,7 @@ class Predictor:
             inputs=inputs,
             outputs=outputs,
             assigned=sole.assigned,
-            made=_made(deployment, at_us, self._last_ns, waiting),
+            made=_made(deployment, at_us, waiting),
         )
         kept = self._recorder.record([block])
         share = Share(_ALL, arm.version, arm.role, served.model, served.builder.words, inputs.status, inputs.matrix)
@@ -316,8 +316,9 @@ def _rows_of(waiting: Sequence[Waiting]) -> AskedRows:
     return AskedRows([row for one in waiting for row in one.asked.rows])
 
 
-def _made(deployment: str, at_us: int, now_ns: int, waiting: Sequence[Waiting]) -> Made:
+def _made(deployment: str, at_us: int, waiting: Sequence[Waiting]) -> Made:
     """What is to be recorded of requests that were answered together."""
+    now_ns = time.perf_counter_ns()
     if len(waiting) == 1:
         call = waiting[0].call
         return Made(deployment, at_us, (now_ns - call.arrived_ns) // 1000, call.caller, call.trace)

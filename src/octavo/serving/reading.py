@@ -16,7 +16,7 @@ Read = Callable[[Lineup, bytes], Asked]
 """Reads a body as a door takes it."""
 
 
-def read_rows(lineup: Lineup, body: bytes) -> Asked:
+def read_rows(lineup: Lineup, body: bytes) -> AskedRows:
     """The rows of ``{"rows": [{...}, ...]}``."""
     return AskedRows(lineup.decoder.decode(body))
 

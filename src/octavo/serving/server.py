@@ -62,7 +62,7 @@ class PredictorServer(AnnouncingServer):
         listening: socket.socket,
         beside: Beside | None = None,
     ) -> None:
-        self._connections = Connections(most=settings.max_connections)
+        self._connections = Connections(most=settings.max_connections, shortcut=app.shortcut)
         super().__init__(_config(app, self._connections), home=home, name=name, listening=listening)
         self._app = app
         self._beside = beside

@@ -6,8 +6,8 @@ Nobody waits for others: what has come by the end of a turn of the event loop is
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,6 +15,8 @@ from octavo.serving.answers import Together
 from octavo.serving.asked import AskedRows
 from octavo.serving.attempts import AnsweredTogether, Call
 from octavo.serving.lineup import Lineup
+
+log = logging.getLogger(__name__)
 
 FEW = 8
 """Rows of a request that is answered together with others."""
@@ -27,13 +29,13 @@ class Waiting(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    done : Future or None
-        Whom its answer is told, None if it is to be answered by itself; nobody is told of one that is alone.
+    tell : callable
+        Is told its answer; None if it is to be answered by itself, and nothing has been recorded of it.
     """
 
     call: Call
     asked: AskedRows
-    done: Any = None
+    tell: Callable[[AnsweredTogether | None], object]
 
 
 class Turns:
@@ -55,16 +57,13 @@ class Turns:
         self._gathered: dict[Lineup, list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def gathered(self, lineup: Lineup, call: Call, asked: AskedRows) -> "asyncio.Future[AnsweredTogether | None]":
-        """What a request will be answered, with those that wait now; None if it is to be answered by itself."""
-        loop = asyncio.get_running_loop()
+    def add(self, lineup: Lineup, waiting: Waiting) -> None:
+        """Have a request answered, with those that wait now."""
         gathered = self._gathered.get(lineup)
         if gathered is None:
             gathered = self._gathered[lineup] = []
-            loop.call_soon(self._turn, lineup)
-        done = loop.create_future()
-        gathered.append(Waiting(call, asked, done))
-        return done
+            asyncio.get_running_loop().call_soon(self._turn, lineup)
+        gathered.append(waiting)
 
     def _turn(self, lineup: Lineup) -> None:
         gathered = self._gathered.pop(lineup)
@@ -81,32 +80,26 @@ class Turns:
             self._tasks.add(task)  # the loop itself does not keep it
             task.add_done_callback(self._tasks.discard)
             return
+        together = None
         try:
             together = self._answer(lineup, gathered)
-        except Exception as error:  # of whatever kind: those who wait must hear of it
-            _fail(gathered, error)
-        else:
-            _settle(gathered, together)
+        except Exception:  # of whatever kind: those who wait must hear of it, each of his own
+            log.exception("requests could not be answered together")
+        _tell(gathered, together)
 
     async def _soon(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
+        together = None
         try:
             together = await self._answer_soon(lineup, gathered)
-        except Exception as error:  # of whatever kind: those who wait must hear of it
-            _fail(gathered, error)
-        else:
-            _settle(gathered, together)
+        except Exception:  # as above
+            log.exception("requests could not be answered together")
+        _tell(gathered, together)
 
 
-def _settle(gathered: Sequence[Waiting], together: Together | None) -> None:
+def _tell(gathered: Sequence[Waiting], together: Together | None) -> None:
     first = 0
     for one in gathered:
         last = first + one.asked.n_rows
-        if not one.done.done():  # else its caller is gone
-            one.done.set_result(together and AnsweredTogether(together, first, last, one.call.with_values))
+        answered = None if together is None else AnsweredTogether(together, first, last, one.call.with_values)
+        one.tell(answered)
         first = last
-
-
-def _fail(gathered: Sequence[Waiting], error: Exception) -> None:
-    for one in gathered:
-        if not one.done.done():
-            one.done.set_exception(error)

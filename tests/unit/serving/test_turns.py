@@ -2,21 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from tests.serving.asgi import Reply
-from tests.serving.bundles import ORIGIN, PLAN_OF_TESTS, ROW, publish_bundle
+from tests.serving.bundles import PLAN_LOOKED_UP, PLAN_OF_TESTS, PLAN_SENT, ROW, publish_bundle
 from tests.serving.predictors import PATH, Bench, Unplugged
 from tests.serving.projects import arm
 
 from octavo.definitions.plans import LookupPlan
 from octavo.serving.turns import Turns
 
-LOOKED_UP = replace(PLAN_OF_TESTS, functions=(), inputs=(*ORIGIN.inputs, "distance", "seats"))
-SENT = replace(LOOKED_UP, views=(), inputs=("distance", "seats"))
 ROWS: list[dict[str, Any]] = [
     ROW,
     {**ROW, "origin": "EWR"},
@@ -26,14 +23,13 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def serve(bench: Bench, plan: LookupPlan = LOOKED_UP, **changes: Any) -> None:
+def serve(bench: Bench, plan: LookupPlan = PLAN_LOOKED_UP, **changes: Any) -> None:
     """Serve one version."""
     bench.publish(arm(publish_bundle(bench.project.artifacts, plan=plan, **changes)))
 
 
 def ask_together(bench: Bench, *requests: Sequence[dict[str, Any]] | bytes, path: str = PATH) -> list[Reply]:
     """Send requests that all arrive before the predictor has answered any."""
-    bench.app._predictor._last_ns = 2**62
     bodies = [one if isinstance(one, bytes) else msgspec.json.encode({"rows": one}) for one in requests]
 
     async def ask() -> list[Reply]:
@@ -61,15 +57,16 @@ def _told(answer: Any) -> list[Any]:
     return [{**prediction, "id": None} for prediction in answer["predictions"]]
 
 
-@pytest.mark.parametrize("plan", [LOOKED_UP, SENT], ids=["looked up", "sent"])
+@pytest.mark.parametrize("plan", [PLAN_LOOKED_UP, PLAN_SENT], ids=["looked up", "sent"])
 def test_they_are_answered_and_recorded_as_each_would_be_alone(bench: Bench, runs: list[int], plan: LookupPlan) -> None:
     bench.delays(3.0, 5.0)
     serve(bench, plan, weights=range(1, 1 + len(plan.inputs)))
     requests = [[row] for row in ROWS] + [ROWS[:3], ROWS]
     alone = [bench.predict(*rows) for rows in requests]
     recorded_alone = bench.records
+    assert runs == [1] * len(requests)
     together = [reply.json for reply in ask_together(bench, *requests)]
-    assert runs == [len(requests)]
+    assert runs[len(requests) :] == [len(requests)]
     assert [_told(answer) for answer in together] == [_told(answer) for answer in alone]
     recorded = bench.records[len(recorded_alone) :]
     ids = [prediction["id"] for answer in together for prediction in answer["predictions"]]
@@ -84,7 +81,6 @@ def test_they_are_answered_and_recorded_as_each_would_be_alone(bench: Bench, run
 
 def test_each_record_tells_of_its_own_request(bench: Bench) -> None:
     serve(bench)
-    bench.app._predictor._last_ns = 2**62
     traces = [f"{number:032x}" for number in range(1, 4)]
     body = msgspec.json.encode({"rows": [ROW, ROW]})
 
@@ -97,7 +93,7 @@ def test_each_record_tells_of_its_own_request(bench: Bench) -> None:
 
 
 def test_a_row_that_no_version_can_answer_costs_its_neighbours_nothing(bench: Bench) -> None:
-    serve(bench, SENT, weights=[3e38, 0.0])
+    serve(bench, PLAN_SENT, weights=[3e38, 0.0])
     good = {**ROW, "distance": 0.0}
     replies = ask_together(bench, [good], [ROW], [good])
     assert [reply.status for reply in replies] == [200, 500, 200]
@@ -121,7 +117,6 @@ def test_a_turn_holds_only_so_many_rows(bench: Bench, runs: list[int]) -> None:
 
 def test_a_caller_who_leaves_does_not_hold_the_others(bench: Bench) -> None:
     serve(bench)
-    bench.app._predictor._last_ns = 2**62
     body = msgspec.json.encode({"rows": [ROW]})
 
     async def ask() -> Any:
