@@ -1,7 +1,8 @@
 """What a caller is answered with: columns of predictions, which each door writes in its own form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
@@ -148,12 +149,14 @@ class Together:
         return self._bodies
 
     def _encoded(self) -> list[bytes]:
-        if self.share.status is not None:
-            return [encode_answer(self.part(row, row + 1)) for row in range(len(self.ids))]
         head, tail = _frame(self.deployment, self.model, self.degraded)
-        before, after = f'{head}{{"id":"', f"{_rest_of(self.share)}{tail}"
-        pairs = zip(self.ids.texts, _numbers(self.values), strict=True)
-        return [f'{before}{text}","value":{number}{after}'.encode() for text, number in pairs]
+        share, status = self.share, self.share.status
+        if status is None:
+            rests: Iterable[str] = repeat(_rest_of(share), len(self.ids))
+        else:
+            rests = [_rest_of(share, features=words) for words in share.words.by_row(status)]
+        rows = zip(self.ids.texts, _numbers(self.values), rests, strict=True)
+        return [f'{head}{{"id":"{one}","value":{number}{rest}{tail}'.encode() for one, number, rest in rows]
 
 
 def encode_answer(
@@ -183,9 +186,9 @@ def encode_answer(
     return f"{head}{','.join(rows)}{tail}".encode()
 
 
-def _rest_of(share: Share, *, live: str = "live") -> str:
-    """What follows the value in a row of which all inputs are present."""
-    return _rest(share.version, "" if share.arm == live else share.arm, "", "")
+def _rest_of(share: Share, *, features: str = "", values: str = "", live: str = "live") -> str:
+    """What follows the value in a row."""
+    return _rest(share.version, "" if share.arm == live else share.arm, features, values)
 
 
 def _alike(answer: Predictions, rest: str) -> str:
@@ -206,8 +209,8 @@ def statuses_by_row(answer: Predictions) -> list[str]:
     found = [""] * len(answer)
     for share in answer.shares:
         if share.status is not None:
-            for number, place in enumerate(places_of(share, len(answer))):
-                found[place] = share.words.json(share.status[number])
+            for place, words in zip(places_of(share, len(answer)), share.words.by_row(share.status), strict=True):
+                found[place] = words
     return found
 
 
@@ -231,9 +234,8 @@ def _rests(answer: Predictions, *, with_values: bool, live: str) -> list[str]:
     rests, features = [""] * n_rows, statuses_by_row(answer)
     values = values_by_row(answer) if with_values else [""] * n_rows
     for share in answer.shares:
-        arm = "" if share.arm == live else share.arm
         for place in places_of(share, n_rows):
-            rests[place] = _rest(share.version, arm, features[place], values[place])
+            rests[place] = _rest_of(share, features=features[place], values=values[place], live=live)
     return rests
 
 
@@ -268,11 +270,12 @@ class StatusWords:
         self._words = {int(status): status.word for status in FeatureStatus}
         self._known: dict[bytes, str] = {}
 
-    def json(self, status: npt.NDArray[np.uint8]) -> str:
-        """The JSON object of one row's statuses, shape (n_inputs,); empty where all are present."""
-        key = status.tobytes()
-        known = self._known.get(key)
-        return self._remember(key) if known is None else known
+    def by_row(self, status: npt.NDArray[np.uint8]) -> list[str]:
+        """Of each row of statuses, shape (n_rows, n_inputs), a JSON object; empty where all are present."""
+        data, width = status.tobytes(), status.shape[1]
+        rows = [data[start : start + width] for start in range(0, len(data), width or 1)] or [b""] * len(status)
+        known = self._known
+        return [known[row] if row in known else self._remember(row) for row in rows]
 
     def values(self, inputs: npt.NDArray[np.float32]) -> str:
         """The JSON object of one row's inputs, shape (n_inputs,)."""

@@ -187,8 +187,8 @@ class Connection(HttpToolsProtocol):
             if shortcut is not None and not self.flow.write_paused and shortcut.take(data, self):
                 self._is_taken, self.state = True, State.ANSWER
                 return
-            head, end, _ = data.partition(_HEAD_END)
-            self._sent = head + end if end else b""
+            end = data.find(_HEAD_END)
+            self._sent = data[: end + len(_HEAD_END)] if end >= 0 else b""
             self._read(data)
         elif self.state is not State.END:
             self._read(data)

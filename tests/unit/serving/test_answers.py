@@ -68,7 +68,7 @@ def test_many_rows_that_are_alike_are_told_as_each_alone_would_be() -> None:
 
 def test_statuses_other_than_present_are_words_by_the_inputs_name() -> None:
     words = StatusWords(["a", "b", "c", "d"])
-    assert msgspec.json.decode(words.json(np.array([0, 1, 2, 3], np.uint8))) == {
+    assert msgspec.json.decode(words.by_row(np.array([[0, 1, 2, 3]], np.uint8))[0]) == {
         "b": "stale",
         "c": "missing",
         "d": "default",
@@ -77,11 +77,13 @@ def test_statuses_other_than_present_are_words_by_the_inputs_name() -> None:
 
 def test_equal_statuses_share_their_text_and_memory_stays_bounded() -> None:
     words = StatusWords([f"f{place}" for place in range(8)])
-    assert words.json(np.zeros(8, np.uint8)) is words.json(np.zeros(8, np.uint8))
+    first, second = words.by_row(np.zeros((2, 8), np.uint8))
+    assert first is second
     for number in range(10_000):
-        words.json(np.array([number // 4**place % 4 for place in range(8)], np.uint8))
+        words.by_row(np.array([[number // 4**place % 4 for place in range(8)]], np.uint8))
     assert len(words._known) <= 4096
 
 
 def test_where_all_are_present_there_is_nothing_to_say() -> None:
-    assert StatusWords([]).json(np.empty(0, np.uint8)) == StatusWords(["a"]).json(np.zeros(1, np.uint8)) == ""
+    assert StatusWords([]).by_row(np.empty((2, 0), np.uint8)) == ["", ""]
+    assert StatusWords(["a"]).by_row(np.zeros((1, 1), np.uint8)) == [""]
