@@ -211,6 +211,8 @@ class Connection(HttpToolsProtocol):
         self._is_taken, self.state = False, State.NOTHING
         if not self.transport.is_closing():
             self._read(sent + self._take_up())
+            if self._is_last:
+                super().shutdown()
 
     def _take_up(self) -> bytes:
         """What has been sent since a request went the short way."""
