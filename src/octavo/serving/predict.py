@@ -18,7 +18,7 @@ from octavo.clock import Clock
 from octavo.definitions.fallbacks import Fallback
 from octavo.errors import OctavoError
 from octavo.serving.answers import Share, Together
-from octavo.serving.asked import Asked, AskedRows
+from octavo.serving.asked import Asked, AskedMatrix, AskedRows
 from octavo.serving.attempts import (
     Answered,
     AnsweredTogether,
@@ -92,7 +92,8 @@ class Predictor:
         asked = call.read(lineup, call.body)
         if stopped is not None:
             return self._without_model(self._request(lineup, call, asked), stopped)
-        if lineup.sole is not None and asked.n_rows <= FEW and type(asked) is AskedRows and call.is_plain:
+        is_usual = lineup.sole is not None and asked.n_rows <= FEW and call.is_plain
+        if is_usual and isinstance(asked, AskedRows | AskedMatrix):
             answered = await self._with_others(lineup, call, asked)
             if answered is not None:
                 return answered
@@ -102,7 +103,7 @@ class Predictor:
         at_us = self._clock.now_us()
         return Request(lineup, call, asked=asked, at_us=at_us, ids=self._ids.make(at_us, asked.n_rows))
 
-    async def _with_others(self, lineup: Lineup, call: Call, asked: AskedRows) -> AnsweredTogether | None:
+    async def _with_others(self, lineup: Lineup, call: Call, asked: AskedRows | AskedMatrix) -> AnsweredTogether | None:
         """The usual answer: of one version that has all to do, to few rows, together with others that wait for theirs.
 
         None if it fails on any of them, before anything is recorded: `_in_parts` sees to each.
@@ -144,7 +145,7 @@ class Predictor:
         lineup: Lineup,
         sole: Sole,
         waiting: Sequence[Waiting],
-        asked: AskedRows,
+        asked: AskedRows | AskedMatrix,
         inputs: Inputs,
         *,
         at_us: int,
@@ -310,10 +311,14 @@ class Predictor:
         )
 
 
-def _rows_of(waiting: Sequence[Waiting]) -> AskedRows:
+def _rows_of(waiting: Sequence[Waiting]) -> AskedRows | AskedMatrix:
+    """The rows of requests that are all of one kind."""
     if len(waiting) == 1:
         return waiting[0].asked
-    return AskedRows([row for one in waiting for row in one.asked.rows])
+    matrices = [one.asked.matrix for one in waiting if isinstance(one.asked, AskedMatrix)]
+    if matrices:
+        return AskedMatrix(np.concatenate(matrices))
+    return AskedRows([row for one in waiting if isinstance(one.asked, AskedRows) for row in one.asked.rows])
 
 
 def _made(deployment: str, at_us: int, waiting: Sequence[Waiting]) -> Made:

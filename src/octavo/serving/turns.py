@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from octavo.serving.answers import Together
-from octavo.serving.asked import AskedRows
+from octavo.serving.asked import AskedMatrix, AskedRows
 from octavo.serving.attempts import AnsweredTogether, Call
 from octavo.serving.lineup import Lineup
 
@@ -34,7 +34,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """
 
     call: Call
-    asked: AskedRows
+    asked: AskedRows | AskedMatrix
     tell: Callable[[AnsweredTogether | None], object]
 
 
@@ -54,19 +54,20 @@ class Turns:
         answer_soon: Callable[[Lineup, Sequence[Waiting]], Awaitable[Together | None]],
     ) -> None:
         self._answer, self._answer_soon = answer, answer_soon
-        self._gathered: dict[Lineup, list[Waiting]] = {}
+        self._gathered: dict[tuple[Lineup, bool], list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, lineup: Lineup, waiting: Waiting) -> None:
         """Have a request answered, with those that wait now."""
-        gathered = self._gathered.get(lineup)
+        alike = lineup, waiting.asked.matrix is None
+        gathered = self._gathered.get(alike)
         if gathered is None:
-            gathered = self._gathered[lineup] = []
-            asyncio.get_running_loop().call_soon(self._turn, lineup)
+            gathered = self._gathered[alike] = []
+            asyncio.get_running_loop().call_soon(self._turn, *alike)
         gathered.append(waiting)
 
-    def _turn(self, lineup: Lineup) -> None:
-        gathered = self._gathered.pop(lineup)
+    def _turn(self, lineup: Lineup, is_of_rows: bool) -> None:
+        gathered = self._gathered.pop((lineup, is_of_rows))
         if sum([one.asked.n_rows for one in gathered]) <= _MOST:
             self._see_to(lineup, gathered)
             return
@@ -75,7 +76,7 @@ class Turns:
 
     def _see_to(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
         sole = lineup.sole
-        if sole is not None and sole.looks_up:
+        if sole is not None and sole.looks_up and gathered[0].asked.matrix is None:
             task = asyncio.get_running_loop().create_task(self._soon(lineup, gathered))
             self._tasks.add(task)  # the loop itself does not keep it
             task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from struct import pack
 from typing import Any
 
-from octavo.serving.answers import Predictions
+from octavo.serving.answers import Predictions, Together
 from octavo.serving.grpc import wire
 from octavo.serving.grpc.messages import ModelInferResponse
 from octavo.serving.ids import ID_LETTERS
@@ -40,8 +40,7 @@ def encode_response(answer: Predictions, wanted: tuple[str, ...], *, id: str, ve
     head = _head(answer.deployment, version, answer.degraded) + wire.text(_ID, id)
     sole = answer.version
     if sole is not None and len(answer) == 1:
-        holes = (pack("<d", answer.values.item()), answer.ids.texts[0].encode())
-        return head + _one_row(wanted, sole, raw) % tuple(holes[name == "id"] for name in wanted if name != "version")
+        return head + _row(wanted, sole, raw, answer.values.item(), answer.ids.texts[0])
     heads = _output_heads(wanted, len(answer))
     if raw:
         parts = [wire.field(_OUTPUT, one) for one in heads]
@@ -52,9 +51,22 @@ def encode_response(answer: Predictions, wanted: tuple[str, ...], *, id: str, ve
     return head + b"".join(parts)
 
 
+def encode_row(answer: Together, row: int, wanted: tuple[str, ...], *, id: str, raw: bool) -> bytes:
+    """The message that is the answer to one row of those that were answered together; see `encode_response`."""
+    version = answer.share.version
+    head = _head(answer.deployment, version, answer.degraded) + wire.text(_ID, id)
+    return head + _row(wanted, version, raw, answer.values.item(row), answer.ids.texts[row])
+
+
+def _row(wanted: tuple[str, ...], version: int, raw: bool, value: float, id: str) -> bytes:
+    form, holes = _one_row(wanted, version, raw)
+    made = (pack("<d", value), id.encode("ascii"))
+    return form % tuple([made[hole] for hole in holes])
+
+
 @lru_cache(_REMEMBERED)
-def _one_row(wanted: tuple[str, ...], version: int, raw: bool) -> bytes:  # a key of the cache
-    """The outputs of one row, a ``%b`` in the place of a prediction and of an id."""
+def _one_row(wanted: tuple[str, ...], version: int, raw: bool) -> tuple[bytes, tuple[int, ...]]:  # a key of the cache
+    """The outputs of one row, a ``%b`` in the place of a prediction and of an id, and which of the two each is of."""
     values = {
         "prediction": _NOTHING * _NUMBER_BYTES,
         "id": (ID_LETTERS.to_bytes(LENGTH_BYTES, "little") if raw else b"") + _NOTHING * ID_LETTERS,
@@ -67,7 +79,8 @@ def _one_row(wanted: tuple[str, ...], version: int, raw: bool) -> bytes:  # a ke
         lists = [wire.field(_CONTENTS, wire.field(_LISTS[name], values[name])) for name in wanted]
         outputs = [wire.field(_OUTPUT, head + values) for head, values in zip(heads, lists, strict=True)]
     written = b"".join(outputs).replace(b"%", b"%%")
-    return written.replace(_NOTHING * ID_LETTERS, b"%b").replace(_NOTHING * _NUMBER_BYTES, b"%b")
+    form = written.replace(_NOTHING * ID_LETTERS, b"%b").replace(_NOTHING * _NUMBER_BYTES, b"%b")
+    return form, tuple(int(name == "id") for name in wanted if name != "version")
 
 
 @lru_cache(_REMEMBERED)

@@ -7,27 +7,27 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from octavo.serving.app import PredictorApp, Scope, Send, follow
+from octavo.serving.connections import ARRIVED
 from octavo.serving.grpc.deadlines import timeout_s, within
+from octavo.serving.grpc.forms import Forms
 from octavo.serving.grpc.framing import frame, read_message
 from octavo.serving.grpc.health import HealthService
-from octavo.serving.grpc.incoming import Incoming
+from octavo.serving.grpc.incoming import OK, Incoming, is_grpc
 from octavo.serving.grpc.inference import InferenceService
 from octavo.serving.grpc.messages import HEALTH, SERVICE
 from octavo.serving.grpc.methods import Method, Replied, StreamMethod
+from octavo.serving.grpc.shortcut import GrpcShortcut
 from octavo.serving.grpc.statuses import Trailers, trailers_of
 from octavo.serving.heads import request_id_of
 from octavo.serving.limits import READ_TIMEOUT_S, ClientGone, Receive
 from octavo.serving.problems import HttpError, problem_of
-from octavo.serving.routes import Headers, content_type
+from octavo.serving.routes import Headers
 from octavo.serving.tracing import Attributes
 
 log = logging.getLogger(__name__)
 
 _SMALL_BYTES = 4_096
 """The longest message of a call that predicts nothing."""
-
-_KINDS = frozenset({b"application/grpc", b"application/grpc+proto"})
-_OK: Trailers = [(b"grpc-status", b"0")]
 
 
 class GrpcApp:
@@ -40,22 +40,30 @@ class GrpcApp:
         HTTP.
     max_bytes : int
         Of a message.
+
+    Attributes
+    ----------
+    shortcut : GrpcShortcut or None
+        Answers what it can before it comes here.
     """
 
     def __init__(self, app: PredictorApp, *, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self.methods = (*InferenceService(app.asking).methods(), *HealthService(app).methods())
+        forms = Forms()
+        self.shortcut = (
+            None if app.shortcut is None else GrpcShortcut(app, forms, turns=app.shortcut.turns, max_bytes=max_bytes)
+        )
+        self.methods = (*InferenceService(app.asking, forms).methods(), *HealthService(app).methods())
         self._by_path: dict[str, Method | StreamMethod] = {method.path: method for method in self.methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         if scope["type"] != "http":
             raise NotImplementedError(f"gRPC does not speak {scope['type']}")
-        arrived_ns = time.perf_counter_ns()
+        arrived_ns = scope.get(ARRIVED) or time.perf_counter_ns()
         headers = dict(scope["headers"])
-        kind = headers.get(b"content-type")
-        if (kind not in _KINDS and content_type(headers) not in _KINDS) or headers.get(b"te") != b"trailers":
+        if not is_grpc(headers):
             await _refuse(send)
             return
         trace = self._app.tracing.begin(headers.get(b"traceparent"))
@@ -63,7 +71,7 @@ class GrpcApp:
         await self._serve(call, self._by_path.get(call.path))
 
     async def _serve(self, call: Incoming, method: Method | StreamMethod | None) -> None:
-        status, trailers, replied = HTTPStatus.OK, _OK, None
+        status, trailers, replied = HTTPStatus.OK, OK, None
         if isinstance(method, StreamMethod):
             await call.start()
         try:

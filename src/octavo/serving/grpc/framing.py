@@ -17,6 +17,12 @@ def frame(message: bytes) -> bytes:
     return b"\x00" + len(message).to_bytes(4, "big") + message
 
 
+def is_message(body: bytes, *, max_bytes: int) -> bool:
+    """Whether a body is one whole message, as it shall be."""
+    n_sent = len(body) - PREFIX_BYTES
+    return 0 <= n_sent <= max_bytes and body[:PREFIX_BYTES] == b"\x00" + n_sent.to_bytes(4, "big")
+
+
 async def read_message(receive: Receive, *, max_bytes: int, visit: Visit | None = None) -> bytes:
     """The one message of a call.
 
@@ -48,8 +54,7 @@ async def read_message(receive: Receive, *, max_bytes: int, visit: Visit | None 
         raise BodyIncomplete from error
     if visit is not None:
         visit.read(is_reading=False)
-    n_sent = len(body) - PREFIX_BYTES
-    if n_sent < 0 or body[0] or int.from_bytes(body[1:PREFIX_BYTES], "big") != n_sent or n_sent > max_bytes:
+    if not is_message(body, max_bytes=max_bytes):
         raise _refusal(body, max_bytes=max_bytes)
     return body[PREFIX_BYTES:]
 

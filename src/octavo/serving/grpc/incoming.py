@@ -4,13 +4,22 @@ from typing import NamedTuple
 
 from octavo.serving.app import Send
 from octavo.serving.grpc.methods import GrpcCall
+from octavo.serving.grpc.statuses import Trailers
 from octavo.serving.heads import sent_id
 from octavo.serving.limits import Receive
-from octavo.serving.routes import Headers
+from octavo.serving.routes import Headers, content_type
 from octavo.serving.tracing import Trace
 
-_START_HEADERS = [(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"identity")]
-_START = {"type": "http.response.start", "status": 200, "headers": _START_HEADERS, "trailers": True}
+START_HEADERS = [(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", b"identity")]
+OK: Trailers = [(b"grpc-status", b"0")]
+_START = {"type": "http.response.start", "status": 200, "headers": START_HEADERS, "trailers": True}
+_KINDS = frozenset({b"application/grpc", b"application/grpc+proto"})
+
+
+def is_grpc(headers: Headers) -> bool:
+    """Whether a request is a call."""
+    kind = headers.get(b"content-type")
+    return (kind in _KINDS or content_type(headers) in _KINDS) and headers.get(b"te") == b"trailers"
 
 
 class Incoming(NamedTuple):
@@ -38,7 +47,7 @@ class Incoming(NamedTuple):
         more = [] if id_ is None else [(b"x-request-id", id_)]
         if self.trace is not None:
             more.append((b"traceparent", self.trace.header))
-        await self.send({**_START, "headers": [*_START_HEADERS, *more]})
+        await self.send({**_START, "headers": [*START_HEADERS, *more]})
 
     def read(self, message: bytes, *, caller: str) -> GrpcCall:
         """The call with its message, from a caller who may make it."""

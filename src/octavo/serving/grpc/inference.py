@@ -24,7 +24,7 @@ from octavo.serving.grpc.messages import (
     ServerReadyResponse,
     parse,
 )
-from octavo.serving.grpc.methods import GrpcCall, Method, Replied
+from octavo.serving.grpc.methods import PREDICTS, GrpcCall, Method, Replied
 from octavo.serving.grpc.rows import asked_by_fields
 from octavo.serving.grpc.tensors import check_parameters
 from octavo.serving.inference import OUTPUTS
@@ -46,23 +46,24 @@ class InferenceService:
     ----------
     asking : Asking
         The handler behind every door.
+    forms : Forms
+        Is told the forms of the calls that were understood.
     """
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, forms: Forms) -> None:
         self._asking = asking
-        self._forms = Forms()
+        self._forms = forms
 
     def methods(self) -> tuple[Method, ...]:
         """All that are served."""
-        write = "predictions:write"
         return (
             Method(path=f"/{SERVICE}/ServerLive", permission=PUBLIC, handle=self._live),
             Method(path=f"/{SERVICE}/ServerReady", permission=PUBLIC, handle=self._ready),
-            Method(path=f"/{SERVICE}/ServerMetadata", permission=write, handle=self._server),
-            Method(path=f"/{SERVICE}/ModelReady", permission=write, handle=self._model_ready),
-            Method(path=f"/{SERVICE}/ModelMetadata", permission=write, handle=self._model),
-            Method(path=f"/{SERVICE}/ModelInfer", permission=write, handle=self._infer, predicts=True),
-            Method(path=f"/{SERVICE}/RepositoryIndex", permission=write, handle=self._index),
+            Method(path=f"/{SERVICE}/ServerMetadata", permission=PREDICTS, handle=self._server),
+            Method(path=f"/{SERVICE}/ModelReady", permission=PREDICTS, handle=self._model_ready),
+            Method(path=f"/{SERVICE}/ModelMetadata", permission=PREDICTS, handle=self._model),
+            Method(path=f"/{SERVICE}/ModelInfer", permission=PREDICTS, handle=self._infer, predicts=True),
+            Method(path=f"/{SERVICE}/RepositoryIndex", permission=PREDICTS, handle=self._index),
         )
 
     async def _live(self, call: GrpcCall) -> Replied:

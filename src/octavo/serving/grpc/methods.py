@@ -9,6 +9,9 @@ from octavo.serving.limits import Receive
 from octavo.serving.routes import Headers
 from octavo.serving.tracing import Trace
 
+PREDICTS = "predictions:write"
+"""The permission to ask for predictions, and about what makes them."""
+
 
 class GrpcCall(NamedTuple):
     """A call whose caller may make it.
