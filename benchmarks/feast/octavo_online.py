@@ -1,6 +1,7 @@
 """Online features by Octavo, and the least that anyone has to do: one multi-get and decoding.
 
-The floor is written by hand: the values alone, 50 doubles a row, under the user's number; no status, no age, no time.
+The floor is written by hand: 50 values and their times in a row of doubles, under the user's number, made into values
+and ages; no status.
 """
 
 import struct

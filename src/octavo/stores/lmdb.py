@@ -159,8 +159,7 @@ class LmdbOnlineStore:
 
 def _values(environment: lmdb.Environment, keys: Sequence[bytes]) -> list[bytes | None]:
     with environment.begin() as transaction:
-        get = transaction.get
-        return [get(key) for key in keys]
+        return list(map(transaction.get, keys))
 
 
 def _written(environment: lmdb.Environment, changes: Sequence[tuple[bytes, bytes | None]]) -> bool:

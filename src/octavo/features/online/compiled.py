@@ -24,10 +24,20 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def compiled(function: _F) -> _F:
     """A function of numbers and arrays as machine code; its arithmetic is IEEE's, in the order that is written."""
+    return _compiled(function, inline=False)
+
+
+def inlined(function: _F) -> _F:
+    """The same, and its code stands in that of its callers: to pass arrays takes longer than to read a few words."""
+    return _compiled(function, inline=True)
+
+
+def _compiled(function: _F, *, inline: bool) -> _F:
     try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+        made: _F = numba.njit(function, cache=True, nogil=True, error_model="numpy", forceinline=inline)
     except RuntimeError:  # there is nowhere to keep it
-        return numba.njit(function, nogil=True, error_model="numpy")  # type: ignore[no-any-return]
+        made = numba.njit(function, nogil=True, error_model="numpy", forceinline=inline)
+    return made
 
 
 def table(*columns: str) -> np.dtype[np.void]:

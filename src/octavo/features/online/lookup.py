@@ -100,7 +100,7 @@ class Lookup:
         states : sequence of bytes or None
             The states of entities; None for one that has none.
         places : sequence of int
-            Which of the states each view is about, row by row; -1 for none.
+            Which of the states each row is about, view by view; -1 for none.
         at_us : int
             Only events known before it count; microseconds since 1970.
 

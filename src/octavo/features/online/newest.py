@@ -5,9 +5,9 @@ Each is an event's head and its value; the newest comes first, and places that h
 
 import numpy as np
 
-from octavo.features.online.compiled import Record, Words, compiled
+from octavo.features.online.compiled import Record, Words, compiled, inlined
 from octavo.features.online.order import is_before
-from octavo.features.online.shapes import ROW_HEAD
+from octavo.features.online.shapes import LATEST_WORDS, ROW_HEAD
 
 NEVER = -(2**63)
 
@@ -38,28 +38,29 @@ def keep_newest(kept: Words, rows: Words, column: Record) -> None:
                 return
 
 
-@compiled
+@inlined
 def nth_newest(kept: Words, tail: Words, feature: Record) -> tuple[int, float]:
     """Time and value of the newest event that has one, after as many newer ones as the feature passes over.
 
     Parameters
     ----------
-    kept : ndarray, shape (k, LATEST_WORDS), int64
+    kept : ndarray, int64
+        Begins with the k that are in the state, each of `LATEST_WORDS`.
     feature : Record of `octavo.features.online.reading.FEATURE`
         `own` says how many are passed over, fewer than k.
     """
-    values, place, r = tail.view(np.float64), 0, len(tail) - 1
+    values, at, r = tail.view(np.float64), 0, len(tail) - 1
     for passed in range(feature.own + 1):
         while r >= 0 and values[r, ROW_HEAD + feature.n] == 0:
             r -= 1
-        is_recent = r >= 0 and is_before(kept[place], tail[r])
+        is_recent = r >= 0 and is_before(kept[at:], tail[r])
         if passed == feature.own and is_recent:
             return tail[r, 0], values[r, ROW_HEAD + feature.total]
         if is_recent:
             r -= 1
         elif passed < feature.own:
-            place += 1
-    return kept[place, 0], kept.view(np.float64)[place, ROW_HEAD]
+            at += LATEST_WORDS
+    return kept[at], kept.view(np.float64)[at + ROW_HEAD]
 
 
 @compiled
@@ -81,7 +82,7 @@ def keep_newest_vector(kept: Words, rows: Words, vector: Record) -> None:
             return
 
 
-@compiled
+@inlined
 def newest_element(kept: Words, tail: Words, feature: Record) -> tuple[int, float]:
     """Time of the newest vector and one of its numbers.
 

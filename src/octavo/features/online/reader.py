@@ -1,6 +1,6 @@
 """Feature values in the request: one batched read for all rows and views."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ class Wanted(NamedTuple):
     keys : list of bytes
         The views' pointers first, then states, each once.
     places : list of int
-        The place among the states of that of each view, row by row; -1 for none.
+        The place among the states of that of each row, view by view; -1 for none.
     n_rows : int
     """
 
@@ -67,18 +67,10 @@ class ViewsReader:
             The entity keys of all rows, by column; a row without one is about an entity that no event was about.
         """
         lookup = self._lookup
-        columns = [
-            keys[entity]
-            if isinstance(entity, str)
-            else [*map(composite_key, zip(*[keys[key] for key in entity], strict=True))]
-            for entity in self._entities
-        ]
-        views = tuple(zip(columns, lookup.prefixes, strict=True))
         states: dict[bytes, int] = {}
         places = []
-        for row in range(n_rows):
-            for column, prefix in views:
-                key = column[row]
+        for entity, prefix in zip(self._entities, lookup.prefixes, strict=True):
+            for key in _by_row(keys, entity):
                 if prefix is None or not isinstance(key, KEYS):
                     places.append(-1)
                 else:
@@ -106,6 +98,13 @@ class ViewsReader:
         values = ages_s.copy()
         values[:, :n_features], status[:, :n_features] = self._defaults.values, FeatureStatus.UNREAD
         return OnlineValues(values, status, ages_s)
+
+
+def _by_row(keys: Mapping[str, Sequence[object]], entity: str | tuple[str, ...]) -> Iterable[object]:
+    """What the entity is known by, row by row: its key, or several that are joined."""
+    if isinstance(entity, str):
+        return keys[entity]
+    return map(composite_key, zip(*[keys[key] for key in entity], strict=True))
 
 
 class OnlineReader:

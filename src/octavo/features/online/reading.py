@@ -7,7 +7,7 @@ events of the tail that were known.
 import numpy as np
 
 from octavo.features.distinct import KEPT, NUMERATOR
-from octavo.features.online.compiled import Floats, Octets, Record, Singles, Table, Words, compiled, table
+from octavo.features.online.compiled import Floats, Octets, Record, Singles, Table, Words, compiled, inlined, table
 from octavo.features.online.decay import decayed_sum
 from octavo.features.online.newest import NEVER, newest_element, nth_newest
 from octavo.features.online.oldest import oldest_value
@@ -32,7 +32,7 @@ For a number of a vector see `newest_element`; `slot` is the place of the vector
 _PRESENT, _STALE = int(FeatureStatus.PRESENT), int(FeatureStatus.STALE)
 
 
-@compiled
+@inlined
 def read_states(
     words: Words,
     starts: Words,
@@ -54,8 +54,8 @@ def read_states(
     ----------
     words, starts : ndarray, int64
         States, one after the other, and where each begins; shape (n_states + 1,).
-    index : ndarray, shape (n_rows, n_views), int64
-        The state of each row and view; one that is empty or -1 says nothing.
+    index : ndarray, shape (n_views, n_rows), int64
+        The state of each view and row; one that is empty or -1 says nothing.
     ranks : ndarray, shape (n_features,), float64
         Of quantiles.
     values, status, ages_s : ndarray, shape (n_rows, n_features)
@@ -66,9 +66,9 @@ def read_states(
         Whether all states were sound; those after the first that was not are not read.
     """
     rows = np.full(len(starts) - 1, -1, np.int64)
-    for row in range(index.shape[0]):
-        for number in range(index.shape[1]):
-            state, view = index[row, number], views[number]
+    for row in range(index.shape[1]):
+        for number in range(index.shape[0]):
+            state, view = index[number, row], views[number]
             if state < 0 or starts[state] == starts[state + 1]:
                 continue
             if rows[state] >= 0:
@@ -103,7 +103,7 @@ def _copy(
         ages_s[row, place] = ages_s[other, place]
 
 
-@compiled
+@inlined
 def _read(
     data: Words,
     at_us: int,
@@ -118,7 +118,9 @@ def _read(
     """Read the features of one view from one state."""
     tiles, held, end = _places(data, shape, groups)
     tail = _known(data[end:].reshape(data[0], shape.row_words), at_us)
-    newest = _newest_times(data[shape.header : shape.header + shape.n_counts], tail)
+    newest = data[shape.header : shape.header + shape.n_counts]
+    if view.n_windows:
+        newest = _newest_times(newest, tail)
     for w in range(view.window, view.window + view.n_windows):
         window = windows[w]
         edge = (at_us - window.span_us) // window.tile_us
@@ -153,12 +155,12 @@ def _read(
         _read_newest(data, at_us, shape, features[f], tail, answer)
 
 
-@compiled
+@inlined
 def _put(answer: tuple[Singles, Octets, Singles], place: int, value: float, status: int, age_us: int) -> None:
     answer[0][place], answer[1][place], answer[2][place] = value, status, age_us / 1e6
 
 
-@compiled
+@inlined
 def _places(data: Words, shape: Record, groups: Table) -> tuple[Words, Words, int]:
     """Where things are: each group's tiles and how many, its columns' words and how many, and the tail."""
     most = 0
@@ -178,7 +180,7 @@ def _places(data: Words, shape: Record, groups: Table) -> tuple[Words, Words, in
     return tiles, held, at
 
 
-@compiled
+@inlined
 def _known(tail: Words, at_us: int) -> Words:
     """The rows of a tail that were known before a moment; nearly always all."""
     n = 0
@@ -194,7 +196,7 @@ def _known(tail: Words, at_us: int) -> Words:
     return known[:n]
 
 
-@compiled
+@inlined
 def _newest_times(kept: Words, tail: Words) -> Words:
     """The newest event time per count field."""
     newest, values = kept.copy(), tail.view(np.float64)
@@ -206,7 +208,7 @@ def _newest_times(kept: Words, tail: Words) -> Words:
     return newest
 
 
-@compiled
+@inlined
 def _first_from(tail: Words, edge_us: int) -> int:
     """The first row of events from a moment on."""
     first = 0
@@ -215,7 +217,7 @@ def _first_from(tail: Words, edge_us: int) -> int:
     return first
 
 
-@compiled
+@inlined
 def _sums(own: Floats, recent: Words, feature: Record) -> tuple[float, float]:
     """How many values there are, and their sum."""
     n, total, values = 0.0, 0.0, recent.view(np.float64)
@@ -227,7 +229,7 @@ def _sums(own: Floats, recent: Words, feature: Record) -> tuple[float, float]:
     return n, total
 
 
-@compiled
+@inlined
 def _of_fields(own: Floats, recent: Words, feature: Record, n: float, total: float) -> float:
     if feature.operation == COUNT:
         return n
@@ -256,7 +258,7 @@ def _deviation(own: Floats, recent: Words, feature: Record) -> float:
     return np.sqrt(squared / n)
 
 
-@compiled
+@inlined
 def _extreme(own: Floats, recent: Words, feature: Record) -> float:
     values, sign = recent.view(np.float64), 1.0 if feature.operation == LEAST_OF else -1.0
     extreme = sign * own[feature.own] if len(own) else np.inf
@@ -338,17 +340,16 @@ def count_of(hashes: Words) -> float:
     return float(n)
 
 
-@compiled
+@inlined
 def _read_newest(
     data: Words, at_us: int, shape: Record, feature: Record, tail: Words, answer: tuple[Singles, Octets, Singles]
 ) -> None:
     """Read a latest value, or one of the last ones in a window."""
-    at = shape.header + shape.n_counts + LATEST_WORDS * feature.slot
     if feature.operation == ELEMENT:
         event_us, value = newest_element(data[feature.slot :], tail, feature)
     else:
-        kept = data[at : at + LATEST_WORDS * (feature.own + 1)].reshape(-1, LATEST_WORDS)
-        event_us, value = nth_newest(kept, tail, feature)
+        at = shape.header + shape.n_counts + LATEST_WORDS * feature.slot
+        event_us, value = nth_newest(data[at:], tail, feature)
     if event_us == NEVER:
         return
     since_us = event_us

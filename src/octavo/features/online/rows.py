@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numba.np.numpy_support import carray
 
-from octavo.features.online.compiled import Floats, Octets, Singles, Table, Words, compiled
+from octavo.features.online.compiled import Floats, Octets, Singles, Table, Words, inlined
 from octavo.features.online.reading import FEATURE, VIEW, WINDOW, read_states
 from octavo.features.online.shapes import GROUP, SHAPE
 from octavo.features.online.soundness import damaged
@@ -73,7 +73,7 @@ class RowsReader:
         ----------
         states : sequence of bytes
         places : sequence of int
-            By row, the state of each view; -1 for none.
+            By view, the state of each row; -1 for none.
 
         Raises
         ------
@@ -130,7 +130,7 @@ def _by_addresses(request: Any, data: Any, tables: Any, values: Any, status: Any
     """Read the rows of a request; 0 if a state is not sound, else 1."""
     at_us, n_rows, n_places, n_states = request[0], request[1], request[2], request[3]
     numbers = carray(request, (_REQUEST + n_places + n_states,))
-    index = numbers[_REQUEST : _REQUEST + n_places].reshape(n_rows, n_places // max(n_rows, 1))
+    index = numbers[_REQUEST : _REQUEST + n_places].reshape(tables[0], n_rows)
     starts = _starts(numbers[_REQUEST + n_places :])
     if starts[0] < 0:
         return 0
@@ -142,7 +142,7 @@ def _by_addresses(request: Any, data: Any, tables: Any, values: Any, status: Any
     return 1
 
 
-@compiled
+@inlined
 def _starts(sizes: Words) -> Words:
     """Where states begin and the last one ends, in words; the first place is -1 if one is not of whole words."""
     starts = np.zeros(len(sizes) + 1, np.int64)
@@ -154,7 +154,7 @@ def _starts(sizes: Words) -> Words:
     return starts
 
 
-@compiled
+@inlined
 def _length(head: Words) -> int:
     """Words of a block of tables."""
     words: int = _HEAD + head[5] + 3 * head[6]
@@ -163,7 +163,7 @@ def _length(head: Words) -> int:
     return words
 
 
-@compiled
+@inlined
 def _read_rows(
     data: Words, starts: Words, index: Words, at_us: int, tables: Words, answer: tuple[Singles, Octets, Singles]
 ) -> bool:

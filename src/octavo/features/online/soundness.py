@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from octavo.errors import IntegrityError
-from octavo.features.online.compiled import Record, Table, Words, compiled
+from octavo.features.online.compiled import Record, Table, Words, compiled, inlined
 from octavo.features.online.shapes import LATEST_WORDS
 
 
@@ -45,7 +45,7 @@ def all_sound(words: Words, starts: Words, shape: Table, groups: Table) -> bool:
     return True
 
 
-@compiled
+@inlined
 def is_sound(data: Words, shape: Record, groups: Table) -> bool:
     """Whether a state holds as many words as its header says, and every place in it lies within it.
 
