@@ -20,13 +20,13 @@ from octavo.training.tracking.artifacts import (
     RunArtifact,
 )
 from octavo.training.tracking.names import MOST_PARAMS_AT_ONCE, MOST_POINTS, check_artifact
+from octavo.training.tracking.numbers import plain as json_value
 from octavo.training.tracking.operations import EndRun, LoggedPoint, LogToRun, ShowRun
-from octavo.training.tracking.operations import plain as json_value
 
 
 def download(
     run: Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the end of it.")],
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A file or folder of it; all unless given.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file or folder of it; all unless given.")] = "",
     to: Annotated[Path, typer.Option(help="The folder to write them to.")] = Path(),
     json: Json = False,
 ) -> None:

@@ -15,7 +15,8 @@ from octavo.training.runs import GitState, Run
 from octavo.training.tracking import recording
 from octavo.training.tracking.artifacts import GetRunArtifact, RunArtifact
 from octavo.training.tracking.comparison import CodeDifference, CompareRuns, Comparison, Difference, MetricDifference
-from octavo.training.tracking.operations import ListRuns, LoggedPoint, ShowHistory, ShowRun, number_of
+from octavo.training.tracking.numbers import number_of
+from octavo.training.tracking.operations import ListRuns, LoggedPoint, ShowHistory, ShowRun
 
 _TICKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 24
@@ -61,7 +62,7 @@ def show(
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="ID...", help="Two runs or more, by id or the end of it.")],
+    runs: Annotated[list[str], typer.Argument(metavar="ID", help="Two runs or more, by id or the end of it.")],
     baseline: Annotated[str | None, typer.Option(help="The run that others are held against; else the first.")] = None,
     json: Json = False,
 ) -> None:

@@ -93,6 +93,7 @@ def run(
             environment=found.environment,
             hardware=found.hardware,
         ),
+        alive=True,
     )
     try:
         line.call(request)
@@ -123,9 +124,11 @@ class _DispatcherLine:
 
     def __init__(self, folder: Path) -> None:
         from octavo.governance.access.publication import local_principal
+        from octavo.training.tracking.lost import record_lost
         from octavo.wiring import build_dispatcher, config_here, open_context
 
         context = open_context(config_here(folder))
+        record_lost(context)  # there may be no worker that does
         self._principal = local_principal(context)
         self._dispatcher: Dispatcher = build_dispatcher(context)
         self.now = context.clock.now

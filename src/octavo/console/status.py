@@ -73,7 +73,7 @@ def run_status(status: RunStatus) -> Status:
             return healthy(status)
         case RunStatus.FAILED:
             return failing(status)
-        case RunStatus.KILLED:
+        case RunStatus.KILLED | RunStatus.LOST:
             return watch(status)
         case _:
             return running(status)

@@ -1,5 +1,5 @@
-"""What the worker does for the record, beside the loop: checkpoints of the audit trail, refusals of predictors and
-release statements seen to, and lineage told to others.
+"""What the worker does for the record, beside the loop: checkpoints of the audit trail, refusals of predictors,
+release statements and lost runs seen to, and lineage told to others.
 
 It waits for others (a bucket, a receiver), so it has a thread of its own, and nothing of the loop waits for it.
 """
@@ -14,6 +14,7 @@ from octavo.governance.trail import keep_checkpoints
 from octavo.loop.agenda import Stopping
 from octavo.loop.refusals import RefusalWatch, Renewals
 from octavo.operations import Context
+from octavo.training.tracking.lost import LostRuns
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def chores_of(context: Context) -> list[Callable[[], object]]:
         lambda: keep_checkpoints(context),
         RefusalWatch(context).look,
         Renewals(context).look,
+        LostRuns(context).look,
     ]
     if context.config.lineage.openlineage:
         # Only those who want events have the library that writes them.

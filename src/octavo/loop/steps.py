@@ -11,6 +11,7 @@ from octavo.operations import Context, Operations
 from octavo.training.fit import code_digest, run_step
 from octavo.training.parameters import parameters_for, written
 from octavo.training.runs import Run, RunStatus
+from octavo.training.tracking.lines import giving_signs
 
 operations = Operations()
 
@@ -61,7 +62,8 @@ def run_step_here(request: RunStep, context: Context) -> Run:
     )
     _record(context, run)
     try:
-        data = run_step(context, model, run=run, number=request.step)
+        with giving_signs(context, run):
+            data = run_step(context, model, run=run, number=request.step)
     except BaseException as error:  # also an interruption: a run never stays open
         failed = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
         _record(context, replace(run, status=failed, finished_at=context.clock.now(), error=str(error)))

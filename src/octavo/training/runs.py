@@ -13,11 +13,13 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     KILLED = "killed"
+    LOST = "lost"
+    """Its process is no longer heard of. Should it be after all, it is running again."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.KILLED)
+        """Whether nothing more will come of it, as far as is known."""
+        return self not in (RunStatus.REQUESTED, RunStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class Run:
         What started it: a file, a notebook, a command.
     deleted_at : datetime or None
         Since when it is put away; it can be restored.
+    heard_at : datetime or None
+        When its process last gave a sign of life, by the wall clock; None for one that gives none.
     """
 
     kind: ClassVar[str] = "run"
@@ -122,6 +126,7 @@ class Run:
     by: str = ""
     source: str = ""
     deleted_at: datetime | None = None
+    heard_at: datetime | None = None
 
     @property
     def key(self) -> str:

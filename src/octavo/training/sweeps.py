@@ -28,6 +28,7 @@ from octavo.training.parameters import Value, parameters_for, written
 from octavo.training.proposals import Pruning, Study, text_of
 from octavo.training.runs import Run, RunStatus
 from octavo.training.steps.jobs import LOG, Ending, Executor, Outcome, write_new
+from octavo.training.tracking.lines import giving_signs
 from octavo.training.tracking.recording import LOG as LOG_ARTIFACT
 from octavo.training.trials import trial_job, trial_set
 
@@ -165,8 +166,9 @@ def run_sweep(context: Context, model: Model, run: Run, *, executor: Executor, p
     folder = context.config.home / "steps" / f"{os.getpid()}-sweep-{run.id}"
     started_s = time.perf_counter()
     try:
-        search = _Search(context, model, run, folder=folder, executor=executor)
-        done = search.run(parallel=parallel)
+        with giving_signs(context, run):
+            search = _Search(context, model, run, folder=folder, executor=executor)
+            done = search.run(parallel=parallel)
     except BaseException as error:  # also an interruption: it is resumed from what is on record
         status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
         message = str(error) or type(error).__name__

@@ -1,9 +1,12 @@
 """Filters of MLflow's client, in the words of ours."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from octavo.api.mlflow.forms import fits, moment, translated
+from octavo.api.mlflow.forms import STATUSES, fits, moment, run_document, translated
 from octavo.errors import InvalidRequest
+from octavo.training.runs import Run, RunStatus
 from octavo.training.tracking.filters import conditions_of, orders_of
 
 
@@ -58,3 +61,11 @@ def test_what_cannot_be_read_is_refused(text: str) -> None:
 def test_a_time_beyond_all_years_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="no time"):
         moment(10**18)
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_each_status_of_a_run_has_a_word_of_theirs(status: RunStatus) -> None:
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    run = Run(id="r1", model="", status=status, trigger="user", as_of=noon, started_at=noon)
+    told = run_document(run, "0")["info"]["status"]
+    assert STATUSES[told] is (RunStatus.KILLED if status is RunStatus.LOST else status)

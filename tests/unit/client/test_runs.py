@@ -2,12 +2,14 @@
 
 import contextlib
 import math
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from octavo.errors import ConfigurationError, Conflict, InvalidRequest, NotAllow
 from octavo.operations import SYSTEM, Dispatcher
 from octavo.training.runs import Run, RunStatus
 from octavo.training.tracking.artifacts import GetRunArtifact
+from octavo.training.tracking.lost import record_lost, wall_now
 from octavo.training.tracking.operations import ListRuns, LogToRun, ShowHistory
 from octavo.wiring import all_operations
 
@@ -200,6 +203,16 @@ def test_after_its_end_nothing_can_be_logged_and_ending_again_does_nothing(here:
     assert here.runs()["over"].error == "by hand"
 
 
+KILLED = """
+import os, signal, sys
+import octavo as oc
+
+run = oc.run("killed", url=sys.argv[1], token=sys.argv[2])
+run.log_metric("loss", 0.5)
+run.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 SCRIPT = """
 import sys
 import octavo as oc
@@ -216,6 +229,15 @@ def test_a_run_that_its_process_leaves_open_is_ended_with_all_that_was_logged(he
     found = here.runs()["left open"]
     assert (found.status, found.error) == (RunStatus.KILLED, "its process ended before the run did")
     assert len(here.dispatcher.call(ShowHistory(run=found.id), SYSTEM)) == 1_500
+
+
+def test_a_run_whose_process_is_killed_by_force_is_lost_in_the_end(here: Octavo) -> None:
+    token = local_token(here.room.context.config.home)
+    done = subprocess.run([sys.executable, "-c", KILLED, here.url, token], check=False)
+    assert (done.returncode, here.runs()["killed"].status) == (-signal.SIGKILL, RunStatus.RUNNING)
+    lost = record_lost(here.room.context, now=wall_now() + timedelta(minutes=11))
+    found = here.runs()["killed"]
+    assert (found.id in lost, found.status, found.metrics) == (True, RunStatus.LOST, {"loss": 0.5})
 
 
 def test_a_process_does_not_log_to_the_run_of_another(here: Octavo, monkeypatch: pytest.MonkeyPatch) -> None:

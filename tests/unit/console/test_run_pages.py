@@ -1,11 +1,14 @@
 """The pages of runs: a pinned baseline, only what differs, histories, and files that no browser shows as a page."""
 
+from dataclasses import replace
+
 import pytest
 from tests.showrooms import Showroom, full_showroom, run_id
 from tests.showrooms.doors import Door, Html, browser
 from tests.showrooms.releases import ROC
 
 from octavo.console.charts.steps import Curve, sparkline, step_chart, thinned
+from octavo.training.runs import Run, RunStatus
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,13 @@ def test_what_cannot_be_drawn_is_no_chart() -> None:
     assert step_chart("loss", [Curve(name="a", points=nothing), Curve(name="b", points=[])]) == ""
     assert sparkline("loss", [(0, 1.0)]) == ""
     assert "nan" not in step_chart("loss", [Curve(name="a", points=[*nothing, (2, 1.0), (2**62, -1e300)])])
+
+
+def test_a_lost_run_is_no_run_that_ended_well(room: Showroom, door: Door) -> None:
+    with room.context.transaction() as tx:
+        ended = tx.get(Run, run_id(7))
+        assert ended is not None
+        silent = "its process has not been heard of since 2030-01-01 12:00:00 UTC"
+        tx.put(replace(ended, id=run_id(77), model="", experiment="alone", status=RunStatus.LOST, error=silent))
+    assert f"This run of alone is lost: {silent}. If it is heard of after all" in text(door, f"/runs/{run_id(77)}")
+    assert "The newest run of alone did not come to its end." in text(door, "/runs?where=experiment+%3D+%27alone%27")

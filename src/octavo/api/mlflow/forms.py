@@ -29,6 +29,7 @@ STATUSES = {
     "FAILED": RunStatus.FAILED,
     "KILLED": RunStatus.KILLED,
 }
+_TOLD = {status: told for told, status in STATUSES.items()} | {RunStatus.LOST: "KILLED"}
 SHOWN = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": "all"}
 _ATTRIBUTES = {
     "start_time": "started_at",
@@ -81,7 +82,7 @@ def run_document(run: Run, experiment_id: str, *, links: RunLinks | None = None)
             "run_name": run.name or run.id,
             "experiment_id": experiment_id,
             "user_id": run.by,
-            "status": next(told for told, status in STATUSES.items() if status is run.status),
+            "status": _TOLD[run.status],
             "start_time": millis(run.started_at),
             **ended,
             "artifact_uri": f"{ARTIFACTS}{experiment_id}/{run.id}/artifacts",

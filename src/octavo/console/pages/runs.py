@@ -7,13 +7,14 @@ from urllib.parse import quote, urlencode
 from octavo.console.charts.steps import Curve, sparkline, step_chart
 from octavo.console.formatting import MISSING, duration, listed, number, plural, signed
 from octavo.console.rendering import render
-from octavo.console.status import Status, failing, healthy, run_status, running, unknown
+from octavo.console.status import Status, failing, healthy, run_status, running, unknown, watch
 from octavo.console.visits import Download, Page, Reply, Visit
 from octavo.errors import InvalidRequest, OctavoError
 from octavo.training.runs import Run, RunStatus
 from octavo.training.tracking.artifacts import RunArtifact
 from octavo.training.tracking.comparison import Comparison
-from octavo.training.tracking.operations import LoggedPoint, number_of
+from octavo.training.tracking.numbers import number_of
+from octavo.training.tracking.operations import LoggedPoint
 from octavo.training.tracking.recording import LOG
 
 _MOST, _MOST_METRICS, _MOST_CHARTS, _MOST_LOG = 100, 6, 12, 20_000
@@ -195,10 +196,13 @@ def _verdict_of_all(found: Sequence[Run]) -> tuple[Status, str]:
     newest = {run.belongs_to: run for run in reversed(found)}
     failed = [name for name, run in newest.items() if run.status is RunStatus.FAILED]
     under_way = [name for name, run in newest.items() if not run.status.ended]
+    cut_off = [name for name, run in newest.items() if run.status in (RunStatus.KILLED, RunStatus.LOST)]
     if failed:
         return failing("failed"), f"The newest run of {listed(failed)} failed."
     if under_way:
         return running("running"), f"A run of {listed(under_way)} is under way."
+    if cut_off:
+        return watch("cut off"), f"The newest run of {listed(cut_off)} did not come to its end."
     if not found:
         return unknown("none yet"), "Nothing has been trained or logged yet."
     return healthy("succeeded"), "The newest run of each model and experiment has ended well."
@@ -220,6 +224,8 @@ def _verdict(found: Run) -> str:
             return (
                 f"{what[0].upper()}{what[1:]} was ended from outside: {found.error.rstrip('.') or 'no word is left'}."
             )
+        case RunStatus.LOST:
+            return f"{what[0].upper()}{what[1:]} is lost: {found.error}. If it is heard of after all, the run goes on."
         case RunStatus.REQUESTED:
             return f"The worker has not begun {what} yet."
         case RunStatus.RUNNING:

@@ -31,7 +31,11 @@ from octavo.registry.versions import ModelVersion
 from octavo.release.releases import Release, ReleaseState
 from octavo.training.runs import Run, RunStatus
 
-_ENDS = {RunStatus.SUCCEEDED: RunState.COMPLETE, RunStatus.KILLED: RunState.ABORT}
+_ENDS = {
+    RunStatus.SUCCEEDED: RunState.COMPLETE,
+    RunStatus.KILLED: RunState.ABORT,
+    RunStatus.LOST: RunState.ABORT,
+}
 _NAMES = uuid.UUID("b6f0c1de-6f3c-5d2c-9d0a-5b1f0c7e7a11")
 
 
@@ -74,9 +78,7 @@ class Events:
         yield self._told(f"{key}/START", RunState.START, run.started_at, run.id, job, facets, inputs=inputs)
         if not run.status.ended:
             return
-        state = {RunStatus.SUCCEEDED: RunState.COMPLETE, RunStatus.KILLED: RunState.ABORT}.get(
-            run.status, RunState.FAIL
-        )
+        state = _ENDS.get(run.status, RunState.FAIL)
         if run.error:
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
                 message=run.error, programmingLanguage="PYTHON", producer=PRODUCER

@@ -1,12 +1,16 @@
 """The ways on which a run's requests reach the operations that keep it, and the run at the end of one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from octavo.operations import Context
-from octavo.training.runs import RunStatus
+from octavo.training.runs import Run, RunStatus
 from octavo.training.tracking.artifacts import PutRunArtifact, put_artifact
+from octavo.training.tracking.lost import wall_now
+from octavo.training.tracking.numbers import plain
 from octavo.training.tracking.operations import (
     CreateRun,
     EndRun,
@@ -15,9 +19,10 @@ from octavo.training.tracking.operations import (
     create_run,
     end_run,
     log_to_run,
-    plain,
 )
-from octavo.training.tracking.outbox import Batch
+from octavo.training.tracking.outbox import Batch, Outbox
+
+_PATIENCE_S = 5.0
 
 
 class Line(Protocol):
@@ -55,9 +60,8 @@ class RunThere:
         self._run, self._keeps_line = run, keeps_line
 
     def log(self, batch: Batch) -> None:
-        """Deliver a batch."""
-        points = tuple(LoggedPoint(name=p.name, value=plain(p.value), step=p.step, at=p.at) for p in batch.points)
-        self.line.call(LogToRun(run=self._run, params=batch.params, tags=batch.tags, points=points))
+        """Deliver a batch, and that the run's process lives."""
+        self._log(batch, alive=True)
 
     def put(self, name: str, data: bytes) -> None:
         """Deliver an artifact."""
@@ -72,12 +76,33 @@ class RunThere:
         if not self._keeps_line:
             self.line.close()
 
+    def _log(self, batch: Batch, *, alive: bool) -> None:
+        points = tuple(LoggedPoint(name=p.name, value=plain(p.value), step=p.step, at=p.at) for p in batch.points)
+        self.line.call(LogToRun(run=self._run, params=batch.params, tags=batch.tags, points=points, alive=alive))
+
 
 class TrainingThere(RunThere):
-    """The run of a training, which ends when the training does."""
+    """The run of a training, which ends when the training does; whoever trains watches over it."""
+
+    def log(self, batch: Batch) -> None:
+        """Deliver a batch."""
+        if batch:
+            self._log(batch, alive=False)
 
     def end(self, status: RunStatus, *, error: str, at: datetime) -> None:
         """Nothing: whoever trains records it."""
+
+
+@contextmanager
+def giving_signs(context: Context, run: Run) -> Iterator[None]:
+    """Have a run in this process give signs of life until the block ends; whoever uses it records how it ended."""
+    with context.transaction() as tx:
+        tx.put(replace(run, heard_at=wall_now()))
+    signs = Outbox(RunThere(run.id, ContextLine(context), keeps_line=True))
+    try:
+        yield
+    finally:
+        signs.close(_PATIENCE_S)
 
 
 class ContextLine:

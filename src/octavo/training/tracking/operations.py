@@ -1,6 +1,5 @@
 """What can be done with runs: begun, told more, ended, found, put away."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,12 +13,13 @@ from octavo.training.runs import GitState, Run, RunStatus
 from octavo.training.tracking import names, recording
 from octavo.training.tracking.experiments import DEFAULT, ensure
 from octavo.training.tracking.finding import RunsPage, Wanted, page_of
+from octavo.training.tracking.lost import heard, wall_now
+from octavo.training.tracking.numbers import number_of, plain
 from octavo.training.tracking.surroundings import MOST_DIFF_BYTES, Surroundings
 
 operations = Operations()
 
 ENDS = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.KILLED)
-_UNFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,9 @@ class CreateRun:
         A UUID of the caller's, so that a request that is sent again begins no second run.
     experiment : str
         By name; made if there is none.
+    alive : bool
+        Whether its process will give signs of life (`LogToRun`), at least one a minute; when they stay away the run
+        counts as lost.
     """
 
     id: str | None = None
@@ -79,16 +82,24 @@ class CreateRun:
     source: str = ""
     started_at: datetime | None = None
     runs_in: RunsIn | None = None
+    alive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogToRun:
-    """One batch of what a run did; sent again it changes nothing."""
+    """One batch of what a run did; sent again it changes nothing.
+
+    Attributes
+    ----------
+    alive : bool
+        Whether it comes from the run's own process, and so is a sign of life; it may say nothing else.
+    """
 
     run: str
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     points: tuple[LoggedPoint, ...] = ()
+    alive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +221,7 @@ def create_run(request: CreateRun, context: Context) -> Run:
         parent=recording.find_run(tx, request.parent).id if request.parent else None,
         by=context.principal.name,
         source=names.check_title(request.source, field="source"),
+        heard_at=wall_now() if request.alive else None,
     )
     run = recording.with_tags(recording.with_params(run, hide.texts(request.params)), hide.texts(request.tags))
     if request.runs_in is not None:
@@ -226,7 +238,7 @@ def log_to_run(request: LogToRun, context: Context) -> None:
     run = recording.with_tags(recording.with_params(old, hide.texts(request.params)), hide.texts(request.tags))
     if request.points:
         run = recording.with_points(tx, run, _points(request, old.id, now=context.clock.now()))
-    tx.put(run)
+    tx.put(heard(run, now=wall_now()) if request.alive else run)
 
 
 @operations.operation("runs.untag", request=UntagRun, permission="runs:write")
@@ -266,9 +278,10 @@ def update_run(request: UpdateRun, context: Context) -> Run:
     if request.name is not None:
         run = replace(run, name=Redaction.of(context.config).text(names.check_title(request.name, field="name")))
     if request.status is not None:
-        if request.status in ENDS:
+        if request.status.ended:
             raise InvalidRequest(f"{request.status} is an end", field="status", fix="end a run with runs.end")
-        run = replace(run, status=request.status, finished_at=None, seconds=0.0, error="")
+        # Whoever goes on with it has promised no signs of life.
+        run = replace(run, status=request.status, finished_at=None, seconds=0.0, error="", heard_at=None)
     context.transacted.put(run)
     return run
 
@@ -341,26 +354,6 @@ def show_history(request: ShowHistory, context: Context) -> tuple[LoggedPoint, .
         run = recording.find_run(tx, request.run)
         points = tx.points(run.id, request.metric, limit=names.check_limit(request.limit))
     return tuple(LoggedPoint(name=p.name, value=plain(p.value), step=p.step, at=p.at) for p in points)
-
-
-def plain(value: float) -> float | str:
-    """A number as JSON can say it."""
-    return value if math.isfinite(value) else str(value)
-
-
-def number_of(value: float | str) -> float:
-    """The number that was logged.
-
-    Raises
-    ------
-    InvalidRequest
-        If text names none of those that JSON cannot say.
-    """
-    if isinstance(value, str):
-        if value.lower() not in _UNFINITE:
-            raise InvalidRequest(f"{value!r} is no value", field="points", fix="send a number, or nan, inf or -inf")
-        return _UNFINITE[value.lower()]
-    return float(value)
 
 
 def _points(request: LogToRun, run: str, *, now: datetime) -> list[MetricPoint]:

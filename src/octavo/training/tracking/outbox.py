@@ -8,6 +8,7 @@ each comes to the same however often it arrives.
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ MOST_WAITING = 200_000
 
 MOST_WAITING_BYTES = 200_000_000
 """Of artifacts."""
+
+BEAT_S = 30.0
+"""How long nothing is sent at most: then a batch goes out that says nothing, as a sign of life."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
@@ -60,7 +64,7 @@ class Carrier(Protocol):
     """Takes what a run logs to where it is kept. Called by one thread at a time."""
 
     def log(self, batch: Batch) -> None:
-        """Deliver a batch.
+        """Deliver a batch; an empty one says that the run's process lives.
 
         Raises
         ------
@@ -95,6 +99,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._hurried = self._closed = self._busy = False
         self._under_way: tuple[Batch, tuple[str, bytes] | None] = (Batch(), None)
+        self._logged_s = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="octavo run", daemon=True)
         self._thread.start()
@@ -160,10 +165,11 @@ class Outbox:
         pause_s = _FIRST_PAUSE_S
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._holds_any())
+                self._changed.wait_for(lambda: self._closed or self._holds_any(), max(self._beat_in_s(), 0.0))
                 if self._closed:
                     return
-                self._changed.wait_for(self._is_due, self._every_s)
+                if self._holds_any():
+                    self._changed.wait_for(self._is_due, self._every_s)
                 batch, artifact = self._under_way = self._next()
                 self._busy = True
             delivered = self._deliver(batch, artifact)
@@ -174,6 +180,7 @@ class Outbox:
                 self._changed.notify_all()
             if delivered:
                 pause_s = _FIRST_PAUSE_S
+                self._logged_s = time.monotonic() if artifact is None else self._logged_s
             else:
                 self._stopped.wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -212,9 +219,9 @@ class Outbox:
         self._refusals.append(error)
 
     def _next(self) -> tuple[Batch, tuple[str, bytes] | None]:
-        """A batch as large as may be sent, or else an artifact; taken out."""
+        """A batch as large as may be sent, empty if it is time for a sign of life, or else an artifact; taken out."""
         waiting = self._waiting
-        if not waiting:
+        if not waiting and self._artifacts and self._beat_in_s() > 0:
             return Batch(), self._artifacts.popleft()
         params = dict(list(waiting.params.items())[:MOST_PARAMS_AT_ONCE])
         tags = dict(list(waiting.tags.items())[:MOST_PARAMS_AT_ONCE])
@@ -233,6 +240,9 @@ class Outbox:
         waiting.points[:0] = batch.points
         if artifact is not None:
             self._artifacts.appendleft(artifact)
+
+    def _beat_in_s(self) -> float:
+        return self._logged_s + BEAT_S - time.monotonic()
 
     def _is_due(self) -> bool:
         full = len(self._waiting.points) >= MOST_POINTS or len(self._waiting.params) >= MOST_PARAMS_AT_ONCE
