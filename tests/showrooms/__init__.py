@@ -11,6 +11,7 @@ from octavo.stores.ports import Stores
 from tests.plants import memory_stores
 from tests.showrooms.admitted import admitted
 from tests.showrooms.answered import record_predictions, send_events
+from tests.showrooms.composed import composites
 from tests.showrooms.declared import arrival_delay, arrives_late, make_project
 from tests.showrooms.experimented import experiments
 from tests.showrooms.moments import HOSTILE, NOW, incident_id, made_id, prediction_id, run_id
@@ -56,6 +57,7 @@ def full_showroom(root: Path, *, text: str = "storms over the north-east") -> Sh
             *looks(text),
             *audits(text),
             *admitted(text),
+            *composites(text),
         ):
             tx.add(record)
         tx.add(

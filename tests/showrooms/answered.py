@@ -17,6 +17,7 @@ from octavo.serving.recorder import TOPIC
 from octavo.serving.records import PredictionRecord
 from octavo.stores.memory import MemoryEventStream
 from octavo.stores.ports import Stores
+from tests.showrooms.composed import calls
 from tests.showrooms.declared import arrival_delay, landings
 from tests.showrooms.moments import DAY, HOUR, NOW, predicted_at, prediction_id
 
@@ -24,11 +25,11 @@ PREDICTIONS, UNKNOWN_OUTCOMES = 1_000, 30
 
 
 def record_predictions(stores: Stores, digests: dict[int, str], text: str) -> None:
-    """Predictions of ``eta`` with their outcomes; the newest wait for theirs still."""
+    """Predictions of ``eta`` with their outcomes, which the newest wait for still; and those of ``trouble``."""
     chance, log = random.Random(7), MemoryEventStream()
     records = [_prediction(place, digests, chance, text) for place in range(PREDICTIONS)]
     shadow = msgspec.structs.replace(records[40], version=4, digest=digests[4], arm="shadow", output=11.5)
-    log.publish(TOPIC, [msgspec.msgpack.encode(record) for record in (*records, shadow)])
+    log.publish(TOPIC, [msgspec.msgpack.encode(record) for record in (*records, shadow, *calls(text))])
     while ship_predictions(log, stores.tables):
         pass
     record_outcomes(_outcomes(records, chance), stream=stores.stream, clock=ManualClock(NOW))

@@ -83,7 +83,20 @@ late = oc.Deployment("late", model=arrives_late, rollout=oc.Rollout(approval="ma
 spare = oc.Deployment("spare", model=arrives_late)
 
 
+@oc.on_demand
+def is_far(distance):
+    return distance > 1_000
+
+
+@oc.on_demand
+def worst(eta, late):
+    return eta + 60 * late
+
+
+trouble = oc.Composite("trouble", nodes=[eta, oc.node(late, when=is_far), worst])
+
+
 def make_project() -> Project:
     module = ModuleType("showroom")
-    vars(module).update(eta=eta, late=late, spare=spare)
+    vars(module).update(eta=eta, late=late, spare=spare, trouble=trouble)
     return collect(module, name="flights", code={"project.py": "flights = 1\n"})

@@ -20,6 +20,11 @@ def predicted_at(place: int) -> datetime:
     return NOW - timedelta(minutes=7 * place + 1)
 
 
+def call_id(place: int) -> str:
+    """The id of a prediction of ``trouble``: 0 is the newest."""
+    return made_id(99 - place)
+
+
 def incident_id(place: int) -> str:
     return made_id(40 + place)
 

@@ -7,8 +7,14 @@ import typer
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, say, show_table
 from octavo.cli.session import ask
-from octavo.release.composite_operations import CompositeDetails, ListComposites, RollBackComposite, ShowComposite
-from octavo.release.composites import CompositeState, PlannedNode
+from octavo.release.composite_operations import (
+    CompositeDetails,
+    ListComposites,
+    NodeView,
+    RollBackComposite,
+    ShowComposite,
+)
+from octavo.release.composites import CompositeState
 
 Composite = Annotated[str, typer.Argument(metavar="COMPOSITE", help="Its name.")]
 
@@ -58,6 +64,7 @@ def show(composite: Composite, json: Json = False) -> None:
     \b
     Next:
       octavo deployments show NODE
+      octavo predictions list offer
       octavo composites rollback offer
     """
     details: CompositeDetails = ask(ShowComposite(composite=composite))
@@ -66,7 +73,7 @@ def show(composite: Composite, json: Json = False) -> None:
         return
     say(f"[bold]{composite}[/] serves version {details.live.version}; the value of its last node is the answer.")
     say("")
-    show_table(["node", "is", "takes", "asked where"], map(_node, details.live.plan.nodes), empty="It has no node.")
+    show_table(["node", "answers", "takes", "asked where"], map(_node, details.nodes), empty="It has no node.")
     say("")
     show_table(
         [">version", "since", "by", "digest"],
@@ -95,6 +102,14 @@ def rollback(composite: Composite, json: Json = False) -> None:
     say(f"{composite} serves version {state.live}.")
 
 
-def _node(node: PlannedNode) -> list[object]:
-    takes = ", ".join(node.function.inputs) if node.function else ""
-    return [node.name, "a deployment" if node.deployment else "a function", takes, node.when.name if node.when else ""]
+def _node(node: NodeView) -> list[object]:
+    return [node.name, _answering(node), ", ".join(node.takes), node.when]
+
+
+def _answering(node: NodeView) -> str:
+    if node.deployment is None:
+        return "a function"
+    state = node.deployment.state
+    if state.stopped is not None:
+        return "stopped"
+    return "nothing released" if state.live is None else f"{state.model} {state.live}"

@@ -171,10 +171,10 @@ def show(
         [
             ("prediction", summary.id),
             ("at", summary.at),
-            ("made by", f"{summary.model} {summary.version} ({summary.arm}) for {found.deployment}"),
-            ("group", found.group),
-            ("propensity", found.propensity),
-            ("node of", found.parent),
+            ("made by", _maker(found)),
+            *([("group", found.group)] if found.group else []),
+            *([("propensity", found.propensity)] if found.propensity not in (None, 1.0) else []),
+            *([("node of", found.parent)] if found.parent else []),
             ("bundle", found.digest),
             ("asked by", found.caller),
             ("took", f"{summary.latency_us / 1000:.2f} ms"),
@@ -187,18 +187,31 @@ def show(
         ]
     )
     say("")
+    if not summary.model:
+        _show_nodes(found)
+        return
     show_table(
         ["input", ">value", "status", ">age"],
         ([i.name, i.value, i.status, "" if i.age_s is None else duration(i.age_s)] for i in found.inputs),
         empty=plain(found.inputs_problem or "It has no inputs."),
     )
-    if found.nodes:
-        say("")
-        show_table(
-            ["node", "prediction", ">version", ">predicted"],
-            ([n.deployment, n.summary.id, n.summary.version, n.summary.output] for n in found.nodes),
-            empty="",
-        )
+
+
+def _show_nodes(found: PredictionDetails) -> None:
+    """What the nodes of a composite said; a function's answer has no prediction of its own."""
+    said = {node.deployment: (node.summary.id, node.summary.version) for node in found.nodes}
+    show_table(
+        ["node", ">value", "prediction", ">version"],
+        ([node.name, node.value, *said.get(node.name, ("", ""))] for node in found.inputs),
+        empty=plain(found.inputs_problem or "It has no nodes."),
+    )
+
+
+def _maker(found: PredictionDetails) -> str:
+    one = found.summary
+    if not one.model:
+        return f"composite {found.deployment}, version {one.version}"
+    return f"{one.model} {one.version} ({one.arm}) for {found.deployment}"
 
 
 def explain(

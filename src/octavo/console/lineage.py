@@ -71,6 +71,8 @@ def own_page(node: LineageNode) -> str:
             return f"/runs/{node.name}"
         case NodeKind.DEPLOYMENT:
             return f"/deployments/{node.name}"
+        case NodeKind.COMPOSITE:
+            return f"/composites/{node.name}"
         case NodeKind.PREDICTION:
             return f"/predictions/{node.name}"
         case _:

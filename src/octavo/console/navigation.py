@@ -49,6 +49,7 @@ _GROUPS = (
         (
             ("Models", "/models", "models:read"),
             ("Deployments", "/deployments", "deployments:read"),
+            ("Composites", "/composites", "deployments:read"),
             ("Approvals", "/approvals", "releases:read"),
             ("History", "/history", "models:read"),
         ),

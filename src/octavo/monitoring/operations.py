@@ -207,7 +207,7 @@ def record(request: RecordOutcomes, context: Context) -> AcceptedOutcomes:
 
 @operations.operation("predictions.list", request=ListPredictions, permission="predictions:read", long=True)
 def list_recorded(request: ListPredictions, context: Context) -> tuple[PredictionSummary, ...]:
-    """List the predictions that a deployment answered, newest first."""
+    """List the predictions that a deployment or a composite answered, newest first."""
     _check_limit(request.limit)
     return list_predictions(
         context.stores,
@@ -220,7 +220,9 @@ def list_recorded(request: ListPredictions, context: Context) -> tuple[Predictio
 
 
 def _answering(context: Context, name: str) -> str:
-    """What predictions are recorded under: a deployment, or a model with an alias or a version."""
+    """What predictions are recorded under: a deployment, a composite, or a model with an alias or a version."""
+    if name in context.project.composites:
+        return name
     model, called, _ = name.partition("@")
     return (
         f"{context.project.model(model).name}{name[len(model) :]}" if called else context.project.deployment(name).name

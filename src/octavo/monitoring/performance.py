@@ -101,8 +101,9 @@ def judge_performance(
         The one that contributes most to the drift first; for the cause.
     """
     if performance is None:
-        few = outcomes < monitor.min_rows
-        why = f"{outcomes} outcomes in the window" if few else "the metric is undefined for the window's outcomes"
+        why = "the metric is undefined for the window's outcomes"
+        if outcomes < monitor.min_rows:
+            why = f"fewer than {monitor.min_rows} outcomes in the window"
         return _finding(Verdict.UNKNOWN, monitor, subject="outcomes", value=None, summary=why)
     unhealthy = performance.growth > monitor.degradation and performance.is_certain
     verdict = Verdict.UNHEALTHY if unhealthy else Verdict.HEALTHY

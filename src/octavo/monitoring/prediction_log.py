@@ -145,7 +145,8 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
     heads = [_decode_head(bytes(block.head)) for block in blocks]
     n_rows = np.array([block.n_rows for block in blocks])
     which = np.repeat(np.arange(len(blocks)), n_rows)
-    n_inputs = [len(block.inputs) // _INPUT_BYTES // block.n_rows for block in blocks]
+    inputs = list(map(_inputs, blocks))
+    n_inputs = [len(one) // _INPUT_BYTES // block.n_rows for one, block in zip(inputs, blocks, strict=True)]
     sizes = np.repeat(n_inputs, n_rows)
     parts = list(zip(blocks, heads, n_inputs, strict=True))
     sent = [(head, _sent(block, head), block.n_rows) for block, head, _ in parts]
@@ -154,7 +155,7 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
         "at": pa.array(np.array([block.at_us for block in blocks], np.int64)[which]).cast(TIME),
         "entities": [text for head, values, n in sent for text in _objects(head.keys, values, n, nulls=False)],
         "request": [text for head, values, n in sent for text in _objects(head.fields, values, n, nulls=True)],
-        "inputs": _binary([block.inputs for block in blocks], sizes * _INPUT_BYTES),
+        "inputs": _binary(inputs, sizes * _INPUT_BYTES),
         "status": _binary([block.status or bytes(n * block.n_rows) for block, _, n in parts], sizes),
         "ages_s": _binary([block.ages_s or _NO_AGE * (n * block.n_rows) for block, _, n in parts], sizes * _AGE_BYTES),
         "output": np.frombuffer(b"".join(block.outputs for block in blocks), "<f8"),
@@ -196,6 +197,20 @@ def _binary(parts: Sequence[bytes], sizes: npt.NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts))])
 
 
+def _inputs(block: PredictionBlock) -> bytes:
+    """The model's matrix, with those columns again that are kept as they were sent alone."""
+    sent = [one for one in block.columns or () if one is not None and one.column >= 0 and one.kind != INPUT]
+    if not sent:
+        return block.inputs
+    others = np.frombuffer(block.inputs, "<f4").reshape(block.n_rows, -1)
+    matrix = np.empty((block.n_rows, others.shape[1] + len(sent)), "<f4")
+    is_other = np.ones(matrix.shape[1], np.bool_)
+    for one in sent:
+        matrix[:, one.column], is_other[one.column] = np.frombuffer(one.data, one.kind), False
+    matrix[:, is_other] = others
+    return matrix.tobytes()
+
+
 def _sent(block: PredictionBlock, head: BlockHead) -> dict[int, Sequence[Any]]:
     """The values of the request's fields by their places; none if it came as the model's inputs."""
     if block.rows is not None:
@@ -211,7 +226,7 @@ def _sent(block: PredictionBlock, head: BlockHead) -> dict[int, Sequence[Any]]:
 
 def _values(column: BlockColumn, block: PredictionBlock) -> list[Any]:
     if column.kind == INPUT:
-        inputs: list[Any] = np.frombuffer(block.inputs, "<f4").reshape(block.n_rows, -1)[:, column.column].tolist()
+        inputs: list[Any] = np.frombuffer(_inputs(block), "<f4").reshape(block.n_rows, -1)[:, column.column].tolist()
         return inputs
     if column.kind == WORDS:
         places = np.frombuffer(column.data, np.uint8 if len(column.data) == block.n_rows else "<i4")

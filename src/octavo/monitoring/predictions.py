@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,12 +22,15 @@ from octavo.release.composites import CompositeVersion
 from octavo.stores.ports import Stores, Tables
 
 _ENTITY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
-_PAGE = f"""
-SELECT id, "at", model, version, arm, entities, output, latency_us FROM predictions
+_BRIEF = 'SELECT id, "at", model, version, arm, entities, output, latency_us'
+_WHICH = f"""
+FROM predictions
 WHERE deployment = $deployment AND {ANSWERED} AND ($before IS NULL OR id < $before)
   AND ($path IS NULL OR json_extract_string(entities, $path) = $key)
 ORDER BY id DESC LIMIT $limit
 """
+_PAGE = _BRIEF + _WHICH
+_PAGE_OF_COMPOSITE = _BRIEF + ", digest, inputs" + _WHICH
 _ONE = "SELECT * FROM predictions WHERE id = $id ORDER BY version"
 _OF_PARENT = """
 SELECT id, "at", deployment, model, version, arm, entities, output, latency_us FROM predictions
@@ -49,6 +52,8 @@ class PredictionSummary:
         None if the version failed.
     label : float or None
         The truth as the model is to predict it (0 or 1 for a binary label); None while no outcome is known.
+    nodes : mapping of str to (float or None)
+        Of a composite, in lists: what its nodes said, None where one was not asked or failed.
     """
 
     id: str
@@ -60,6 +65,7 @@ class PredictionSummary:
     output: float | None
     latency_us: int
     label: float | None
+    nodes: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +155,7 @@ class PredictionDetails:
 def list_predictions(
     stores: Stores, project: Project, deployment: str, *, limit: int, entity: str | None, before: str | None
 ) -> tuple[PredictionSummary, ...]:
-    """A page of a deployment's answered predictions, the newest first.
+    """A page of the answered predictions of a deployment or composite, the newest first.
 
     Parameters
     ----------
@@ -165,9 +171,12 @@ def list_predictions(
     """
     column, key = (None, None) if entity is None else _column_and_key(entity)
     parameters = {"deployment": deployment, "before": before, "limit": limit, "path": column, "key": key}
-    rows = _rows(stores.tables, _PAGE, table=TABLE, parameters=parameters)
+    is_composite = deployment in project.composites
+    page = _PAGE_OF_COMPOSITE if is_composite else _PAGE
+    rows = _rows(stores.tables, page, table=TABLE, parameters=parameters)
     outcomes = outcomes_of(stores.tables, [row["id"] for row in rows])
-    return tuple(_summary(row, project, outcome=outcomes.get(row["id"])) for row in rows)
+    found = (_summary(row, project, outcome=outcomes.get(row["id"])) for row in rows)
+    return tuple(_with_nodes(found, rows, stores) if is_composite else found)
 
 
 def show_prediction(stores: Stores, project: Project, prediction: str) -> PredictionDetails:
@@ -225,6 +234,15 @@ def _nodes(stores: Stores, project: Project, prediction: str) -> tuple[NodePredi
     return tuple(
         NodePrediction(deployment=row["deployment"], summary=_summary(row, project, outcome=None)) for row in rows
     )
+
+
+def _with_nodes(
+    found: Iterable[PredictionSummary], rows: Sequence[Mapping[str, Any]], stores: Stores
+) -> Iterator[PredictionSummary]:
+    names = {digest: _node_names(stores, digest) for digest in {row["digest"] for row in rows}}
+    for summary, row in zip(found, rows, strict=True):
+        values = map(_finite, np.frombuffer(row["inputs"], "<f4").tolist())
+        yield replace(summary, nodes=dict(zip(names[row["digest"]], values, strict=True)))
 
 
 def _rows(tables: Tables, sql: str, *, table: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:

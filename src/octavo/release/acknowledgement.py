@@ -9,7 +9,7 @@ from octavo.config import Config
 
 
 class AppliedManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a predictor is with one deployment.
+    """How far a predictor is with one deployment or composite.
 
     Attributes
     ----------
@@ -27,6 +27,7 @@ class PredictorSays(msgspec.Struct, frozen=True, kw_only=True):
     """The part of ``.octavo/predictor/status.json``, or another worker's, that matters here."""
 
     deployments: dict[str, AppliedManifest] = {}
+    composites: dict[str, AppliedManifest] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +61,10 @@ def acknowledgement(config: Config, deployment: str, *, sequence: int) -> Acknow
 
 
 def complaints(config: Config) -> dict[str, str]:
-    """Why predictors do not serve by the newest manifests that they have seen, by deployment."""
-    said = [_said(path).deployments for path in _status_files(config)]
-    return {name: one.error for deployments in said for name, one in deployments.items() if one.error}
+    """Why predictors do not serve by the newest manifests that they have seen, by deployment or composite."""
+    found = (_said(path) for path in _status_files(config))
+    told = (each.items() for said in found for each in (said.deployments, said.composites))
+    return {name: one.error for items in told for name, one in items if one.error}
 
 
 def _status_files(config: Config) -> list[Path]:

@@ -359,7 +359,8 @@ class PredictorApp:
         return Answer(status=200, body=msgspec.json.encode(status)), None
 
     async def _describe(self, request: Request) -> tuple[Answer, None]:
-        document = describe(self.routes, self._watcher.lineups, max_body_bytes=self._settings.max_body_bytes)
+        watcher, settings = self._watcher, self._settings
+        document = describe(self.routes, watcher.lineups, watcher.composites, max_body_bytes=settings.max_body_bytes)
         return Answer(status=200, body=msgspec.json.encode(document)), None
 
 

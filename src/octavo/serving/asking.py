@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from octavo.errors import InvalidRequest
 from octavo.serving.attempts import Answered, AnyAnswered, Call
 from octavo.serving.composites import CompositePredictor, ServedComposite
 from octavo.serving.explaining import explained, few, wanted_reasons
@@ -87,6 +88,12 @@ class Asking:
 
     async def answered_together(self, request: Request, composite: ServedComposite) -> tuple[bytes, Callable[[], None]]:
         """As `answered`, by a composite; its answer as JSON, and what is left to do once it is sent."""
+        if request.query and wanted_reasons(request.query) is not None:
+            raise InvalidRequest(
+                "reasons are told of a model's predictions, not of a composite's",
+                field="explain",
+                fix="leave explain out, and ask for the reasons of a node's prediction by its id",
+            )
         call = await self._call(request, read=read_rows)
         answered = await self._composites.answer(composite, self.watcher.lineups, call)
         if self._kept is not None:

@@ -14,7 +14,7 @@ from octavo.serving.code import Code, OpenFunctions, run_here
 from octavo.serving.composites import ServedComposite
 from octavo.serving.following import Following, Kind
 from octavo.serving.functions import Functions, FunctionsHere
-from octavo.serving.status import write_atomically
+from octavo.serving.status import CompositeStatus, write_atomically
 from octavo.stores.ports import Artifacts
 
 _CODE = "code"
@@ -41,19 +41,26 @@ class CompositeWatcher:
     ----------
     served : dict of composite name to ServedComposite
         Each value is replaced as a whole.
-    errors : dict of composite name to str
-        Why the newest manifest is not served by.
     """
 
     def __init__(self, config: Config, artifacts: Artifacts, *, open_functions: OpenFunctions = run_here) -> None:
         self.served: dict[str, ServedComposite] = {}
-        self.errors: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
         self._artifacts = artifacts
         self._open_functions = open_functions
         self._home = config.home / "predictor"
         self._following = Following(
-            config, artifacts, kind=_KIND, prepare=self._prepared, refused=self.errors.__setitem__
+            config, artifacts, kind=_KIND, prepare=self._prepared, refused=self._errors.__setitem__
         )
+
+    @property
+    def statuses(self) -> dict[str, CompositeStatus]:
+        """What is served, and why nothing newer."""
+        served, errors = dict(self.served), dict(self._errors)
+        refused = {name: CompositeStatus(error=errors[name]) for name in errors.keys() - served.keys()}
+        return refused | {
+            name: CompositeStatus(version=one.manifest.version, error=errors.get(name)) for name, one in served.items()
+        }
 
     def restore(self) -> None:
         """Apply what is on the predictor's own disk."""
@@ -75,7 +82,7 @@ class CompositeWatcher:
 
     def _put_live(self, name: str, ready: ServedComposite) -> None:
         self.served[name] = ready
-        self.errors.pop(name, None)
+        self._errors.pop(name, None)
 
     def _functions(self, manifest: CompositeManifest) -> Functions:
         """Those that the graph names, from the code that it names by digest.

@@ -77,15 +77,12 @@ class CompositePredictor:
     predictor : Predictor
     clock : Clock
     recorder : Recorder
-    max_rows : int
-        Per request.
     """
 
-    def __init__(self, predictor: Predictor, *, clock: Clock, recorder: Recorder, max_rows: int) -> None:
+    def __init__(self, predictor: Predictor, *, clock: Clock, recorder: Recorder) -> None:
         self._predictor = predictor
         self._clock = clock
         self._recorder = recorder
-        self._max_rows = max_rows
         self._ids = IdMaker()
         self._decoders: dict[tuple[object, ...], RequestDecoder] = {}
 
@@ -114,21 +111,33 @@ class CompositePredictor:
         return under_way.encode(is_kept=kept), under_way.follow_up
 
     def _decoder(self, composite: ServedComposite, lineups: Mapping[str, Lineup]) -> RequestDecoder:
-        """Of the fields that a caller sends; made anew when a node's lineup is another."""
-        asked = []
-        for name in composite.deployments:
-            if name not in lineups:
-                raise Unavailable(
-                    f"composite {composite.manifest.composite!r} asks {name!r}, which has no live version here; "
-                    f"release one: octavo deployments release {name}"
-                )
-            asked.append(lineups[name])
-        key = (composite, *asked)
+        """Made anew when a node's lineup is another."""
+        key = (composite, *map(lineups.get, composite.deployments))
         if key not in self._decoders:
-            fields = merged_fields(composite, lineups)
-            known = {old: made for old, made in self._decoders.items() if old[0] is not composite}
-            self._decoders = {**known, key: RequestDecoder(fields, max_rows=self._max_rows)}
+            made = decoder_of(composite, lineups)
+            known = {old: other for old, other in self._decoders.items() if old[0] is not composite}
+            self._decoders = {**known, key: made}
         return self._decoders[key]
+
+
+def decoder_of(composite: ServedComposite, lineups: Mapping[str, Lineup]) -> RequestDecoder:
+    """Of the fields that a caller sends, in as many rows as a node may be asked for.
+
+    Raises
+    ------
+    Unavailable
+        If a node's deployment has no live version here.
+    Conflict
+        If two nodes take a field of the same name with different types.
+    """
+    for name in composite.deployments:
+        if name not in lineups:
+            raise Unavailable(
+                f"composite {composite.manifest.composite!r} asks {name!r}, which has no live version here; "
+                f"release one: octavo deployments release {name}"
+            )
+    most = min(lineups[name].max_rows for name in composite.deployments)
+    return RequestDecoder(merged_fields(composite, lineups), max_rows=most)
 
 
 def merged_fields(composite: ServedComposite, lineups: Mapping[str, Lineup]) -> tuple[PlannedField, ...]:
@@ -206,9 +215,12 @@ class _UnderWay:
     def block(self, at_us: int) -> PredictionBlock:
         """What is kept of the call itself: its request, and the values of its nodes as inputs."""
         manifest, decoder = self._composite.manifest, self._decoder
-        places = {name: place for place, name in enumerate(decoder.names)}
-        head = BlockHead(manifest.composite, "", manifest.version, manifest.digest, LIVE, {}, places)
-        times = [place for name, place in places.items() if decoder.dtypes[name] is DType.TIMESTAMP]
+        asked = (served for name in self._composite.deployments for served in self._lineups[name].arms)
+        entity_keys = {key for served in asked for key in served.builder.keys}
+        keys = {name: place for name, place in self._places.items() if name in entity_keys}
+        fields = {name: place for name, place in self._places.items() if name not in entity_keys}
+        head = BlockHead(manifest.composite, "", manifest.version, manifest.digest, LIVE, keys, fields)
+        times = [place for name, place in self._places.items() if decoder.dtypes[name] is DType.TIMESTAMP]
         rows, columns = self._asked.recorded(times, None, inputs={})
         nodes = np.stack([answer.values for answer in self._answers.values()], axis=1).astype("<f4")
         return PredictionBlock(

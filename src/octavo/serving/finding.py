@@ -1,7 +1,10 @@
 """What is meant by a name: a deployment, or a model with an alias or a version, whichever door it comes through."""
 
+from http import HTTPStatus
+
 from octavo.errors import NotFound
 from octavo.serving.lineup import Lineup
+from octavo.serving.problems import HttpError
 from octavo.serving.stopping import refusal_of_stopped
 from octavo.serving.watcher import Watcher
 
@@ -24,12 +27,20 @@ class Finder:
         Raises
         ------
         NotFound
+        HttpError
+            If it is a composite.
         Stopped
             If it is stopped, and none of its versions is here.
         """
         lineup = self._watcher.lineups.get(name)
         if lineup is None and name in self._watcher.stopped:
             raise refusal_of_stopped(self._watcher.stopped[name])
+        if lineup is None and name in self._watcher.composites:
+            raise HttpError(
+                HTTPStatus.NOT_FOUND,
+                f"{name!r} is a composite, which answers rows of JSON alone",
+                fix=f"send them by POST to /predict/{name}",
+            )
         if lineup is None:
             known = self._watcher.lineups.keys() | self._watcher.composites.keys() | set(self._watcher.aliases.names)
             raise NotFound("deployment with a live version", name, known)

@@ -1,5 +1,6 @@
 """A bundle made ready to answer: its model in memory, its own code loaded, its golden rows replayed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ class LoadedModel:
         The model itself, in each form that the bundle says.
     reference : ndarray, shape (n_rows, n_inputs), float32
         Real rows, held out from training: what is ordinary.
+    thread : ThreadPoolExecutor or None
+        Where a model with a process of its own is waited for, so that others are answered meanwhile; None of any other.
     """
 
     digest: str
@@ -44,11 +47,12 @@ class LoadedModel:
     served: Served
     reference: npt.NDArray[np.float32]
     after: AnswerColumns | None = None
+    thread: ThreadPoolExecutor | None = None
 
     @property
     def runs_code(self) -> bool:
         """Whether code of the bundle's own makes its answers, in processes that a request can bring down."""
-        return bool(self.plan.functions) or self.after is not None or PICKLE_FILE in self.manifest.files
+        return bool(self.plan.functions) or self.after is not None or self.thread is not None
 
     async def answer(
         self, outputs: npt.NDArray[np.float64], matrix: npt.NDArray[np.float32]
@@ -118,6 +122,7 @@ def load_model(bundle: Bundle, *, open_functions: OpenFunctions = run_here, jail
         served=served,
         reference=bundle.golden.reference,
         after=_after(bundle.plan),
+        thread=ThreadPoolExecutor(1, "pickle") if PICKLE_FILE in bundle.manifest.files else None,
     )
     for form, outputs in served.by_form.items():
         bundle.golden.check(outputs(bundle.golden.rows), model=f"{bundle.plan.model} ({bundle.digest[:19]}) as {form}")

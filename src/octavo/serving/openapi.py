@@ -1,13 +1,18 @@
-"""The OpenAPI 3.1 description of a predictor: its routes, and what each deployment that it serves takes now."""
+"""The OpenAPI 3.1 description of a predictor: its routes, and what all that it serves takes now."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 
 from octavo import problems
+from octavo.errors import Conflict, Unavailable
+from octavo.serving.composites import ServedComposite, decoder_of
+from octavo.serving.explaining import MOST_ROWS
 from octavo.serving.inference import MATRIX
 from octavo.serving.later.described import later
 from octavo.serving.later.routes import LATER
 from octavo.serving.lineup import Lineup
+from octavo.serving.requests import RequestDecoder
 from octavo.serving.routes import PUBLIC, Route
 from octavo.serving.schemas import ANSWERS, Schema, inference, invocation, rows
 
@@ -31,11 +36,18 @@ _REFUSALS = {
 }
 
 
-def describe(routes: Iterable[Route], lineups: Mapping[str, Lineup], *, max_body_bytes: int) -> Schema:
-    """The whole document; paths of deployments stand there once for each that is served."""
+def describe(
+    routes: Iterable[Route],
+    lineups: Mapping[str, Lineup],
+    composites: Mapping[str, ServedComposite],
+    *,
+    max_body_bytes: int,
+) -> Schema:
+    """The whole document; paths of deployments and composites stand there once for each that can be asked."""
     paths: dict[str, Schema] = {}
+    together = _decoders(composites, lineups)
     for route in routes:
-        for path, operation in _operations(route, lineups):
+        for path, operation in _operations(route, lineups, together):
             paths.setdefault(path, {})[route.method.lower()] = _completed(operation, route, path=path)
     return {
         "openapi": "3.1.0",
@@ -52,7 +64,18 @@ def describe(routes: Iterable[Route], lineups: Mapping[str, Lineup], *, max_body
     }
 
 
-def _operations(route: Route, lineups: Mapping[str, Lineup]) -> Iterator[tuple[str, Schema]]:
+def _decoders(composites: Mapping[str, ServedComposite], lineups: Mapping[str, Lineup]) -> Mapping[str, RequestDecoder]:
+    """Of composites; without those that cannot be asked now, because of their deployments."""
+    found = {}
+    for name, composite in sorted(composites.items()):
+        with suppress(Conflict, Unavailable):
+            found[name] = decoder_of(composite, lineups)
+    return found
+
+
+def _operations(
+    route: Route, lineups: Mapping[str, Lineup], together: Mapping[str, RequestDecoder]
+) -> Iterator[tuple[str, Schema]]:
     """The paths below a route, each with what is particular to it."""
     if route.path == "/predict/":
         for name, lineup in sorted(lineups.items()):
@@ -61,9 +84,13 @@ def _operations(route: Route, lineups: Mapping[str, Lineup]) -> Iterator[tuple[s
                 f"/predict/{name}/invocations",
                 _invoke(lineup, f"Predictions of {name}, as MLflow is asked for them."),
             )
+        for name, decoder in together.items():
+            yield f"/predict/{name}", _compose(name, decoder)
     elif route.path == LATER:
         for name, lineup in sorted(lineups.items()):
-            yield later(name, lineup, method=route.method)
+            yield later(name, lineup.decoder, method=route.method, answer="Predictions")
+        for name, decoder in together.items():
+            yield later(name, decoder, method=route.method, answer="Together")
     elif route.path == "/v2/models/":
         for name, lineup in sorted(lineups.items()):
             versions = sorted({str(served.arm.version) for served in lineup.arms}, key=int)
@@ -88,15 +115,29 @@ def _predict(name: str, lineup: Lineup) -> Schema:
                 "in": "query",
                 "schema": {"type": "string"},
                 "description": "`1` to be told the model's inputs too.",
-            }
+            },
+            {
+                "name": "explain",
+                "in": "query",
+                "schema": {"type": "string", "pattern": "^(true|false|[0-9]{1,4})$"},
+                "description": f"`true`, or of how many inputs, for reasons; of up to {MOST_ROWS} rows.",
+            },
         ],
-        "requestBody": _body(rows(lineup)),
+        "requestBody": _body(rows(lineup.decoder)),
         "responses": {"200": _answer("Predictions")},
     }
 
 
+def _compose(name: str, decoder: RequestDecoder) -> Schema:
+    return {
+        "summary": f"What the nodes of {name} answer together.",
+        "requestBody": _body(rows(decoder)),
+        "responses": {"200": _answer("Together")},
+    }
+
+
 def _invoke(lineup: Lineup | None, summary: str) -> Schema:
-    schema = {"type": "object"} if lineup is None else invocation(lineup)
+    schema = {"type": "object"} if lineup is None else invocation(lineup.decoder)
     return {"summary": summary, "requestBody": _body(schema), "responses": {"200": _answer("Scores")}}
 
 
@@ -110,7 +151,11 @@ def _model(path: str, lineup: Lineup, *, method: str) -> Iterator[tuple[str, Sch
         )
         yield (
             f"{path}/infer",
-            {"summary": summary, "requestBody": _body(inference(lineup)), "responses": {"200": _answer("Inference")}},
+            {
+                "summary": summary,
+                "requestBody": _body(inference(lineup.decoder)),
+                "responses": {"200": _answer("Inference")},
+            },
         )
 
 

@@ -175,6 +175,11 @@ class Predictor:
         self._metrics.degraded += is_degraded * len(waiting)
         return Together(deployment, arm.model, ids=ids, values=outputs, share=share, degraded=is_degraded or not kept)
 
+    async def _outputs(self, served: ServedArm, matrix: Floats, steps: Trace | None) -> npt.NDArray[np.float64]:
+        if served.model.thread is None:
+            return self._run(served, matrix, steps)
+        return await asyncio.get_running_loop().run_in_executor(served.model.thread, served.model.run, matrix)
+
     def _run(self, served: ServedArm, matrix: Floats, steps: Trace | None) -> npt.NDArray[np.float64]:
         began_ns = time.perf_counter_ns()
         outputs = served.model.run(matrix)
@@ -255,7 +260,7 @@ class Predictor:
         try:
             inputs = await part.inputs(served.builder)
             matrix = inputs.matrix if rows is None else inputs.matrix[rows]
-            outputs = self._run(served, matrix, part.request.call.steps)
+            outputs = await self._outputs(served, matrix, part.request.call.steps)
             if served.model.after is not None:
                 outputs = await self._answered(served, outputs, matrix, part.request.call.steps)
         except OctavoError as error:

@@ -149,7 +149,7 @@ def build(
     durable = DurableLog(record_log, topic=TOPIC) if is_durable else None
     recorder = Recorder(HoldingLog(durable or record_log), metrics)
     predictor = Predictor(clock=clock, recorder=recorder, metrics=metrics)
-    composites = CompositePredictor(predictor, clock=clock, recorder=recorder, max_rows=config.predictor.max_rows)
+    composites = CompositePredictor(predictor, clock=clock, recorder=recorder)
     records = Records(
         publish=(durable or record_log).publish,
         kept=durable.kept if durable else None,

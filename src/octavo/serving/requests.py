@@ -73,7 +73,7 @@ class RequestDecoder:
         self.dtypes = {field.name: field.dtype for field in fields}
         self.required = frozenset(field.name for field in fields if field.required)
         self._fields = {field.name: field for field in fields}
-        self._max_rows = max_rows
+        self.max_rows = max_rows
         self._optional = [place for place, field in enumerate(fields) if not field.required]
         self._times = [place for place, field in enumerate(fields) if field.dtype is DType.TIMESTAMP]
         row = msgspec.defstruct(
@@ -148,9 +148,9 @@ class RequestDecoder:
             return InvalidRequest(_sentence(path, what), field=path, fix=_fix(field))
         if path == "rows" and "length <=" in what:
             return LimitExceeded(
-                f"rows holds more than {self._max_rows:,} rows",
+                f"rows holds more than {self.max_rows:,} rows",
                 field="rows",
-                fix=f"send at most {self._max_rows:,} rows in one request",
+                fix=f"send at most {self.max_rows:,} rows in one request",
             )
         if path == "rows" and "length >=" in what:
             return InvalidRequest("rows is empty", field="rows", fix="send at least one row")

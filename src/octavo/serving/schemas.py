@@ -6,8 +6,7 @@ from typing import Any
 from octavo.definitions.types import DType
 from octavo.features.values import FeatureStatus
 from octavo.serving.inference import OUTPUTS
-from octavo.serving.lineup import Lineup
-from octavo.serving.requests import FIRST_YEAR, LARGEST_FLOAT32, LAST_YEAR, LONGEST_STRING
+from octavo.serving.requests import FIRST_YEAR, LARGEST_FLOAT32, LAST_YEAR, LONGEST_STRING, RequestDecoder
 from octavo.serving.tensors import DATATYPES
 
 Schema = dict[str, Any]
@@ -35,22 +34,21 @@ def objects(properties: Mapping[str, Schema], *, required: tuple[str, ...], clos
     return schema | {"additionalProperties": False} if closed else schema
 
 
-def row(lineup: Lineup) -> Schema:
+def row(decoder: RequestDecoder) -> Schema:
     """One row of a request."""
-    required = lineup.decoder.required
-    properties = {name: _field(dtype, required=name in required) for name, dtype in lineup.decoder.dtypes.items()}
+    required = decoder.required
+    properties = {name: _field(dtype, required=name in required) for name, dtype in decoder.dtypes.items()}
     return objects(properties, required=tuple(name for name in properties if name in required), closed=True)
 
 
-def rows(lineup: Lineup) -> Schema:
+def rows(decoder: RequestDecoder) -> Schema:
     """The body of ``POST /predict/{deployment}``."""
-    items: Schema = {"type": "array", "items": row(lineup), "minItems": 1, "maxItems": lineup.max_rows}
-    return objects({"rows": items}, required=("rows",), closed=True)
+    return objects({"rows": _records(decoder)}, required=("rows",), closed=True)
 
 
-def invocation(lineup: Lineup) -> Schema:
+def invocation(decoder: RequestDecoder) -> Schema:
     """A body as MLflow's scoring server takes it."""
-    records: Schema = {"type": "array", "items": row(lineup), "minItems": 1, "maxItems": lineup.max_rows}
+    records = _records(decoder)
     forms: dict[str, Schema] = {
         "dataframe_records": records,
         "instances": records,
@@ -68,12 +66,12 @@ def invocation(lineup: Lineup) -> Schema:
     return {"oneOf": [objects({name: form}, required=(name,), closed=True) for name, form in forms.items()]}
 
 
-def inference(lineup: Lineup) -> Schema:
+def inference(decoder: RequestDecoder) -> Schema:
     """A request of the Open Inference Protocol; which tensors there are is said by the model's metadata."""
     datatypes = sorted({datatype for known in DATATYPES.values() for datatype in known})
     tensor = objects(
         {
-            "name": {"type": "string", "enum": list(lineup.decoder.names)},
+            "name": {"type": "string", "enum": list(decoder.names)},
             "datatype": {"type": "string", "enum": datatypes},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "data": {"type": "array", "items": _SCALAR},
@@ -98,6 +96,10 @@ _STATUSES: Schema = {
     "additionalProperties": {"enum": [status.word for status in FeatureStatus if status]},
 }
 _VALUES: Schema = {"type": "object", "additionalProperties": {"type": ["number", "null"]}}
+_REASON = objects(
+    {"input": {"type": "string"}, "contribution": {"type": "number"}, "value": {"type": ["number", "null"]}},
+    required=("input", "contribution", "value"),
+)
 _PREDICTION = objects(
     {
         "id": {"type": "string", "format": "uuid"},
@@ -106,8 +108,27 @@ _PREDICTION = objects(
         "arm": {"type": "string"},
         "features": _STATUSES,
         "values": _VALUES,
+        "base": {"type": "number"},
+        "before": {"type": "number"},
+        "reasons": {"type": "array", "items": _REASON},
     },
     required=("id", "value", "version"),
+)
+_NODE = objects(
+    {
+        "value": {"type": ["number", "null"]},
+        "id": {"type": "string", "format": "uuid"},
+        "version": {"type": ["integer", "null"], "minimum": 1},
+    },
+    required=("value",),
+)
+_TOGETHER = objects(
+    {
+        "id": {"type": "string", "format": "uuid"},
+        "value": {"type": "number"},
+        "nodes": {"type": "object", "additionalProperties": _NODE},
+    },
+    required=("id", "value", "nodes"),
 )
 ANSWERS: Mapping[str, Schema] = {
     "Predictions": objects(
@@ -118,6 +139,15 @@ ANSWERS: Mapping[str, Schema] = {
             "degraded": {"type": "boolean"},
         },
         required=("deployment", "model", "predictions"),
+    ),
+    "Together": objects(
+        {
+            "composite": {"type": "string"},
+            "version": {"type": "integer", "minimum": 1},
+            "predictions": {"type": "array", "items": _TOGETHER, "minItems": 1},
+            "degraded": {"type": "boolean"},
+        },
+        required=("composite", "version", "predictions"),
     ),
     "Scores": objects(
         {
@@ -182,6 +212,10 @@ ANSWERS: Mapping[str, Schema] = {
     ),
 }
 """By the names that the description refers to them by."""
+
+
+def _records(decoder: RequestDecoder) -> Schema:
+    return {"type": "array", "items": row(decoder), "minItems": 1, "maxItems": decoder.max_rows}
 
 
 def _field(dtype: DType, *, required: bool) -> Schema:

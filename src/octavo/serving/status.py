@@ -33,6 +33,21 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     stopped: str = ""
 
 
+class CompositeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a predictor is with one composite.
+
+    Attributes
+    ----------
+    version : int
+        That it serves; 0 if none.
+    error : str or None
+        Why it does not serve by the newest manifest; None if it does.
+    """
+
+    version: int = 0
+    error: str | None = None
+
+
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A model in memory.
 
@@ -74,6 +89,7 @@ class PredictorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     deployments: dict[str, DeploymentStatus] = {}
+    composites: dict[str, CompositeStatus] = {}
     error: str | None = None
     models: tuple[ModelStatus, ...] = ()
     alias_errors: dict[str, str] = {}

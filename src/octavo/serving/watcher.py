@@ -122,16 +122,12 @@ class Watcher:
         return self._composites.served
 
     @property
-    def composite_errors(self) -> dict[str, str]:
-        """Why the newest manifest of a composite is not served by, by the composite's name."""
-        return self._composites.errors
-
-    @property
     def status(self) -> PredictorStatus:
         """What is served now."""
         return PredictorStatus(
             pid=os.getpid(),
             deployments=dict(self._statuses),
+            composites=self._composites.statuses,
             error=self._error,
             models=self._models,
             alias_errors=dict(self.aliases.errors),

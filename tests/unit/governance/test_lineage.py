@@ -28,7 +28,13 @@ def names(found: Lineage, distance: int) -> set[str]:
 def test_a_version_answers_in_its_deployment_and_no_other_version_comes_with_that(room: Showroom) -> None:
     found = lineage_of(room.context, "version:arrival_delay/2", up=0, down=5)
     assert names(found, 1) == {"deployment:eta", "predictions:eta/arrival_delay/2"}
-    assert len(found.nodes) == 3
+    assert (names(found, 2), names(found, 3)) == ({"composite:trouble"}, {"predictions:trouble"})
+    assert len(found.nodes) == 5
+
+
+def test_the_calls_of_a_composite_are_told_of_all_its_versions_together(room: Showroom) -> None:
+    [calls] = lineage_of(room.context, "composite:trouble", up=0, down=1).nodes[1:]
+    assert (calls.node, calls.about) == ("predictions:trouble", "4 predictions")
 
 
 def test_a_prediction_comes_of_the_version_that_answered_and_of_no_other(room: Showroom) -> None:
@@ -46,7 +52,8 @@ def test_a_deployment_tells_who_has_which_part_in_it_and_who_had(room: Showroom)
         "version:arrival_delay/4": "canary, 10 %",
         "version:arrival_delay/1": "live, 100 %, until 2013-04-25 06:00",
     }
-    assert names(found, 1) == {f"predictions:eta/arrival_delay/{version}" for version in (1, 2, 4)}
+    predictions = {f"predictions:eta/arrival_delay/{version}" for version in (1, 2, 4)}
+    assert names(found, 1) == predictions | {"composite:trouble"}
 
 
 def test_the_node_asked_for_comes_first_and_edges_go_from_what_was_before(room: Showroom) -> None:

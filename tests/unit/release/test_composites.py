@@ -119,7 +119,9 @@ def test_it_is_shown_with_its_nodes_and_versions(tmp_path: Path) -> None:
     shown = dispatcher.call(ShowComposite(composite="arrival"), SYSTEM)
     assert listed == shown.state
     assert [one.version for one in shown.versions] == [2, 1]
-    assert [one.name for one in shown.live.plan.nodes] == ["eta", "hours"]
+    eta_node, hours_node = shown.nodes
+    assert (eta_node.name, eta_node.deployment.state.model) == ("eta", eta(stage).model.name)
+    assert (hours_node.name, hours_node.deployment, hours_node.takes) == ("hours", None, ("eta",))
 
 
 def test_an_earlier_node_is_no_field_that_a_caller_sends(tmp_path: Path) -> None:

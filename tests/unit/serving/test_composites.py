@@ -4,80 +4,29 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.serving.bundles import PROJECT, ROW, publish_bundle
+from tests.serving import calls
+from tests.serving.bundles import ROW, publish_bundle
+from tests.serving.composed import CODE, FAR, OFFER, SEATS, deployment, function, publish_composite, publish_nodes
+from tests.serving.doors import tensors
 from tests.serving.predictors import Bench
 from tests.serving.projects import arm
 
-from octavo.definitions.plans import PlannedField, PlannedFunction
-from octavo.definitions.types import DType
 from octavo.monitoring.prediction_log import rows_of
-from octavo.release.composites import PURPOSE, CompositeManifest, CompositePlan, PlannedNode
-from octavo.release.manifests import SignedManifest
+from octavo.release.composites import PlannedNode
+from octavo.serving.grpc.messages import SERVICE
 from octavo.serving.recorder import TOPIC
 
-FAR = [0.0, 0.0, 0.0, 1.0, 0.0]
-SEATS = [0.0, 0.0, 0.0, 0.0, 1.0]
-CODE = """
-import numpy as np
-import octavo as oc
 
-
-@oc.on_demand
-def offer(far, wide, amount):
-    return np.where(np.isnan(wide), far, far + wide) * amount
-
-
-@oc.on_demand
-def is_wide(seats):
-    return seats > 150
-
-
-@oc.on_demand
-def halved(far):
-    return np.where(far > 1000, np.nan, far / 2)
-"""
-
-
-def function(name: str, *inputs: str) -> PlannedFunction:
-    return PlannedFunction(name=name, inputs=inputs)
-
-
-def deployment(name: str, **more: Any) -> PlannedNode:
-    return PlannedNode(name=name, deployment=name, **more)
-
-
-OFFER = (
-    deployment("far"),
-    deployment("wide", when=function("is_wide", "seats")),
-    PlannedNode(name="offer", function=function("offer", "far", "wide", "amount")),
-)
-AMOUNT = (PlannedField(name="amount", dtype=DType.FLOAT64, required=True),)
-
-
-def publish(bench: Bench, *nodes: PlannedNode, sequence: int = 1, code: str = CODE, fields: Any = AMOUNT) -> None:
+def publish(bench: Bench, *nodes: PlannedNode, **changes: Any) -> None:
     """Publish a composite and have it applied."""
-    artifacts = bench.project.artifacts
-    plan = CompositePlan(nodes=nodes, fields=fields, code={"project.py": artifacts.put(code.encode())})
-    document = CompositeManifest(
-        project=PROJECT,
-        composite="deal",
-        sequence=sequence,
-        version=sequence,
-        digest=f"sha256:{sequence:064x}",
-        plan=plan,
-        published_at_us=0,
-    )
-    payload = msgspec.json.encode(document)
-    signed = SignedManifest(payload=payload, signature=bench.project.signer.sign(PURPOSE, payload))
-    artifacts.publish("composites/deal.json", msgspec.json.encode(signed))
+    publish_composite(bench.project, *nodes, **changes)
     bench.watcher.look()
 
 
 @pytest.fixture
 def deal(bench: Bench) -> Bench:
     """Serves two deployments, and a composite of them."""
-    for name, weights in (("far", FAR), ("wide", SEATS)):
-        bench.publish(arm(publish_bundle(bench.project.artifacts, weights=weights)), deployment=name)
+    publish_nodes(bench.project)
     publish(bench, *OFFER)
     return bench
 
@@ -108,7 +57,9 @@ def test_each_node_is_recorded_with_its_parent_and_the_call_itself_too(deal: Ben
     assert (far["parent"], wide["parent"], whole["parent"]) == (prediction["id"], prediction["id"], None)
     assert (whole["id"], whole["output"], whole["version"]) == (prediction["id"], 1400.0, 1)
     assert far["id"] == prediction["nodes"]["far"]["id"] != prediction["id"]
-    assert msgspec.json.decode(whole["request"])["amount"] == 2.0
+    assert msgspec.json.decode(whole["entities"]) == {"origin": "JFK"}
+    request = msgspec.json.decode(whole["request"])
+    assert (request["amount"], sorted(request)) == (2.0, ["amount", "distance", "sched_dep", "seats"])
 
 
 def test_an_earlier_node_stands_in_for_a_field_of_a_later_model(deal: Bench) -> None:
@@ -158,9 +109,24 @@ def test_without_a_live_version_of_a_node_the_call_is_refused_with_what_to_do(de
     assert "octavo deployments release gone" in reply.json["detail"]
 
 
+def test_a_door_that_takes_no_composite_says_by_which_it_is_asked(deal: Bench) -> None:
+    told = [deal.caller.post("/v2/models/deal/infer", {"inputs": tensors([ROW])}).json["error"]]
+    told += [deal.caller.post("/predict/deal/invocations", {"inputs": [ROW]}).json["detail"]]
+    request = calls.by_lists(tensors([ROW]))
+    request.model_name = "deal"
+    reply = deal.caller.post(f"/{SERVICE}/ModelInfer", calls.frame(request.SerializeToString()), **calls.HEADERS)
+    told += [reply.headers["grpc-message"]]
+    assert all("'deal' is a composite" in one and "JSON" in one for one in told), told
+
+
+def test_reasons_are_not_told_of_a_composite(deal: Bench) -> None:
+    reply = deal.caller.post("/predict/deal?explain=true", {"rows": [{**ROW, "amount": 2.0}]})
+    assert (reply.status, reply.json["field"]) == (422, "explain")
+
+
 def test_a_later_manifest_replaces_the_graph_and_an_earlier_one_does_not(deal: Bench) -> None:
     publish(deal, deployment("far"), sequence=3)
-    assert ask(deal, {}).json["version"] == 3
+    assert ask(deal, {}).json["version"] == deal.watcher.status.composites["deal"].version == 3
     publish(deal, *OFFER, sequence=2)
     assert ask(deal, {}).json["version"] == 3
 
@@ -171,7 +137,8 @@ def test_code_that_does_not_hold_what_the_graph_names_is_refused_and_the_last_gr
 ) -> None:
     publish(deal, *OFFER, sequence=2, code=code)
     assert ask(deal, {}).json["version"] == 1
-    assert "deal" in deal.watcher.composite_errors
+    status = deal.watcher.status.composites["deal"]
+    assert (status.version, status.error is None) == (1, False)
 
 
 def test_it_starts_from_its_own_disk(deal: Bench) -> None:
@@ -188,7 +155,7 @@ def test_a_document_that_another_key_signed_is_refused(deal: Bench) -> None:
     document["signature"]["value"] = "00" * 64
     deal.project.artifacts.publish("composites/deal.json", msgspec.json.encode(document))
     deal.watcher.look()
-    assert "signature" in deal.watcher.composite_errors["deal"]
+    assert "signature" in str(deal.watcher.status.composites["deal"].error)
     assert ask(deal, {}).status == 200
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.serving.bundles import publish_bundle
+from tests.serving.composed import OFFER, deployment, publish_composite, publish_nodes
 from tests.serving.predictors import Bench, make_bench
 from tests.serving.projects import arm
 
@@ -52,3 +53,23 @@ def test_without_a_deployment_the_rest_is_described(tmp_path: Path) -> None:
     paths = make_bench(tmp_path).caller.get("/openapi.json").json["paths"]
     assert "/readyz" in paths
     assert not any(path.startswith("/predict") for path in paths)
+
+
+def test_a_composite_is_described_with_the_fields_of_all_its_nodes(bench: Bench) -> None:
+    publish_nodes(bench.project)
+    publish_composite(bench.project, *OFFER)
+    bench.watcher.look()
+    paths = bench.caller.get("/openapi.json").json["paths"]
+    deal = paths["/predict/deal"]["post"]
+    row = deal["requestBody"]["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
+    assert sorted(row["required"]) == ["amount", "distance", "origin", "sched_dep"]
+    assert row["properties"]["seats"]["type"] == ["integer", "null"]
+    for answer in (deal, paths["/predictions/deal/{id}"]["get"]):
+        told = answer["responses"]["200"]["content"]["application/json"]["schema"]
+        assert told == {"$ref": "#/components/schemas/Together"}
+
+
+def test_a_composite_that_cannot_be_asked_is_not_described(bench: Bench) -> None:
+    publish_composite(bench.project, deployment("eta"), deployment("gone"))
+    bench.watcher.look()
+    assert "/predict/deal" not in bench.caller.get("/openapi.json").json["paths"]

@@ -1,6 +1,8 @@
 """A predictor and a version whose model is a pickle: refused three times over, and served once all is said."""
 
+import asyncio
 import pickle
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +12,15 @@ import msgspec
 import numpy as np
 import pytest
 from sklearn.dummy import DummyRegressor
-from tests.serving.bundles import CODE, MODEL, PLAN_OF_TESTS, PROJECT, ROW, bundle_files
+from tests.serving.asgi import Reply
+from tests.serving.bundles import CODE, MODEL, PLAN_OF_TESTS, PROJECT, ROW, bundle_files, publish_bundle
 from tests.serving.predictors import Bench, make_bench
 from tests.serving.projects import DEPLOYMENT, SETTINGS, arm, make_project, manifest
 
 from octavo.registry.bundles import FORMS, GOLDEN, ONNX, BundleFile, BundleManifest, digest_of
 from octavo.registry.formats.tiers import PICKLE_FILE, FormatTier, format_tier, tier_of
 from octavo.registry.forms import Form, FormChoice, Forms, encode_forms
+from octavo.registry.jail.process import JailedModel
 from octavo.stores.ports import Artifacts
 
 ALLOWED = f"{SETTINGS}\n[models]\nallow_pickle = true\n"
@@ -75,6 +79,29 @@ def test_it_answers_from_its_own_process_once_all_is_said(tmp_path: Path) -> Non
     publish(bench, unsafe_by=("ada",))
     assert error(bench) == ""
     assert bench.predict(ROW)["predictions"][0]["value"] == 7.0
+
+
+def test_while_it_is_asked_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with(tmp_path, ALLOWED)
+    publish(bench, unsafe_by=("ada",))
+    bench.publish(arm(publish_bundle(bench.project.artifacts)), deployment="other")
+    begun, others = threading.Event(), threading.Event()
+
+    def slow(model: JailedModel, matrix: Any) -> Any:
+        begun.set()
+        assert others.wait(10)
+        return np.full(len(matrix), 7.0)
+
+    async def both() -> list[Reply]:
+        body = [msgspec.json.encode({"rows": [ROW]})]
+        asked = asyncio.create_task(bench.caller.ask("POST", f"/predict/{DEPLOYMENT}", parts=body))
+        await asyncio.to_thread(begun.wait, 10)
+        other = await bench.caller.ask("POST", "/predict/other", parts=body)
+        others.set()
+        return [other, await asked]
+
+    monkeypatch.setattr(JailedModel, "__call__", slow)
+    assert [reply.status for reply in asyncio.run(both())] == [200, 200]
 
 
 @pytest.mark.parametrize(

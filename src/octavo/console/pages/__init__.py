@@ -3,6 +3,7 @@
 from octavo.console.pages.access import PAGES as ACCESS
 from octavo.console.pages.approvals import PAGES as APPROVALS
 from octavo.console.pages.audit import PAGES as AUDIT
+from octavo.console.pages.composites import PAGES as COMPOSITES
 from octavo.console.pages.deployments import PAGES as DEPLOYMENTS
 from octavo.console.pages.features import PAGES as FEATURES
 from octavo.console.pages.history import PAGES as HISTORY
@@ -28,6 +29,7 @@ def all_pages() -> tuple[Page, ...]:
         *MODELS,
         *VERSIONS,
         *DEPLOYMENTS,
+        *COMPOSITES,
         *APPROVALS,
         *MONITORING,
         *PREDICTIONS,

@@ -15,6 +15,7 @@ from octavo.errors import OctavoError
 from octavo.monitoring.explanations import Explanation
 from octavo.monitoring.predictions import InputValue, PredictionDetails, PredictionSummary
 from octavo.registry.operations import VersionDetails
+from octavo.release.composites import CompositeState
 from octavo.release.operations import DeploymentSummary
 from octavo.training.reports import Report
 
@@ -48,7 +49,8 @@ def predictions(visit: Visit) -> Reply:
     if wanted:
         return Reply(location=f"/predictions/{quote(wanted, safe='')}")
     summaries: tuple[DeploymentSummary, ...] = visit.call_if_allowed("deployments:read", "deployments.list") or ()
-    known = [summary.state.deployment for summary in summaries]
+    composites: tuple[CompositeState, ...] = visit.call_if_allowed("deployments:read", "composites.list") or ()
+    known = [*(summary.state.deployment for summary in summaries), *(state.composite for state in composites)]
     deployment = visit.query.get("deployment") or (known[0] if known else "")
     entity, before = visit.query.get("entity", "").strip(), visit.query.get("before") or None
     found, problem = _find(visit, deployment, entity=entity, before=before)
@@ -74,6 +76,7 @@ def prediction(visit: Visit) -> Reply:
     explanation = _explanation(visit, found)
     rows = [_input_row(value, report, explanation) for value in found.inputs]
     rows.sort(key=lambda row: (abs(row.contribution or 0), row.importance or 0), reverse=True)
+    said = {node.deployment: node.summary for node in found.nodes}
     return render(
         visit,
         "prediction.html",
@@ -81,6 +84,7 @@ def prediction(visit: Visit) -> Reply:
         found=found,
         verdict=_verdict(found),
         rows=rows,
+        nodes=[(value, said.get(value.name)) for value in found.inputs],
         explanation=explanation,
         not_present=sum(row.input.status != "present" for row in rows),
         counting=found.outcomes[-1] if found.outcomes else None,

@@ -94,8 +94,8 @@ def _of_deployment(facts: Facts, name: str, is_start: bool) -> Iterator[Neighbou
 
 
 def _of_composite(facts: Facts, name: str, is_start: bool) -> Iterator[Neighbour]:
-    for found in facts.counts(deployment=name):
-        yield _predictions(found)
+    if count := sum(found.count for found in facts.counts(deployment=name)):
+        yield _answered(name, count)
 
 
 def _of_prediction(facts: Facts, name: str, is_start: bool) -> Iterator[Neighbour]:
@@ -113,8 +113,11 @@ def _version(version: ModelVersion, *, how: str) -> Neighbour:
 
 
 def _predictions(found: Counted) -> Neighbour:
-    name = f"{found.deployment}/{found.model}/{found.version}" if found.model else found.deployment
-    return _neighbour(K.PREDICTIONS, name, how="answered", about=counted(found.count, "prediction"))
+    return _answered(f"{found.deployment}/{found.model}/{found.version}", found.count)
+
+
+def _answered(name: str, count: int) -> Neighbour:
+    return _neighbour(K.PREDICTIONS, name, how="answered", about=counted(count, "prediction"))
 
 
 def _neighbour(kind: NodeKind, name: str, *, how: str = "", about: str = "", is_end: bool = False) -> Neighbour:

@@ -166,10 +166,10 @@ class KeptProcess:
         if not self._is_ready:
             raise self._failure("are not there now, because their process", self._reason)
         self._number += 1
-        size_bytes = n_rows * 8 * (self._n_functions if only == ALL else 1)
         future: asyncio.Future[bytes] = loop.create_future()
-        self._wait_for(_Waiting(self._number, future, size_bytes, self._timeout_s))
-        self._send(framed(Ask(self._number, only, n_rows, columns)))
+        asked = Ask(self._number, only, n_rows, columns)
+        self._wait_for(asked, future, allowed_s=self._timeout_s)
+        self._send(framed(asked))
         return future
 
     def retire(self) -> None:
@@ -190,14 +190,16 @@ class KeptProcess:
         else:  # it ended while another loop ran, which would have started it again
             self._restart()
 
-    def _wait_for(self, waiting: _Waiting) -> None:
+    def _wait_for(self, asked: Ask, future: "asyncio.Future[bytes] | None", *, allowed_s: float) -> None:
         assert self._loop is not None
+        n_functions = self._n_functions if asked.only == ALL else 1
+        waiting = _Waiting(asked.number, future, asked.n_rows * 8 * n_functions, allowed_s)
         if not self._waiting:
             self._since_s = self._loop.time()
         self._waiting.append(waiting)
         self._longest = max(self._longest, waiting.size_bytes + _REASON_BYTES)
         if not self._is_watching:
-            self._watch_after(waiting.allowed_s)
+            self._watch_after(allowed_s)
 
     def _watch_after(self, pause_s: float) -> None:
         assert self._loop is not None
@@ -360,7 +362,7 @@ class KeptProcess:
             return
         self._is_watching = False
         self._loop.add_reader(self._process.connection, self._readable)
-        self._wait_for(_Waiting(0, None, self._n_functions * 8, _LOAD_S))
+        self._wait_for(self._warm_up, None, allowed_s=_LOAD_S)
 
     def _end(self) -> None:
         process = self._let_go()

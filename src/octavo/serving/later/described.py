@@ -1,7 +1,7 @@
 """What the description of a predictor says of asynchronous predictions."""
 
 from octavo.serving.later.routes import LATER
-from octavo.serving.lineup import Lineup
+from octavo.serving.requests import RequestDecoder
 from octavo.serving.schemas import Schema, objects, rows
 
 _JSON = "application/json"
@@ -16,8 +16,14 @@ _ACCEPTED: Schema = {
 _ID: Schema = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f-]+$"}}
 
 
-def later(name: str, lineup: Lineup, *, method: str) -> tuple[str, Schema]:
-    """The path of a method for one deployment, and what is done there."""
+def later(name: str, decoder: RequestDecoder, *, method: str, answer: str) -> tuple[str, Schema]:
+    """The path of a method for one deployment or composite, and what is done there.
+
+    Parameters
+    ----------
+    answer : str
+        The schema of what is answered in the end.
+    """
     if method == "POST":
         return f"{LATER}{name}", {
             "summary": f"Predictions of {name} later; the options and bodies of /predict/{name}, and larger ones.",
@@ -25,19 +31,21 @@ def later(name: str, lineup: Lineup, *, method: str) -> tuple[str, Schema]:
                 _header("Idempotency-Key", "Sent again with it, a request is the same."),
                 _header("Callback-URL", "Where to tell that it is answered."),
             ],
-            "requestBody": {"required": True, "content": {_JSON: {"schema": rows(lineup)}}},
+            "requestBody": {"required": True, "content": {_JSON: {"schema": rows(decoder)}}},
             "responses": {"202": _ACCEPTED},
         }
     path = f"{LATER}{name}/{{id}}"
     if method == "DELETE":
         gone: Schema = {"description": "It is forgotten.", "content": {_JSON: {"schema": _STATE}}}
         return path, {"summary": "Forget it, answered or not.", "parameters": [_ID], "responses": {"200": gone}}
-    answer = {"$ref": "#/components/schemas/Predictions"}
     return path, {
         "summary": f"The answer, as /predict/{name} would have given it.",
         "parameters": [_ID],
         "responses": {
-            "200": {"description": "Done.", "content": {_JSON: {"schema": answer}}},
+            "200": {
+                "description": "Done.",
+                "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
+            },
             "202": _ACCEPTED,
         },
     }
