@@ -19,7 +19,7 @@ Expect = Annotated[
 
 
 def aliases(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only those of this model.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only those of this model.")] = None,
     json: Json = False,
 ) -> None:
     """Show the aliases of models, and which versions they name.

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from octavo.cli.manual import readable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -106,7 +108,7 @@ def load(name: str) -> Any:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.callback()(lambda: None)
     import_module(f"octavo.cli.{ENTRIES[name].module}").register(app)
-    return get_group(app).commands[name]
+    return readable(get_group(app).commands[name])
 
 
 class Catalogue(TyperGroup):

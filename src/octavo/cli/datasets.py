@@ -70,7 +70,7 @@ def overview(context: typer.Context, limit: Limit = 20, json: Json = False) -> N
 
 def build(
     views: Annotated[
-        list[str] | None, typer.Argument(metavar="VIEW...", help="The feature views whose values are wanted.")
+        list[str] | None, typer.Argument(metavar="VIEW", help="The feature views whose values are wanted.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Its labelled cases; with --spine or --every, the feature views that it takes.")

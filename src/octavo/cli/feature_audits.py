@@ -84,20 +84,26 @@ def _show(found: tuple[AuditReport, ...]) -> None:
                 "events say."
             )
             say("")
-            _show_features(audited.features)
+            show_features(audited.features)
         for remark in report.remarks:
             say(f"Note: {plain(remark)}.")
     if not found:
         say("No deployment yet. Declare one with oc.Deployment and put it into force: octavo apply")
 
 
-def _show_features(features: tuple[FeatureAudit, ...]) -> None:
+def show_features(features: tuple[FeatureAudit, ...]) -> None:
+    """Print the features of which a value differs, with examples; of the others how many they are."""
     occurring = [reason for reason in Reason if reason is Reason.EQUAL or any(f.count(reason) for f in features)]
-    show_table(
-        ["feature", *(f">{reason}" for reason in occurring)],
-        ([f.name, *(f"{f.count(reason):,}" for reason in occurring)] for f in features),
-        empty="",
-    )
+    differing = [f for f in features if f.count(Reason.EQUAL) < f.values]
+    equal = len(features) - len(differing)
+    if differing:
+        show_table(
+            ["feature", *(f">{reason}" for reason in occurring)],
+            ([f.name, *(f"{f.count(reason):,}" for reason in occurring)] for f in differing),
+            empty="",
+        )
+    if equal:
+        say(f"Every value of {equal}{' more' if differing else ''} feature{'' if equal == 1 else 's'} is equal.")
     examples = [row for feature in features for row in _examples(feature)]
     if examples:
         say("")

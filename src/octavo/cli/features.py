@@ -67,8 +67,8 @@ def list_features(json: Json = False) -> None:
         emit_json(found)
         return
     show_table(
-        ["feature", "from", "type", "default", "deprecated", "models", "owner", "description"],
-        ([f.name, f.view or f.kind, f.dtype, f.default, f.deprecated, f.models, f.owner, f.description] for f in found),
+        ["feature", "from", "type", "?models", "?default", "?deprecated", "?owner", "?description"],
+        ([f.name, f.view or f.kind, f.dtype, f.models, f.default, f.deprecated, f.owner, f.description] for f in found),
         empty="No feature yet. Declare a view with oc.FeatureView in the project's module.",
     )
 
@@ -121,7 +121,7 @@ def _show_view(view: ViewSummary) -> None:
     )
     say("")
     show_table(
-        ["feature", "operation", "of", "window", "default", "expected", "deprecated", "description"],
+        ["feature", "operation", "of", "window", "?default", "?expected", "?deprecated", "?description"],
         (
             [
                 f.name,

@@ -37,7 +37,7 @@ def history(
         emit_json(found)
         return
     show_table(
-        ["from", "until", "deployment", "version", "as", ">share", "?group"],
+        ["from", "until", "deployment", "version", "?as", ">share", "?group"],
         (
             [s.since, s.until, s.deployment, f"{s.model} {s.version}", s.role, _share(s), s.group]
             for s in found.services

@@ -52,8 +52,8 @@ def overview(
         emit_json(found)
         return
     show_table(
-        ["incident", "kind", "opened", "lasted", "?deployment", "?about", "?cause"],
-        ([i.id, i.incident_kind, i.opened_at, _lasted(i), i.deployment, i.subject, i.cause] for i in found),
+        ["incident", "kind", "deployment", "lasted", "?opened", "?about", "?cause"],
+        ([i.id, i.incident_kind, i.deployment, _lasted(i), i.opened_at, i.subject, i.cause] for i in found),
         empty="No incident. See how deployments do: octavo monitor",
     )
 

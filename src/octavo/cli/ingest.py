@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def ingest(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="A .parquet or .jsonl file, or several; - reads lines of JSON."),
+        typer.Argument(metavar="FILE", help="A .parquet or .jsonl file, or several; - reads lines of JSON."),
     ],
     source: Annotated[
         str | None, typer.Option("--source", "-s", help="The source; each file's name without its ending unless given.")

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def materialize(
     views: Annotated[
-        list[str] | None, typer.Argument(metavar="VIEW...", help="Only these feature views; all unless given.")
+        list[str] | None, typer.Argument(metavar="VIEW", help="Only these feature views; all unless given.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build anew also what is up to date.")] = False,
     json: Json = False,

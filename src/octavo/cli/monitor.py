@@ -158,7 +158,7 @@ def _show_inputs(seen: Look) -> None:
     say("")
     allowed = next(finding.threshold for finding in seen.findings if finding.kind is IncidentKind.DRIFT)
     show_table(
-        ["input", ">drift", ">importance", ">adds", "to the drift"],
+        ["input", ">drift", ">importance", ">adds", "?to the drift"],
         (
             [i.name, i.drift, f"{i.importance:.1%}", i.contribution, bar(i.contribution / allowed)]
             for i in seen.inputs[:_MOST_INPUTS]

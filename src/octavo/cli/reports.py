@@ -107,7 +107,7 @@ def _show_details(details: Details) -> None:
         )
     say("")
     show_table(
-        ["slice", ">rows", f">{details.metric}", ">loss beyond all others", "", "?found by"],
+        ["slice", f">{details.metric}", "result", "?>rows", "?>loss beyond all others", "?found by"],
         (_slice_row(row) for row in details.slices),
         empty=f"None of {details.searched} slices does worse than the others.",
     )
@@ -121,4 +121,4 @@ def _threshold_row(row: ThresholdRow) -> list[object]:
 def _slice_row(row: SliceRow) -> list[object]:
     verdict = "worse" if row.is_sure else "may be chance" if row.beyond > 0 else "no worse"
     found = "a gate" if row.is_named else "search"
-    return [plain(row.name), row.rows, interval(row.metric), number(row.beyond), verdict, found]
+    return [plain(row.name), interval(row.metric), verdict, row.rows, number(row.beyond), found]

@@ -167,7 +167,7 @@ def status(json: Json = False) -> None:
     )
     say("")
     show_table(
-        ["source", ">sent", ">not applied", ">not in the table"],
+        ["source", ">batches sent", ">not applied", ">not in the table"],
         ([name, b.published, b.unapplied, b.unshipped] for name, b in sorted(found.sources.items())),
         empty="No source yet. Declare one with oc.Source in the project's module.",
     )

@@ -42,6 +42,8 @@ class AuditView:
     ----------
     reasons : tuple of Reason
         Those that occur, equality first.
+    features, equal : tuple of FeatureRow, tuple of str
+        Features of which a value differs, and the names of the others.
     earlier : tuple of (moment, summary)
         The audits before, the newest first.
     """
@@ -52,6 +54,7 @@ class AuditView:
     remarks: tuple[str, ...]
     reasons: tuple[Reason, ...]
     features: tuple[FeatureRow, ...]
+    equal: tuple[str, ...]
     examples: tuple[ExampleRow, ...]
     earlier: tuple[tuple[datetime, str], ...]
 
@@ -70,7 +73,8 @@ def audit_view(reports: Sequence[AuditReport]) -> AuditView | None:
         summary=_summary(newest),
         remarks=newest.remarks,
         reasons=reasons,
-        features=tuple(_row(feature, reasons) for feature in features),
+        features=tuple(_row(feature, reasons) for feature in features if _differs(feature)),
+        equal=tuple(feature.name for feature in features if not _differs(feature)),
         examples=tuple(examples[:_MOST_EXAMPLES]),
         earlier=tuple((report.audit.at, _summary(report)) for report in reports[1:]),
     )
@@ -84,10 +88,15 @@ def _status(report: AuditReport) -> Status:
 
 def _summary(report: AuditReport) -> str:
     audit = report.audit
-    return (
-        f"{plural(audit.predictions, 'prediction')}; {whole(report.wrong)} of {plural(audit.values, 'value')} "
-        "not what the events say."
+    values = plural(audit.values, "value")
+    wrong = (
+        f"{whole(report.wrong)} of {values} are not what the events say" if report.wrong else f"{values}, none wrong"
     )
+    return f"{plural(audit.predictions, 'prediction')}; {wrong}."
+
+
+def _differs(feature: FeatureAudit) -> bool:
+    return feature.count(Reason.EQUAL) < feature.values
 
 
 def _row(feature: FeatureAudit, reasons: Sequence[Reason]) -> FeatureRow:

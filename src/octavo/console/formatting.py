@@ -12,7 +12,7 @@ from octavo.training.reports import Interval
 MISSING = "–"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _FIGURES = 3
-_NAMED = re.compile(r"\b(incident|run) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_NAMED = re.compile(r"\b(incident|run)[ =]([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
 def number(value: float | None, *, unit: str = "", figures: int = _FIGURES) -> str:

@@ -93,6 +93,7 @@ def input_detail(report: Report, name: str, profile: Profile) -> InputDetail:
         profile.shares,
         edges=profile.edges,
         over=held_out.shares if held_out else None,
+        width=84,
     )
     return InputDetail(
         loss=interval(loss),

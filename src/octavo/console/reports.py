@@ -128,9 +128,9 @@ def profile_rows(report: Report) -> list[ProfileRow]:
         ProfileRow(
             name=name,
             importance=report.importance.get(name, 0.0),
-            bar=share_bar(report.importance.get(name, 0.0) / greatest, name=f"Importance of {name}"),
+            bar=share_bar(report.importance.get(name, 0.0) / greatest, name=f"Importance of {name}", width=64),
             profile=profile,
-            spread=spread(f"{name} in training", profile),
+            spread=spread(f"{name} in training", profile, width=84),
             detail=input_detail(report, name, profile),
         )
         for name, profile in report.profiles.items()

@@ -26,6 +26,7 @@ EXAMPLES = [
     "/",
     "/deployments/eta",
     "/deployments/late",
+    "/composites/trouble",
     "/approvals",
     "/models/arrival_delay",
     "/models/arrival_delay/2",

@@ -47,6 +47,16 @@ def test_its_help_says_what_it_does_with_an_example_and_what_comes_next(path: Pa
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=name_of)
+def test_its_help_names_values_by_words_and_cuts_nothing_off(path: Path) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).stdout
+    assert not re.search(r"[{}<>]|\[\[", shown.partition("\n\n")[0])
+    assert not re.search(
+        r"^  \S.* <", shown.partition("\nArguments:")[2] or shown.partition("\nOptions:")[2], re.MULTILINE
+    )
+    assert not [line for line in shown.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda entry: entry.name)
 def test_the_list_of_commands_says_what_the_command_says(entry) -> None:  # type: ignore[no-untyped-def]  # of pytest
     assert COMMANDS[(entry.name,)].help.partition("\n")[0] == entry.summary

@@ -1,6 +1,10 @@
 """Training and serving, compared at the command line."""
 
+import pytest
 from tests.unit.cli.shop import PREDICTION, Shop, keep_predictions
+
+from octavo.cli.feature_audits import show_features
+from octavo.features.audit.reasons import FeatureAudit, Reason
 
 LATEST = "takings__spent_latest"
 
@@ -34,3 +38,14 @@ def test_a_time_that_is_none_is_refused(shop: Shop) -> None:
     result = shop.run("features", "audit", "--since", "yesterday")
     assert result.exit_code == 5
     assert "write it like 24h" in result.output
+
+
+def test_features_of_which_nothing_differs_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
+    late = FeatureAudit(name="late", counts={Reason.EQUAL: 3, Reason.LATE_DATA: 1}, is_changed=False)
+    equal = [FeatureAudit(name=name, counts={Reason.EQUAL: 4}, is_changed=False) for name in ("one", "other")]
+    show_features((late, *equal))
+    assert capsys.readouterr().out.splitlines() == [
+        "feature  equal  late data",
+        "late         3          1",
+        "Every value of 2 more features is equal.",
+    ]

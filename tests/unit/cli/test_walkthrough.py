@@ -117,6 +117,12 @@ def test_a_composite_answers_with_its_nodes(shop: Shop) -> None:
         assert re.search(rf"till +tipped\n{PREDICTION} +13.2 +12 +-\n", shop.done("predict", "bill", jsonl(ROW)))
 
 
+def test_a_composite_says_by_what_each_node_is_answered(shop: Shop) -> None:
+    text = shop.done("composites", "show", "bill")
+    assert re.search(r"\ntill +(nothing released|spending \d+)", text)
+    assert re.search(r"\ntipped +a function +till", text)
+
+
 def test_many_rows_are_asked_for_in_several_requests_and_answered_as_one(shop: Shop) -> None:
     ensure_admin(shop.folder / ".octavo")
     rows = "\n".join([jsonl(ROW)] * 2500)
@@ -141,7 +147,7 @@ def test_a_look_shows_the_inputs_that_moved_most(shop: Shop) -> None:
 
 def test_an_incident_that_was_ended_keeps_its_cause(shop: Shop) -> None:
     incident = open_incident(shop)
-    assert f"{incident}  drift  2030-01-21 00:00  open" in shop.done("incidents")
+    assert f"{incident}  drift  till        open    2030-01-21 00:00" in shop.done("incidents")
     assert "Cause: a sale [of all]" in shop.done("incidents", "resolve", incident, "--cause", "a sale [of all]")
     assert "2030-01-21 00:00, after 0 s" in shop.done("incidents", "show", incident)
     assert "No incident." in shop.done("incidents", "--open")

@@ -111,6 +111,9 @@ def test_what_is_named_by_its_id_is_a_link() -> None:
         f'&lt;b&gt; <a class="nowrap" href="/incidents/{identifier}">incident …6453e10c</a>, '
         f'<a class="nowrap" href="/runs/{identifier}">run …6453e10c</a>'
     )
+    assert formatting.linked(f"run={identifier} trigger=user") == (
+        f'<a class="nowrap" href="/runs/{identifier}">run …6453e10c</a> trigger=user'
+    )
     assert formatting.linked("incident unknown") == "incident unknown"
 
 

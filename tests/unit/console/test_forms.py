@@ -74,6 +74,20 @@ def test_who_asked_for_a_release_sees_no_form_to_approve_it(room: Showroom) -> N
     assert "/approvals/approve" not in page
 
 
+def test_a_composite_is_taken_back_and_forth(room: Showroom) -> None:
+    form = {"of": "/composites/trouble", "action": "/composites/trouble/rollback"}
+    assert send(browser(room), **form) == (303, "/composites/trouble")
+    assert "Version 1 answers with the value of its last node, eta." in Html(browser(room).get(form["of"]).text).text
+    assert send(browser(room), **form) == (303, "/composites/trouble")
+
+
+def test_a_composite_says_which_of_its_nodes_is_stopped(room: Showroom) -> None:
+    door = browser(room)
+    send(door, of="/deployments/late", action="/deployments/late/stop", reason="wrong units")
+    said = "Version 2 cannot be answered by all of its nodes: late is stopped."
+    assert said in Html(door.get("/composites/trouble").text).text
+
+
 def test_a_release_is_held_advanced_and_resumed(room: Showroom) -> None:
     door = browser(room)
     with room.stores.metadata.transaction() as tx:

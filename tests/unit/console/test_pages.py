@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.showrooms import HOSTILE, Showroom, empty_showroom, full_showroom, incident_id, prediction_id, run_id
 from tests.showrooms.doors import Door, Html, browser
+from tests.showrooms.moments import call_id
 
 from octavo.console.pages import all_pages
 from octavo.processes import announce, withdraw
@@ -33,6 +34,8 @@ ADDRESSES = {
     "/models/{model}/{version}": [f"/models/arrival_delay/{v}" for v in range(1, 5)] + ["/models/arrives_late/2"],
     "/deployments": ["/deployments"],
     "/deployments/{deployment}": ["/deployments/eta", "/deployments/late", "/deployments/spare"],
+    "/composites": ["/composites"],
+    "/composites/{composite}": ["/composites/trouble"],
     "/approvals": ["/approvals"],
     "/monitoring": ["/monitoring"],
     "/monitoring/{deployment}": [f"/monitoring/{of}" for of in ("eta", "eta?inputs=all", "late", "spare")],
@@ -40,8 +43,9 @@ ADDRESSES = {
         "/predictions",
         "/predictions?deployment=eta&entity=origin%3DJFK",
         "/predictions?deployment=spare",
+        "/predictions?deployment=trouble",
     ],
-    "/predictions/{prediction}": [f"/predictions/{prediction_id(place)}" for place in (0, 40, 41)],
+    "/predictions/{prediction}": [f"/predictions/{of}" for of in (*map(prediction_id, (0, 40, 41)), call_id(0))],
     "/lineage": [
         "/lineage",
         "/lineage?node=source%3Alandings&depth=5",
@@ -160,6 +164,18 @@ def test_a_release_in_progress_shows_its_way_and_its_end(full: Door) -> None:
     assert "Version 4 answers 10 % of the requests beside version 2." in found.text
     assert "canary, 50 %" in found.text
     assert "End this release" in found.text
+
+
+def test_a_composite_shows_what_its_nodes_said(full: Door) -> None:
+    found = page(full, "/composites/trouble")
+    assert "Version 2 answers with the value of its last node, worst." in found.text
+    assert "late arrives_late 1" in found.text
+    assert "is_far 1 0.5" in found.text, "asked where, of how many newest calls, and their median"
+    assert "everywhere 3 8" in found.text
+    assert {"/deployments/eta", "/models/arrival_delay/2", f"/predictions/{call_id(3)}"} <= set(found.links)
+    call = page(full, f"/predictions/{call_id(0)}").text
+    assert "Composite trouble , version 2" in call
+    assert "What its nodes said Node Value Prediction Version eta 12.0 late 0.5 worst 42.0" in call
 
 
 def test_a_version_that_failed_a_gate_says_so_first(full: Door) -> None:
@@ -286,7 +302,7 @@ def test_buttons_are_not_offered_to_those_who_may_not_press_them(room: Showroom)
 def test_a_deployment_shows_how_training_and_serving_compare(full: Door) -> None:
     text = page(full, "/monitoring/eta").text
     assert "Training and serving, compared" in text
-    assert "900 predictions; 2 of 900 values not what the events say." in text
+    assert "900 predictions; 2 of 900 values are not what the events say." in text
     assert "landings flight=storms over the north-east" in text
 
 

@@ -75,7 +75,7 @@ def split_bar(parts: Sequence[tuple[str, float, str]], *, width: int = 320) -> M
         drawn.append(element("rect", title, class_=f"bar {style}", x=left, y=0, width=max(size - 1, 1.0), height=12))
         left += size
     name = ", ".join(f"{label} {share:g} %" for label, share, _ in parts)
-    return figure(f"Traffic: {name}", drawn, width=width, height=12, kind="inline-chart split")
+    return figure(f"Traffic: {name}", drawn, width=width, height=12, kind="inline-chart split", stretches=True)
 
 
 def _step_s(buckets: Sequence[Bucket]) -> float:

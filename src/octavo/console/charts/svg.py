@@ -15,8 +15,10 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     return Markup(f"<{name}{written}>{''.join(map(escape, children))}</{name}>")
 
 
-def figure(name: str, children: Iterable[str], *, width: int, height: int, kind: str = "chart") -> Markup:
-    """A drawing of fixed proportions with an accessible name."""
+def figure(
+    name: str, children: Iterable[str], *, width: int, height: int, kind: str = "chart", stretches: bool = False
+) -> Markup:
+    """A drawing with an accessible name, of fixed proportions unless it stretches to its place."""
     return element(
         "svg",
         element("title", name),
@@ -25,6 +27,7 @@ def figure(name: str, children: Iterable[str], *, width: int, height: int, kind:
         viewBox=f"0 0 {width} {height}",
         width=width,
         height=height,
+        preserveAspectRatio="none" if stretches else None,
         role="img",
         aria_label=name,
     )
