@@ -37,6 +37,7 @@ VALUES = np.sin(ROWS[:, 0]) * 4 + np.nan_to_num(ROWS[:, 1]) / 500 + (ROWS[:, 2] 
 CLASSES = (np.median(VALUES) < VALUES).astype(np.float64)
 LACKING = ROWS.copy()
 LACKING[::9, 0] = np.nan
+FAR = (ROWS + np.array([0, 100_000, 0, 0])).astype(np.float32).astype(np.float64)
 
 
 def of_lightgbm(rows: Any, labels: Floats) -> Any:
@@ -96,6 +97,7 @@ COMPILED: dict[str, tuple[Task, Floats, Callable[..., Any]]] = {
     "xgboost of single words": (REGRESSION, ROWS, partial(of_xgboost, max_cat_to_onehot=100)),
     "linear of indicators": (REGRESSION, ROWS, partial(prepared, last=LINEAR, **HOT)),
     "linear lacking words": (REGRESSION, LACKING, partial(prepared, last=LINEAR, **HOT)),
+    "linear of numbers far from zero": (REGRESSION, FAR, partial(prepared, last=LINEAR, **HOT)),
     "linear of rare words": (
         REGRESSION,
         ROWS,

@@ -149,7 +149,9 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
     n_inputs = [len(one) // _INPUT_BYTES // block.n_rows for one, block in zip(inputs, blocks, strict=True)]
     sizes = np.repeat(n_inputs, n_rows)
     parts = list(zip(blocks, heads, n_inputs, strict=True))
-    sent = [(head, _sent(block, head), block.n_rows) for block, head, _ in parts]
+    sent = [
+        (head, _sent(block, head, matrix), block.n_rows) for (block, head, _), matrix in zip(parts, inputs, strict=True)
+    ]
     columns = {
         "id": _texts(Ids(b"".join(block.ids for block in blocks))),
         "at": pa.array(np.array([block.at_us for block in blocks], np.int64)[which]).cast(TIME),
@@ -211,7 +213,7 @@ def _inputs(block: PredictionBlock) -> bytes:
     return matrix.tobytes()
 
 
-def _sent(block: PredictionBlock, head: BlockHead) -> dict[int, Sequence[Any]]:
+def _sent(block: PredictionBlock, head: BlockHead, matrix: bytes) -> dict[int, Sequence[Any]]:
     """The values of the request's fields by their places; none if it came as the model's inputs."""
     if block.rows is not None:
         return dict(enumerate(zip(*block.rows, strict=True)))
@@ -220,16 +222,17 @@ def _sent(block: PredictionBlock, head: BlockHead) -> dict[int, Sequence[Any]]:
     places = [*head.keys.values(), *head.fields.values()]
     columns = {place: block.columns[place] for place in places}
     return {
-        place: [None] * block.n_rows if column is None else _values(column, block) for place, column in columns.items()
+        place: [None] * block.n_rows if column is None else _values(column, matrix, n_rows=block.n_rows)
+        for place, column in columns.items()
     }
 
 
-def _values(column: BlockColumn, block: PredictionBlock) -> list[Any]:
+def _values(column: BlockColumn, matrix: bytes, *, n_rows: int) -> list[Any]:
     if column.kind == INPUT:
-        inputs: list[Any] = np.frombuffer(_inputs(block), "<f4").reshape(block.n_rows, -1)[:, column.column].tolist()
+        inputs: list[Any] = np.frombuffer(matrix, "<f4").reshape(n_rows, -1)[:, column.column].tolist()
         return inputs
     if column.kind == WORDS:
-        places = np.frombuffer(column.data, np.uint8 if len(column.data) == block.n_rows else "<i4")
+        places = np.frombuffer(column.data, np.uint8 if len(column.data) == n_rows else "<i4")
         return [column.words[place] for place in places.tolist()]
     values = np.frombuffer(column.data, column.kind)
     if values.dtype.kind == "M":

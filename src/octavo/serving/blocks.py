@@ -1,5 +1,6 @@
 """What is kept of some predictions of one version, made of the columns that they were made of."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,9 +9,9 @@ import numpy.typing as npt
 
 from octavo.serving.asked import Asked
 from octavo.serving.ids import Ids
-from octavo.serving.inputs import Inputs
+from octavo.serving.inputs import Floats, Inputs
 from octavo.serving.lineup import Assigned, ServedArm
-from octavo.serving.records import BlockHead, PredictionBlock
+from octavo.serving.records import INPUT, BlockColumn, BlockHead, PredictionBlock
 
 _REMEMBERED = 1024
 
@@ -68,7 +69,7 @@ class BlockMaker:
             ids=ids.data if rows is None else ids.chosen(rows),
             rows=as_asked,
             columns=columns,
-            inputs=b"" if inputs is None else _bytes(inputs.matrix, rows),
+            inputs=b"" if inputs is None else _bytes(_without(inputs.matrix, columns), rows),
             status=b"" if inputs is None or inputs.status is None else _bytes(inputs.status, rows),
             ages_s=b"" if inputs is None or inputs.ages_s is None else _bytes(inputs.ages_s, rows),
             outputs=outputs.tobytes(),
@@ -87,6 +88,12 @@ class BlockMaker:
         head = BlockHead(deployment, arm.model, arm.version, arm.digest, arm.role, builder.keys, builder.fields)
         encoded = self._heads[deployment, served] = msgspec.Raw(msgspec.msgpack.encode(head))
         return encoded
+
+
+def _without(matrix: Floats, columns: Sequence[BlockColumn | None] | None) -> Floats:
+    """The matrix but for the columns that are kept as they were sent."""
+    kept = [one.column for one in columns or () if one is not None and one.column >= 0 and one.kind != INPUT]
+    return np.delete(matrix, kept, axis=1) if kept else matrix
 
 
 def _bytes(values: npt.NDArray[Any], rows: Rows) -> bytes:

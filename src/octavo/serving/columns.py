@@ -20,6 +20,7 @@ _BYTE = 256
 _FIRST, _LAST = (np.datetime64(f"{year}-01-01", "us") for year in (FIRST_YEAR, LAST_YEAR + 1))
 _SMALL_SQUARES = 1e30
 """Values whose squares add up to less are all finite, and far from too large for 32 bits."""
+_MOST_BY_BLAS = 8192
 _TEXTS = (DType.STRING, DType.CATEGORY)
 
 
@@ -89,7 +90,7 @@ class AcceptedColumn:
         if column is not None and self.array.dtype == np.float32:
             return _among_inputs(column)
         array = self.array if chosen is None else self.array[chosen]
-        return BlockColumn(array.dtype.str, array.tobytes())
+        return BlockColumn(array.dtype.str, array.tobytes(), [], -1 if column is None else column)
 
 
 class AcceptedWords(AcceptedColumn):
@@ -142,8 +143,12 @@ def are_all_small(values: npt.NDArray[np.floating[Any]]) -> bool:
 
     No other look at them takes as little time.
     """
-    numbers = values.reshape(-1)
-    return bool(np.dot(numbers, numbers) <= _SMALL_SQUARES)
+    return bool(_squares(values.ravel(order="K")) <= _SMALL_SQUARES)
+
+
+def _squares(numbers: npt.NDArray[Any]) -> Any:
+    """The sum of the squares: of many without BLAS, whose threads wait for each other longer than that takes."""
+    return np.dot(numbers, numbers) if numbers.size <= _MOST_BY_BLAS else np.einsum("i,i->", numbers, numbers)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -165,11 +170,12 @@ def accept_all(
     accepted : collection of str
         Fields of numbers whose arrays have been looked at already.
     """
+    known = frozenset(accepted)
     found = [
         None
         if name not in columns
         else AcceptedColumn(columns[name])
-        if name in accepted and dtype is DType.FLOAT64
+        if name in known and dtype is DType.FLOAT64
         else _accept(columns[name], dtype, required=name in required)
         for name, dtype in dtypes.items()
     ]
@@ -219,7 +225,7 @@ def _accept_floats(array: npt.NDArray[Any], *, required: bool) -> AcceptedColumn
         return None
     if not array.size:
         return AcceptedColumn(array)
-    if np.dot(array, array) <= _SMALL_SQUARES:  # see `are_all_small`
+    if _squares(array) <= _SMALL_SQUARES:  # see `are_all_small`
         return AcceptedColumn(array)
     lowest, highest = array.min(), array.max()
     if lowest >= -LARGEST_FLOAT32 and highest <= LARGEST_FLOAT32:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,19 @@ _RANDOM_BYTES = 10
 _TIME_BYTES, _TIME_LETTERS = 6, 14
 _POOL = 512
 _FEW = 64
-_PAIRS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode("ascii"), np.uint16)
-"""The two digits of each byte."""
-_GROUPS = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
-"""Where digits stand, between dashes."""
+_GROUPS = {"a": ("V8", 0, 0), "b": ("V4", 8, 9), "c": ("V4", 12, 14), "d": ("V4", 16, 19), "e": ("V12", 20, 24)}
+"""The groups of digits: how many they are, and where they begin, without and with the dashes between them."""
+
+
+def _in_groups(begins: int, *, size: int) -> np.dtype[np.void]:
+    """Digits as fields, so that a group of all ids is copied at once."""
+    formats, offsets = [group[0] for group in _GROUPS.values()], [group[begins] for group in _GROUPS.values()]
+    layout: Any = {"names": list(_GROUPS), "formats": formats, "offsets": offsets, "itemsize": size}
+    digits: np.dtype[np.void] = np.dtype(layout)
+    return digits
+
+
+_DIGITS, _LETTERS = _in_groups(1, size=2 * ID_BYTES), _in_groups(2, size=ID_LETTERS)
 
 
 class Ids(Sequence[str]):
@@ -68,12 +77,11 @@ class Ids(Sequence[str]):
     @property
     def letters(self) -> npt.NDArray[np.uint8]:
         """Each in its usual form, shape (n, 36), ASCII."""
-        digits = _PAIRS[np.frombuffer(self.data, np.uint8)].view(np.uint8).reshape(-1, 2 * ID_BYTES)
+        digits = np.frombuffer(self.data.hex().encode("ascii"), _DIGITS)
         letters = np.full((len(digits), ID_LETTERS), ord("-"), np.uint8)
-        start = 0
-        for at, end in _GROUPS:
-            letters[:, at:end] = digits[:, start : start + end - at]
-            start += end - at
+        groups = letters.view(_LETTERS)[:, 0]
+        for name in _GROUPS:
+            groups[name] = digits[name]
         return letters
 
     def chosen(self, rows: slice | npt.NDArray[np.intp]) -> bytes:

@@ -21,6 +21,7 @@ from octavo.serving.turns import FEW
 
 _MOST_SIGNATURES = 64
 _INPUT_KEYS = 4
+_LARGE = 65_536
 
 
 def _values(datatype: str) -> Any:
@@ -74,6 +75,8 @@ def read_plain(lineup: Lineup, body: bytes) -> Plain | None:
     InvalidRequest
         If a value is none of the deployment's.
     """
+    if len(body) > _LARGE:  # then the rows are hardly few
+        return None
     try:
         document = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

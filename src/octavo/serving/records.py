@@ -17,6 +17,9 @@ class BlockColumn(msgspec.Struct, array_like=True, frozen=True, gc=False):
         A numpy dtype such as ``<f8``, whose values are `data`, little-endian (NaN is null; ``<M8[us]`` is an instant);
         ``words``: `data` holds each row's place among `words`, as uint8 where these are at most 256, else int32; or
         ``input``: the values are those of a column of the block's inputs, and stand there only.
+    column : int
+        Of the model's matrix: of ``input``, where the values stand; of a dtype, where they would stand as float32, and
+        the block's inputs do without. -1 for none.
     """
 
     kind: str
@@ -59,7 +62,8 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     columns : list or None
         By the places of `BlockHead`; None in a field's place if it was not sent.
     inputs : bytes
-        The model's matrix: float32, little-endian, row by row; empty if the version failed before it was complete.
+        The model's matrix: float32, little-endian, row by row, but for the columns that `columns` holds already; empty,
+        and of no such column, if the version failed before it was complete.
     status : bytes
         One `FeatureStatus` per input, row by row; empty if all are present.
     ages_s : bytes

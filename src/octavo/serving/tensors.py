@@ -1,7 +1,9 @@
 """Tensors of the Open Inference Protocol: datatypes, and values from JSON and from bytes whose lengths may lie."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,8 @@ FIXED: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.uint8), **INTEGERS, **FLO
 BYTES = "BYTES"
 LENGTH_BYTES = 4
 """Bytes before each element of BYTES."""
-
+_KINDS: dict[str, set[type]] = {BYTES: {str}, "BOOL": {bool}, **{name: {int, float} for name in FLOATS}}
+"""What JSON has for a datatype; for the others whole numbers."""
 
 DATATYPES = {
     DType.FLOAT64: ("FP64", *(name for name in FLOATS if name != "FP64"), *INTEGERS),
@@ -88,13 +91,13 @@ def from_json(data: list[Any], *, name: str, place: str, datatype: str, shape: t
     values = [value for row in data for value in row] if data and isinstance(data[0], list) else data
     if len(values) != prod(shape):
         raise _wrong_length(f"{len(values)} values", place=place, shape=shape)
-    for number, value in enumerate(values):
-        if value is not None and not _fits(value, datatype):
-            raise InvalidRequest(
-                f"{place}.data[{number}] is no {datatype}",
-                field=f"{place}.data[{number}]",
-                fix="send values of the datatype that 32 bits hold, or null for what is missing",
-            )
+    if not _fit(values, datatype):
+        number = next(number for number, value in enumerate(values) if not _fit([value], datatype))
+        raise InvalidRequest(
+            f"{place}.data[{number}] is no {datatype}",
+            field=f"{place}.data[{number}]",
+            fix="send values of the datatype that 32 bits hold, or null for what is missing",
+        )
     return Tensor(name=name, place=place, datatype=datatype, shape=shape, values=values)
 
 
@@ -133,42 +136,53 @@ def bytes_of_texts(texts: list[str]) -> bytes:
 
 
 def _texts(data: memoryview, n_values: int, *, place: str, shape: tuple[int, ...]) -> list[Scalar]:
-    texts: list[Scalar] = []
-    at = 0
-    while at < len(data):
-        end = at + LENGTH_BYTES + int.from_bytes(data[at : at + LENGTH_BYTES], "little")
-        if at + LENGTH_BYTES > len(data) or end > len(data):
+    whole, found = bytes(data), list[bytes]()
+    at, size = 0, len(data)
+    for _ in range(n_values + 1):
+        if at >= size:
+            break
+        start = at + LENGTH_BYTES
+        at = start + int.from_bytes(whole[at:start], "little")
+        if at > size:
             raise InvalidRequest(
-                f"{place}: element {len(texts)} ends {max(end, at + LENGTH_BYTES) - len(data)} bytes behind the tensor",
+                f"{place}: element {len(found)} ends {at - size} bytes behind the tensor",
                 field=place,
                 fix="send each element after its length in 4 bytes, little-endian",
             )
-        try:
-            texts.append(str(data[at + LENGTH_BYTES : end], "utf-8"))
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(
-                f"{place}: element {len(texts)} is not UTF-8", field=place, fix="encode text as UTF-8"
-            ) from error
-        at = end
-        if len(texts) > n_values:
-            break
-    if len(texts) != n_values:
-        many = "more" if len(texts) > n_values else str(len(texts))
+        found.append(whole[start:at])
+    texts = {one: _text(one, found, place=place) for one in dict.fromkeys(found)}
+    if len(found) != n_values:
+        many = "more" if len(found) > n_values else str(len(found))
         raise _wrong_length(f"{many} elements", place=place, shape=shape)
-    return texts
+    return [texts[one] for one in found]
 
 
-def _fits(value: Scalar, datatype: str) -> bool:
-    if datatype == BYTES:
-        return isinstance(value, str)
-    if datatype == "BOOL":
-        return isinstance(value, bool)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _text(one: bytes, found: list[bytes], *, place: str) -> str:
+    try:
+        return one.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{place}: element {found.index(one)} is not UTF-8", field=place, fix="encode text as UTF-8"
+        ) from error
+
+
+def _fit(values: Sequence[Any], datatype: str) -> bool:
+    """Whether values from JSON are all of a datatype, or null; all are looked at at once."""
+    kinds = set(map(type, values))
+    if NoneType in kinds:
+        values, kinds = [value for value in values if value is not None], kinds - {NoneType}
+    if not values:
+        return True
+    if not kinds <= _KINDS.get(datatype, {int}):
         return False
     if datatype in FLOATS:
-        return abs(value) <= LARGEST_FLOAT32
-    limits = np.iinfo(INTEGERS[datatype])
-    return isinstance(value, int) and int(limits.min) <= value <= int(limits.max)
+        lowest, highest = -LARGEST_FLOAT32, LARGEST_FLOAT32
+    elif datatype in INTEGERS:
+        limits = np.iinfo(INTEGERS[datatype])
+        lowest, highest = int(limits.min), int(limits.max)
+    else:
+        return True
+    return bool(lowest <= min(values) <= max(values) <= highest)
 
 
 def _wrong_length(what: str, *, place: str, shape: tuple[int, ...], of: str = "") -> InvalidRequest:

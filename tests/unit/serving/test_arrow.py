@@ -7,10 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.serving.asgi import Reply
-from tests.serving.bundles import ROW, publish_bundle
+from tests.serving.bundles import MODEL, ROW, publish_bundle
 from tests.serving.doors import ARROW, arrow, told_by_arrow
 from tests.serving.predictors import PATH, Bench
 from tests.serving.projects import arm
+
+from octavo.definitions.models import Task
+from octavo.definitions.plans import LookupPlan, PlannedField
+from octavo.definitions.types import DType
 
 SCHED_DEP = datetime(2013, 7, 1, 12, 30, tzinfo=UTC)
 
@@ -46,6 +50,27 @@ def test_columns_of_any_width_are_the_rows_that_json_would_be(served: Bench) -> 
     assert (by_arrow.request, by_arrow.entities, by_arrow.inputs) == (by_json.request, by_json.entities, by_json.inputs)
     assert told.column("id").to_pylist() == [record.id for record in served.records[2:]]
     assert told.schema.metadata == {b"deployment": b"eta", b"model": b"arrival_delay", b"degraded": b"false"}
+
+
+def test_numbers_beside_each_other_are_the_rows_that_json_would_be(bench: Bench) -> None:
+    names, random = [f"n{place}" for place in range(6)], np.random.default_rng(1)
+    fields = [PlannedField(name=name, dtype=DType.FLOAT64, required=False) for name in names]
+    city = PlannedField(name="city", dtype=DType.CATEGORY, required=True, categories=("Łódź", "Paris"))
+    inputs = ("city", *names)
+    plan = LookupPlan(model=MODEL, task=Task.REGRESSION, inputs=inputs, fields=(*fields, city), views=(), functions=())
+    bench.publish(arm(publish_bundle(bench.project.artifacts, plan=plan, weights=[1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0])))
+    columns = {name: random.normal(0, 1e3, 50) for name in names} | {
+        "city": ["Paris", "Łódź", "Rome", "Paris", ""] * 10
+    }
+    whole = pa.table(columns)
+    with_null = whole.set_column(1, "n1", [[None, *columns["n1"][1:]]])
+    for sent in (whole, whole.slice(7, 9), with_null):
+        first = len(bench.records)
+        expected = bench.predict(*sent.to_pylist())["predictions"]
+        told = told_by_arrow(ask(bench, arrow(sent)))
+        assert told.column("value").to_pylist() == [one["value"] for one in expected]
+        kept = [(record.request, record.inputs, record.status) for record in bench.records[first:]]
+        assert kept[: len(sent)] == kept[len(sent) :]
 
 
 def test_a_file_and_several_batches_are_taken_and_json_is_given_unless_arrow_is_asked_for(served: Bench) -> None:

@@ -22,8 +22,8 @@ _BUFFER_SIZE, _PREFIX_SIZE = 16, 8
 _NOT_COMPRESSED = -1
 
 
-def check_messages(stream: bytes, *, most_rows: int, most_bytes: int) -> None:
-    """Refuse a stream that says it holds too much.
+def check_messages(stream: bytes, *, most_rows: int, most_bytes: int) -> list[pa.Message]:
+    """Refuse a stream that says it holds too much; returns its messages.
 
     Raises
     ------
@@ -33,7 +33,8 @@ def check_messages(stream: bytes, *, most_rows: int, most_bytes: int) -> None:
         If it cannot be read: `pyarrow.ArrowInvalid` is one.
     """
     rows = size = 0
-    for message in pa.ipc.MessageReader.open_stream(stream):
+    messages = list(pa.ipc.MessageReader.open_stream(stream))
+    for message in messages:
         try:
             kind, length, sizes = _claims(message.metadata.to_pybytes(), message.body)
         except struct.error as error:
@@ -48,6 +49,7 @@ def check_messages(stream: bytes, *, most_rows: int, most_bytes: int) -> None:
                 field="body",
                 fix="send fewer rows at once",
             )
+    return messages
 
 
 def _claims(metadata: bytes, body: pa.Buffer | None) -> tuple[int, int, Sequence[int]]:

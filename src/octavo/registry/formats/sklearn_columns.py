@@ -33,6 +33,8 @@ _PROBES = np.array([0.0, 1.0, -3.75, 1234.5, np.nan])
 _LARGEST_PROBE = 20_000_000
 _BASES = 20
 _CLOSE = 1e-9
+_NEAR = 8
+"""To lines that are so far from zero at zero, float32 does no more than 5e-7."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,9 @@ class Line:
 
     @property
     def origin(self) -> np.float32:
-        """About where the line is zero: taken off first, so that float32 keeps what is left."""
+        """About where the line is zero: taken off first, so that float32 keeps what is left; 0 where little is lost."""
+        if abs(self.start) <= _NEAR:
+            return np.float32(0)
         with np.errstate(over="ignore"):
             near = np.float32(-self.start / self.slope)
         return near if np.isfinite(near) else np.float32(0)

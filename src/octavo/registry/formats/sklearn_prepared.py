@@ -80,14 +80,15 @@ def compile_linear(preparation: Preparation, last: Any, *, n_inputs: int, task: 
             lines.append((one, weight))
             bias += weight * one.rest
     if lines:
-        parts.append(_weigh(graph, lines, n_inputs=n_inputs))
+        parts.append(_weigh(graph, lines))
     if tables:
-        worth = _look_up(graph, list(tables), list(tables.values()))
-        parts.append(graph.add("ReduceSum", [worth, graph.constant("columns", np.array([1]))], "of_words"))
-    parts.append(graph.constant("bias", np.array([bias], np.float32)))
-    total = parts[0]
-    for number, part in enumerate(parts[1:]):
-        total = graph.add("Add", [total, part], f"sum_{number}")
+        first, *others = tables.values()
+        worth = _look_up(graph, list(tables), [first + bias, *others])
+        total = graph.add("ReduceSum", [worth, graph.constant("by_row", np.array([0]))], "of_words_in_a_row")
+        parts.append(graph.add("Reshape", [total, graph.constant("upright", np.array([-1, 1]))], "of_words"))
+    else:
+        parts.append(graph.constant("bias", np.array([bias], np.float32)))
+    total = graph.add("Add", parts, "total") if lines else parts[0]
     graph.add("Sigmoid" if task is Task.BINARY else "Identity", [total], OUTPUT)
     return bytes(graph.model(n_inputs=n_inputs).SerializeToString(deterministic=True))
 
@@ -105,7 +106,8 @@ def compile_behind(preparation: Preparation, model: Any, *, n_inputs: int) -> by
         parts.append(_prepare_numbers(graph, [one for one in columns if isinstance(one, Line)]))
     if others:
         tables = [one for one in columns if isinstance(one, Table)]
-        parts.append(_look_up(graph, [one.column for one in tables], [one.values for one in tables]))
+        worth = _look_up(graph, [one.column for one in tables], [one.values for one in tables])
+        parts.append(graph.add("Transpose", [worth], "worth_by_row", perm=[1, 0]))
     joined = graph.add("Concat", parts, "joined", axis=1)
     graph.add("Gather", [joined, graph.constant("in_order", np.argsort([*numbers, *others]))], OUTPUT, axis=1)
     prepared = compose.add_prefix(graph.model(n_inputs=n_inputs, width=len(columns)), "prepared_", rename_inputs=False)
@@ -118,17 +120,18 @@ def compile_behind(preparation: Preparation, model: Any, *, n_inputs: int) -> by
     return bytes(whole.SerializeToString(deterministic=True))
 
 
-def _weigh(graph: Graph, lines: Sequence[tuple[Line, float]], *, n_inputs: int) -> str:
-    """The weighted sum of numbers, but for their rests: over all columns, of which categories weigh nothing."""
-    origins, filled, weights = np.zeros(n_inputs), np.zeros(n_inputs), np.zeros(n_inputs)
-    for line, weight in lines:
-        origins[line.column] = line.origin
-        filled[line.column] = (line.missing - line.rest) / line.slope
-        weights[line.column] += weight * line.slope
-    absent = graph.add("IsNaN", [INPUT], "is_nan")
-    shifted = graph.add("Sub", [INPUT, graph.constant("origins", origins.astype(np.float32))], "shifted")
-    known = graph.add("Where", [absent, graph.constant("filled", filled.astype(np.float32)), shifted], "known")
-    return graph.add("MatMul", [known, graph.constant("weights", weights[:, None].astype(np.float32))], "of_numbers")
+def _weigh(graph: Graph, lines: Sequence[tuple[Line, float]]) -> str:
+    """The weighted sum of numbers, but for their rests, shape (n_rows, 1)."""
+    columns, weights = zip(*lines, strict=True)
+    given = known = _columns(graph, [line.column for line in columns], name="numbers")
+    if any(line.origin for line in columns):
+        known = graph.add("Sub", [given, _row(graph, "origins", [float(line.origin) for line in columns])], "shifted")
+    if not all(np.isnan(line.missing) for line in columns):
+        absent = graph.add("IsNaN", [given], "is_nan")
+        filled = _row(graph, "filled", [(line.missing - line.rest) / line.slope for line in columns])
+        known = graph.add("Where", [absent, filled, known], "known")
+    slopes = np.array([[weight * line.slope] for line, weight in zip(columns, weights, strict=True)], np.float32)
+    return graph.add("MatMul", [known, graph.constant("weights", slopes)], "of_numbers")
 
 
 def _prepare_numbers(graph: Graph, lines: Sequence[Line]) -> str:
@@ -142,14 +145,14 @@ def _prepare_numbers(graph: Graph, lines: Sequence[Line]) -> str:
 
 
 def _look_up(graph: Graph, columns: Sequence[int], tables: Sequence[Floats]) -> str:
-    """What each table has for the word of its column, shape (n_rows, n_tables)."""
-    given = _columns(graph, columns, name="words")
+    """What each table has for the word of its column, shape (n_tables, n_rows), which is half the work."""
+    given = graph.add("Transpose", [_columns(graph, columns, name="words_by_row")], "words", perm=[1, 0])
     starts = np.cumsum([0, *(len(table) for table in tables[:-1])]) + FIRST_WORD
     absent = graph.add("IsNaN", [given], "is_no_word")
     missing = graph.constant("missing", np.array([MISSING - FIRST_WORD], np.float32))
     places = graph.add("Where", [absent, missing, given], "places")
     whole = graph.add("Cast", [places], "whole_places", to=_INT64)
-    within = graph.add("Add", [whole, graph.constant("starts", starts.astype(np.int64))], "within")
+    within = graph.add("Add", [whole, graph.constant("starts", starts[:, None].astype(np.int64))], "within")
     return graph.add("Gather", [graph.constant("tables", np.concatenate(tables).astype(np.float32)), within], "worth")
 
 
