@@ -8,6 +8,7 @@ from octavo.features.datasets.operations import operations as dataset_operations
 from octavo.features.operations import operations as feature_operations
 from octavo.governance.access.belonging import BELONGINGS
 from octavo.governance.access.operations import operations as access_operations
+from octavo.governance.collection import operations as collection_operations
 from octavo.governance.lineage.operations import operations as lineage_operations
 from octavo.governance.operations import operations as governance_operations
 from octavo.loop.backups import operations as backup_operations
@@ -100,6 +101,7 @@ def build_dispatcher(context: Context, *, command: bool = False) -> Dispatcher:
     if command:
         operations.include(import_operations)
         operations.include(backup_operations)
+        operations.include(collection_operations)
         operations.include(export_operations)
         operations.include(sweep_operations)
         operations.include(step_operations)

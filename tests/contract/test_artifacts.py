@@ -1,6 +1,7 @@
 """What every store of artifacts promises."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,39 @@ def test_names_that_lead_elsewhere_are_refused(artifacts: Artifacts, name: str) 
         artifacts.publish(name, b"x")
     with pytest.raises(InvalidRequest, match="cannot name a document"):
         artifacts.published(name)
+
+
+def test_what_is_kept_is_listed_with_its_size_and_when_it_was_put(artifacts: Artifacts) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    digests = {artifacts.put(data): len(data) for data in (b"", b"model", b"model", b"card")}
+    artifacts.publish("deployments/eta.json", b"no artifact")
+    listed = list(artifacts.kept())
+    assert {one.digest: one.size_bytes for one in listed} == digests
+    assert len(listed) == 3
+    assert all(before < one.put_at < datetime.now(UTC) + timedelta(seconds=1) for one in listed)
+
+
+def test_what_is_removed_is_gone_and_nothing_else(artifacts: Artifacts) -> None:
+    gone, stays = artifacts.put(b"gone"), artifacts.put(b"stays")
+    artifacts.publish("card", b"gone")
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    assert artifacts.remove(gone, unless_put_since=later)
+    assert not artifacts.remove(gone, unless_put_since=later)
+    with pytest.raises(NotFound):
+        artifacts.get(gone)
+    assert [one.digest for one in artifacts.kept()] == [stays]
+    assert artifacts.get(stays) == b"stays"
+    assert artifacts.published("card") == b"gone"
+    assert artifacts.put(b"gone") == gone
+    assert artifacts.get(gone) == b"gone"
+
+
+def test_what_was_put_since_stays(artifacts: Artifacts) -> None:
+    digest = artifacts.put(b"model")
+    assert not artifacts.remove(digest, unless_put_since=datetime.now(UTC) - timedelta(minutes=1))
+    assert artifacts.get(digest) == b"model"
+
+
+def test_only_a_digest_is_removed(artifacts: Artifacts) -> None:
+    with pytest.raises(InvalidRequest, match="is no digest"):
+        artifacts.remove("sha256:../published/card", unless_put_since=datetime.now(UTC))

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from octavo.errors import Conflict, IntegrityError
+from octavo.stores.metrics import MetricPoint
 from octavo.stores.ports import AuditEvent, Metadata
 from tests.contract.metadata_stores import KINDS, new_metadata
 
@@ -291,6 +292,24 @@ def test_the_audit_trail_keeps_its_order(metadata: Metadata) -> None:
     with metadata.transaction() as tx:
         assert [e.operation for e in tx.audit()] == ["second", "first"]
         assert tx.audit(newest_first=False, limit=1) == [event("first")]
+
+
+def test_all_texts_are_told_as_they_stand_in_the_transaction(metadata: Metadata) -> None:
+    with metadata.transaction() as tx:
+        tx.put(Paint(name="red", pigment_note="of madder", parts={"sha256:ab": 1.0}))
+        tx.put(Brush(name="red", width=3))
+        tx.append_points([MetricPoint(run="run of cloth", name="loss of sheen", step=1, at=NOON, value=0.5)])
+    with metadata.transaction() as tx:
+        tx.put(Paint(name="red", pigment_note="of ochre", parts={"sha256:ab": 1.0}))
+        tx.append_audit(event("stir"))
+        texts = list(tx.texts())
+    assert sorted((kind, key) for kind, key, _ in texts if key) == [("brush", "red"), ("paint", "red")]
+    paint, whole = texts[[kind for kind, _, _ in texts].index("paint")][2], "\n".join(text for _, _, text in texts)
+    assert "of ochre" in paint
+    assert "sha256:ab" in paint
+    assert "madder" not in whole
+    assert all(text in whole for text in ("run of cloth", "loss of sheen", "stir", "model=x", "why"))
+    assert {"audit", "metric_points"} <= {kind for kind, key, _ in texts if not key}
 
 
 def event(operation: str) -> AuditEvent:

@@ -25,7 +25,7 @@ def back_up(
     """Copy metadata and keys into a folder, while all goes on.
 
     The folder holds the project's private keys: keep it as you keep those. Copy the folders of tables and artifacts
-    after it; what is in them is only added to.
+    after it, before artifacts are collected the next time.
 
     \b
     Example:

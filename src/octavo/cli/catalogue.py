@@ -61,6 +61,7 @@ SECTIONS: tuple[Section, ...] = (
         ("login", "running", "Print a link that opens the console."),
         ("backup", "backups", "Copy metadata and keys into a folder, while all goes on."),
         ("restore", "backups", "Bring metadata and keys back from a backup, to where there are none."),
+        ("artifacts", "artifacts", "Find and remove artifacts that nothing mentions any more."),
     ),
     _section(
         "Data",

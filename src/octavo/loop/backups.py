@@ -1,7 +1,7 @@
 """Backups: what a project cannot make again, its metadata and its keys, as they are at one moment, in a folder.
 
 Tables, artifacts and streams are files or services of their own, which their own means keep. What they hold is never
-changed, only added to: copied after the metadata, they hold all that these speak of.
+changed, and of what is mentioned nothing is removed: copied after the metadata, they hold all that these speak of.
 
 A backup is the same whatever database it is of, so it also moves a project from SQLite to PostgreSQL, or back.
 """

@@ -1,21 +1,23 @@
 """Every port in memory: for tests, and to show what each port means in the fewest lines."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from zlib import crc32
 
 import pyarrow as pa
 
 from octavo.errors import Conflict, IntegrityError, NotFound
-from octavo.stores.chain import ALL, AuditEntry, AuditEvent, AuditFilter, AuditHead, head_at, link
+from octavo.stores.chain import ALL, AuditEntry, AuditEvent, AuditFilter, AuditHead, head_at, link, row_of
 from octavo.stores.columns import added_columns, conform, plain
 from octavo.stores.duckdb import DuckDB
 from octavo.stores.metrics import MetricPoint, latest
 from octavo.stores.names import check_document_name, check_table, check_topic, digest_of, hex_of
 from octavo.stores.partitions import check_sizes, partition_names, split_partition
-from octavo.stores.ports import Engine, Notice, R, Record, Transaction
+from octavo.stores.ports import Engine, KeptBytes, Notice, R, Record, Transaction
 from octavo.stores.records import Body, conditions, decode, encode
 from octavo.stores.searched import searched
 from octavo.stores.searches import Found, Search
@@ -76,6 +78,14 @@ class MemoryTransaction:
         if stored is None or encode(stored) != encode(old):
             raise Conflict(f"{old.kind} {old.key!r} has changed meanwhile; read it again", kind=old.kind, key=old.key)
         self.put(new)
+
+    def texts(self) -> Iterator[tuple[str, str, str]]:
+        for (kind, key), body in self.records.items():
+            yield kind, key, f"{key}\n{json.dumps(body)}"
+        for entry in self.entries:
+            yield "audit", "", "\n".join(map(str, row_of(entry).values()))
+        for point in self.metric_points:
+            yield "metric_points", "", f"{point.run}\n{point.name}"
 
     def append_audit(self, event: AuditEvent) -> None:
         self.entries.append(link(event, self.audit_head()))
@@ -323,15 +333,25 @@ class MemoryTopic:
 
 
 class MemoryArtifacts:
-    """Bytes in dicts."""
+    """Bytes in dicts.
+
+    Attributes
+    ----------
+    put_at : dict of str to datetime
+        When each was last put, by its digest.
+    """
 
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
         self._documents: dict[str, bytes] = {}
+        self.put_at: dict[str, datetime] = {}
+        self._lock = threading.Lock()
 
     def put(self, data: bytes) -> str:
         digest = digest_of(data)
-        self._bytes[digest] = bytes(data)
+        with self._lock:
+            self._bytes[digest] = bytes(data)
+            self.put_at[digest] = datetime.now(UTC)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -339,6 +359,19 @@ class MemoryArtifacts:
         if digest not in self._bytes:
             raise NotFound("artifact", digest)
         return self._bytes[digest]
+
+    def kept(self) -> Iterator[KeptBytes]:
+        with self._lock:
+            kept = [(digest, len(data), self.put_at[digest]) for digest, data in self._bytes.items()]
+        return (KeptBytes(digest=digest, size_bytes=size, put_at=at) for digest, size, at in kept)
+
+    def remove(self, digest: str, *, unless_put_since: datetime) -> bool:
+        hex_of(digest)
+        with self._lock:
+            if digest not in self._bytes or self.put_at[digest] >= unless_put_since:
+                return False
+            del self._bytes[digest], self.put_at[digest]
+        return True
 
     def publish(self, name: str, data: bytes) -> None:
         self._documents[check_document_name(name)] = bytes(data)

@@ -1,8 +1,11 @@
 """Artifacts in an object store, or in a folder that stands for one."""
 
+import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import obstore
@@ -11,8 +14,10 @@ from obstore.store import LocalStore
 
 from octavo.errors import IntegrityError, NotFound, Unavailable
 from octavo.stores.names import check_document_name, digest_of, hex_of
+from octavo.stores.ports import KeptBytes
 
-_DOCUMENTS = "published"
+_BYTES, _DOCUMENTS = "sha256", "published"
+_PLACE = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 
 
 class ObjectArtifacts:
@@ -35,7 +40,7 @@ class ObjectArtifacts:
     def put(self, data: bytes) -> str:
         """See `Artifacts.put`; what stands damaged under the same digest is mended by it."""
         digest = digest_of(data)
-        with self._translated():
+        with self._translated(), self._turn(fcntl.LOCK_SH):
             self._write(_place(digest), data)
         return digest
 
@@ -49,6 +54,27 @@ class ObjectArtifacts:
                 f"artifact {digest} in {self._path} is not what was kept; restore it, or put the original again"
             )
         return data
+
+    def kept(self) -> Iterator[KeptBytes]:
+        """See `Artifacts.kept`."""
+        with self._translated():
+            for batch in obstore.list(self._store, prefix=_BYTES):
+                for meta in batch:
+                    if match := _PLACE.fullmatch(meta["path"]):
+                        digest = f"sha256:{match[2]}"
+                        yield KeptBytes(digest=digest, size_bytes=meta["size"], put_at=meta["last_modified"])
+
+    def remove(self, digest: str, *, unless_put_since: datetime) -> bool:
+        """See `Artifacts.remove`; no `put` is under way in any process meanwhile."""
+        path = self._path / _place(digest)
+        with self._translated(), self._turn(fcntl.LOCK_EX):
+            try:
+                if path.stat().st_mtime >= unless_put_since.timestamp():
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     def publish(self, name: str, data: bytes) -> None:
         """See `Artifacts.publish`."""
@@ -86,6 +112,16 @@ class ObjectArtifacts:
                 return None
 
     @contextmanager
+    def _turn(self, kind: int) -> Iterator[None]:
+        """Have who puts and who removes not do so at the same time, in any process; ends with the process."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, kind)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -95,4 +131,4 @@ class ObjectArtifacts:
 
 def _place(digest: str) -> str:
     digits = hex_of(digest)
-    return f"sha256/{digits[:2]}/{digits}"
+    return f"{_BYTES}/{digits[:2]}/{digits}"

@@ -73,6 +73,9 @@ class Transaction(AuditTrail, Protocol):
             If the stored record is no longer equal to `old`.
         """
 
+    def texts(self) -> Iterator[tuple[str, str, str]]:
+        """Of every row its kind and key (of one that is no record its table, and no key), and all texts in it."""
+
 
 class Metadata(Protocol):
     """Definitions, runs, versions, releases, incidents, audit."""
@@ -306,6 +309,15 @@ class ConsumerGroup(Protocol):
         """Leave; others take over the partitions."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBytes:
+    """What an artifact takes, and when it was last put."""
+
+    digest: str
+    size_bytes: int
+    put_at: datetime
+
+
 class Artifacts(Protocol):
     """Immutable bytes by the digest of their content, and a few named, replaceable documents."""
 
@@ -323,6 +335,15 @@ class Artifacts(Protocol):
             If what is stored no longer matches.
         InvalidRequest
             If `digest` is no digest.
+        """
+
+    def kept(self) -> Iterator[KeptBytes]:
+        """All bytes that are kept, in no order. What is put or removed meanwhile may be among them or not."""
+
+    def remove(self, digest: str, *, unless_put_since: datetime) -> bool:
+        """Remove bytes, unless they were put at this moment or later; whether they were removed.
+
+        A `put` at the same time comes before, and they stay, or after, and they are there again.
         """
 
     def publish(self, name: str, data: bytes) -> None:

@@ -1,6 +1,9 @@
 """Artifacts in a folder whose bytes change, or vanish, behind the store's back."""
 
+import fcntl
+import os
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,56 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable, match="cannot be reached now"):
         ObjectArtifacts(tmp_path / "file" / "artifacts")
+
+
+def test_putting_again_makes_it_young(tmp_path: Path) -> None:
+    artifacts = ObjectArtifacts(tmp_path)
+    digest = artifacts.put(b"model")
+    os.utime(kept(tmp_path, digest), (0, 0))
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    assert [one.put_at.year for one in artifacts.kept()] == [1970]
+    artifacts.put(b"model")
+    assert not artifacts.remove(digest, unless_put_since=hour_ago)
+    os.utime(kept(tmp_path, digest), (0, 0))
+    assert artifacts.remove(digest, unless_put_since=hour_ago)
+
+
+def test_what_is_no_artifact_is_not_listed(tmp_path: Path) -> None:
+    artifacts = ObjectArtifacts(tmp_path)
+    digest = artifacts.put(b"model")
+    folder = kept(tmp_path, digest).parent
+    (folder / f"{kept(tmp_path, digest).name}.old").write_bytes(b"x")
+    (folder / ("f" * 64)).write_bytes(b"in another's folder")
+    (tmp_path / "sha256" / "notes.txt").write_bytes(b"x")
+    assert [one.digest for one in artifacts.kept()] == [digest]
+
+
+def test_who_puts_and_who_removes_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts = ObjectArtifacts(tmp_path)
+    digest, taken = artifacts.put(b"model"), []
+    write, unlink = ObjectArtifacts._write, Path.unlink
+
+    def is_taken(kind: int) -> bool:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def writing(self: ObjectArtifacts, place: str, data: bytes) -> None:
+        taken.append(("put", is_taken(fcntl.LOCK_SH), is_taken(fcntl.LOCK_EX)))
+        write(self, place, data)
+
+    def unlinking(self: Path) -> None:
+        taken.append(("remove", is_taken(fcntl.LOCK_SH), is_taken(fcntl.LOCK_EX)))
+        unlink(self)
+
+    monkeypatch.setattr(ObjectArtifacts, "_write", writing)
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    artifacts.put(b"model")
+    assert artifacts.remove(digest, unless_put_since=datetime.now(UTC) + timedelta(minutes=1))
+    assert taken == [("put", False, True), ("remove", True, True)]
+    assert not is_taken(fcntl.LOCK_EX)

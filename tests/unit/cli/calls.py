@@ -366,6 +366,7 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("models", "import"): lambda shop: [model_directory(shop), "--model", "spending"],
     ("backup",): lambda shop: ["backup-of-today"],
     ("restore",): lambda shop: _with_backup(shop),
+    ("artifacts", "collect"): lambda shop: ["--older-than", "1h", "--deleted", "--yes"],
     ("deployments",): lambda shop: [],
     ("deployments", "show"): _with_release,
     ("deployments", "release"): lambda shop: ["till"],

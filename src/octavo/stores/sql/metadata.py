@@ -15,7 +15,7 @@ from octavo.stores.metrics import MetricPoint
 from octavo.stores.ports import R, Record, Transaction
 from octavo.stores.records import Body, Scalar, conditions, decode, encode
 from octavo.stores.searches import Found, Search
-from octavo.stores.sql import chain, points, searches
+from octavo.stores.sql import chain, points, searches, texts
 from octavo.stores.sql.copying import copy_rows
 from octavo.stores.sql.postgres import PostgresAddress, PostgresDatabase
 from octavo.stores.sql.schema import bring_up_to_date, records
@@ -80,6 +80,11 @@ class SqlTransaction:
         if body is None or encode(decode(type(old), body)) != encode(old):
             raise Conflict(f"{old.kind} {old.key!r} has changed meanwhile; read it again", kind=old.kind, key=old.key)
         self._update(new)
+
+    def texts(self) -> Iterator[tuple[str, str, str]]:
+        """See `Transaction.texts`."""
+        self.finish()
+        return texts.read(self._connection)
 
     def append_audit(self, event: AuditEvent) -> None:
         """See `AuditTrail.append_audit`."""
