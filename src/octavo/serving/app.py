@@ -33,14 +33,13 @@ from octavo.serving.openinference import MODELS, OpenInferenceRoutes
 from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
 from octavo.serving.reading import read_rows
-from octavo.serving.routes import JSON, PUBLIC, Handled, Headers, Request, Route, check_encoding, content_type
-from octavo.serving.shortcut import Shortcut
+from octavo.serving.routes import JSON, PREDICT, PUBLIC, Handled, Headers, Request, Route, check_encoding
+from octavo.serving.shortcut import Shortcut, asked_plainly
 from octavo.serving.tracing import Trace, Tracing
 from octavo.serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-_PREDICT = "/predict/"
 _BUSY_S = 0.01
 _ANY: AbstractContextManager[None] = nullcontext()
 _KINDS = (JSON, *arrow.KINDS)
@@ -130,7 +129,7 @@ class PredictorApp:
         )
         self.later = None if later is None else self._answered_later(later)
         self.routes = (
-            Route(method="POST", path=_PREDICT, permission="predictions:write", handle=self._predict),
+            Route(method="POST", path=PREDICT, permission="predictions:write", handle=self._predict),
             Route(method="GET", path="/livez", permission=PUBLIC, handle=self._livez),
             Route(method="GET", path="/readyz", permission=PUBLIC, handle=self._readyz),
             Route(method="GET", path="/metrics", permission="metrics:read", handle=self._render_metrics),
@@ -146,7 +145,7 @@ class PredictorApp:
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
-        self._predict_route = self._by_path[_PREDICT]["POST"]
+        self._predict_route = self._by_path[PREDICT]["POST"]
 
     @property
     def is_draining(self) -> bool:
@@ -249,10 +248,8 @@ class PredictorApp:
             caller.check(self.asking.finder.about(*_called(path)))
             caller = str(caller)
         is_followed = _TRACE in headers or b"x-request-id" in headers
-        is_plain = route is self._predict_route and content_type(headers) == JSON and not arrow.is_wanted(headers)
-        is_plain = is_plain and not scope["query_string"] and b"content-encoding" not in headers
-        name = path.removeprefix(_PREDICT) if is_plain and not is_followed else ""
-        return Head(route=route, caller=caller, headers=headers, deployment=name, is_followed=is_followed)
+        name, form = ("", None) if is_followed else asked_plainly(path, scope["query_string"], headers)
+        return Head(route=route, caller=caller, headers=headers, deployment=name, form=form, is_followed=is_followed)
 
     def authorize(self, headers: Headers, permission: str) -> str:
         """The name of the caller, who must have a permission; empty where none is needed.
@@ -279,7 +276,7 @@ class PredictorApp:
         return self.admission.queue_s > _BUSY_S or 2 * self.admission.present > self._settings.max_concurrent
 
     def _route(self, method: str, path: str) -> Route:
-        if method == "POST" and path.startswith(_PREDICT):  # nearly always
+        if method == "POST" and path.startswith(PREDICT):  # nearly always
             return self._predict_route
         known = _below(path)
         by_method = self._by_path.get(known)
@@ -314,7 +311,7 @@ class PredictorApp:
         return LaterRoutes(settings, asking=self.asking, answering=answering, work=work, clock=SystemClock())
 
     async def _predict(self, request: Request) -> Handled:
-        name = request.path.removeprefix(_PREDICT)
+        name = request.path.removeprefix(PREDICT)
         if name.endswith(INVOCATIONS):
             return await self._scoring.invoke(request, await self.asking.finder.lineup(name.removesuffix(INVOCATIONS)))
         if name in self._watcher.composites:
@@ -366,7 +363,7 @@ class PredictorApp:
 
 def _below(path: str) -> str:
     """The path of the route that a path is below, or the path itself."""
-    return next((known for known in (MODELS, _PREDICT, LATER) if path.startswith(known)), path)
+    return next((known for known in (MODELS, PREDICT, LATER) if path.startswith(known)), path)
 
 
 def _called(path: str) -> tuple[str, str]:

@@ -8,6 +8,9 @@ import msgspec
 
 from octavo.clock import SystemClock
 from octavo.identifiers import new_id
+from octavo.serving.asked import Asked
+from octavo.serving.attempts import AnsweredTogether
+from octavo.serving.lineup import Lineup
 from octavo.serving.routes import Headers, Route
 
 SENT = "octavo.sent"
@@ -20,6 +23,8 @@ _OF_THE_CONNECTION = (b"transfer-encoding", b"expect", b"upgrade")
 
 Scope = MutableMapping[str, Any]
 Read = Callable[[Scope, Headers], "Head"]
+Form = Callable[[Lineup, bytes], tuple[Asked, Callable[[AnsweredTogether], bytes]] | None]
+"""Reads a body; what it asks for, and what writes the answer to it as JSON. None if it asks for another answer."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +33,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     deployment : str
-        Of which rows of JSON ask a plain prediction, to be answered as JSON; empty if the request is about more.
+        Of which a plain prediction is asked by JSON, to be answered as JSON; empty if the request is about more.
+    form : callable or None
+        Of such a request.
     is_followed : bool
         Whether its answer's head says more than what it is.
     """
@@ -37,6 +44,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     headers: Headers
     deployment: str = ""
+    form: Form | None = None
     is_followed: bool = False
 
 

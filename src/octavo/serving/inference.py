@@ -1,6 +1,7 @@
 """One inference request of the Open Inference Protocol v2: its tensors as rows, and the predictions as tensors."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from octavo.errors import InvalidRequest, NotFound
 from octavo.serving.answers import Predictions
 from octavo.serving.asked import Asked
+from octavo.serving.attempts import AnsweredTogether
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.ids import ID_LETTERS
 from octavo.serving.lineup import Lineup
@@ -32,6 +34,7 @@ MATRIX = "model_inputs"
 OUTPUTS = {"prediction": "FP64", "id": BYTES, "version": "INT64"}
 _ALL_AS_JSON = dict.fromkeys(OUTPUTS, False)
 _LONGEST_SHAPE = 2
+_REMEMBERED = 4096
 _Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Parameters = dict[str, Scalar] | UnsetType
 
@@ -75,6 +78,11 @@ class Inference:
         self._id: str | UnsetType = UNSET
         self._outputs: dict[str, bool] = {}
 
+    @property
+    def is_json(self) -> bool:
+        """Whether all outputs that were asked for are to be JSON."""
+        return True not in self._outputs.values()
+
     def read(self, lineup: Lineup, body: bytes) -> Asked:
         """What the request asks for.
 
@@ -112,6 +120,35 @@ class Inference:
         ]
         head = msgspec.json.encode(document)
         return (head + b"".join(binary), len(head)) if binary else (head, None)
+
+    def written(self, answered: AnsweredTogether) -> bytes:
+        """The answer's body, all of it JSON."""
+        together, row = answered.together, answered.first
+        version = together.share.version
+        if self._id is not UNSET or answered.last - row > 1:
+            return self.encode(answered.answer, version=version)[0]
+        form, holes = _one_row(together.deployment, version, together.degraded, tuple(self._outputs))
+        made = msgspec.json.encode(together.values.item(row)), together.ids.texts[row].encode("ascii")
+        return form % tuple([made[hole] for hole in holes])
+
+
+@lru_cache(_REMEMBERED)
+def _one_row(deployment: str, version: int, degraded: bool, outputs: tuple[str, ...]) -> tuple[bytes, tuple[int, ...]]:
+    """The answer to one row, a ``%b`` in the place of a prediction and of an id, and which of the two each is of."""
+    document: dict[str, Any] = {"model_name": deployment, "model_version": str(version)}
+    if degraded:
+        document["parameters"] = {"degraded": True}
+    values = {"prediction": b"%b", "id": b'"%b"', "version": b"%d" % version}
+    told = [
+        msgspec.json.encode({"name": name, "datatype": OUTPUTS[name], "shape": [1]})[:-1]
+        + b',"data":['
+        + values[name]
+        + b"]}"
+        for name in outputs
+    ]
+    head = msgspec.json.encode(document)[:-1].replace(b"%", b"%%")
+    form = head + b',"outputs":[' + b",".join(told) + b"]}"
+    return form, tuple(int(name == "id") for name in outputs if name != "version")
 
 
 def _wanted_outputs(document: _Inference) -> dict[str, bool]:

@@ -17,7 +17,7 @@ from octavo.serving.tensors import DATATYPES
 
 MODELS = "/v2/models/"
 _OCTETS = b"application/octet-stream"
-_HEADER_LENGTH = b"inference-header-content-length"
+HEADER_LENGTH = b"inference-header-content-length"
 _INFER, _READY = "infer", "ready"
 _MOST_INDEX_BYTES = 1_000
 
@@ -107,7 +107,7 @@ class OpenInferenceRoutes:
         body, head = inference.encode(answered.answer, version=version)
         if head is None:
             return Answer(status=200, body=body), answered.follow_up
-        headers = ((_HEADER_LENGTH, b"%d" % head),)
+        headers = ((HEADER_LENGTH, b"%d" % head),)
         return Answer(status=200, body=body, content_type=_OCTETS, headers=headers), answered.follow_up
 
 
@@ -145,7 +145,7 @@ def model_metadata(model: str, lineup: Lineup) -> dict[str, Any]:
 
 
 def _header_bytes(request: Request) -> int | None:
-    sent = request.headers.get(_HEADER_LENGTH)
+    sent = request.headers.get(HEADER_LENGTH)
     if sent is None:
         return None
     if not sent.isdigit() or len(sent) > len(str(2**63)):

@@ -14,6 +14,9 @@ from octavo.serving.tracing import Trace
 PUBLIC = "public"
 """The permission that needs no caller."""
 
+PREDICT = "/predict/"
+"""Below it stand the deployments, to be asked by rows."""
+
 JSON = b"application/json"
 
 Headers = Mapping[bytes, bytes]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serving.bundles import PLAN_LOOKED_UP, PLAN_SENT, ROW, publish_bundle
 from tests.serving.predictors import PATH, Bench, Unplugged, make_bench
-from tests.serving.projects import arm
+from tests.serving.projects import DEPLOYMENT, arm
 from uvicorn.server import ServerState
 
 from octavo.serving.app import PredictorApp
@@ -146,10 +146,35 @@ def test_what_is_sent_again_goes_the_short_way_and_is_recorded(bench: Bench, tak
     run(scenario)
 
 
+INFER = f"/v2/models/{DEPLOYMENT}/infer"
+
+
+def tensors_of(row: dict[str, Any], **more: Any) -> bytes:
+    """A row as a tensor per field."""
+    kinds = {str: "BYTES", float: "FP64", int: "INT64", type(None): "INT64"}
+    inputs = [
+        {"name": name, "shape": [1], "datatype": kinds[type(value)], "data": [value]} for name, value in row.items()
+    ]
+    return msgspec.json.encode({"inputs": inputs, **more})
+
+
+MATRIX = {"name": "model_inputs", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}
+TENSORS = [
+    tensors_of(ROW),
+    tensors_of(ROW, id="mine"),
+    tensors_of({**ROW, "seats": None}),
+    tensors_of({**ROW, "distance": "far"}),
+    tensors_of(ROW, outputs=[{"name": "prediction"}]),
+    tensors_of(ROW, parameters={"binary_data_output": True}),
+    msgspec.json.encode({"inputs": [MATRIX]}),
+]
+
+
 def bodies() -> st.SearchStrategy[bytes]:
     rows = st.lists(st.sampled_from([ROW, {**ROW, "seats": None}, {**ROW, "distance": "far"}, {}]), max_size=10)
     return st.one_of(
         rows.map(lambda found: msgspec.json.encode({"rows": found})),
+        st.sampled_from(TENSORS),
         st.sampled_from([b"", b"{", b'{"rows":[', b'{"rows":[],"rows":[]}', b"\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n"]),
     )
 
@@ -157,7 +182,7 @@ def bodies() -> st.SearchStrategy[bytes]:
 REQUESTS = st.fixed_dictionaries(
     {"body": bodies()},
     optional={
-        "path": st.sampled_from(["/predict/other", f"{PATH}?values=1", "/livez"]),
+        "path": st.sampled_from([INFER, INFER, "/predict/other", f"{PATH}?values=1", f"{INFER}?", "/livez"]),
         "method": st.sampled_from(["GET", "PUT"]),
         "authorization": st.sampled_from(["", "Bearer wrong"]),
         "connection": st.sampled_from(["keep-alive", "Keep-Alive", "close", "upgrade"]),
@@ -170,16 +195,18 @@ REQUESTS = st.fixed_dictionaries(
         "host": st.sampled_from(["x\r\nHost: y", "x\r\n y", "x\nA: b", "x\n\nPOST / HTTP/1.1"]),
     },
 )
-USUAL: dict[str, Any] = {"body": msgspec.json.encode({"rows": [ROW]}) + b"  "}
+BY_ROWS: dict[str, Any] = {"body": msgspec.json.encode({"rows": [ROW]}) + b"  "}
+BY_TENSORS: dict[str, Any] = {"body": tensors_of(ROW), "path": INFER}
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_it_answers_as_the_long_way_does(bench: Bench, data: st.DataObject) -> None:
     """Whatever follows upon whatever else on a connection, cut wherever it may be cut."""
-    asked = data.draw(st.lists(st.one_of(st.just(USUAL), REQUESTS), min_size=2, max_size=6))
-    sent = b"".join([request_of(bench, **one) for one in (USUAL, USUAL, *asked, USUAL)])
-    usual = len(request_of(bench, **USUAL))
+    often = data.draw(st.sampled_from([BY_ROWS, BY_TENSORS]))
+    asked = data.draw(st.lists(st.one_of(st.just(often), st.just(BY_ROWS), REQUESTS), min_size=2, max_size=6))
+    sent = b"".join([request_of(bench, **one) for one in (often, often, *asked, often)])
+    usual = len(request_of(bench, **often))
     early = data.draw(st.sampled_from([0, 1, 3]))
     ends = [2 * usual + sum(len(request_of(bench, **one)) for one in asked[:n]) for n in range(len(asked) + 1)]
     by_request = [end - early for end in ends]
@@ -192,6 +219,24 @@ def test_it_answers_as_the_long_way_does(bench: Bench, data: st.DataObject) -> N
         assert answers_alike(await short.send(*pieces)) == answers_alike(await long.send(*pieces))
         assert short.is_closed == long.is_closed
         assert short.server.state == long.server.state
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_short"), [(body, b"binary" not in body and b"far" not in body) for body in TENSORS]
+)
+def test_tensors_go_the_short_way_unless_bytes_are_wanted(
+    tmp_path: Path, taken: list[bool], body: bytes, is_short: bool
+) -> None:
+    bench = make_bench(tmp_path, heads_for_s=60.0)
+    bench.publish(arm(publish_bundle(bench.project.artifacts, plan=PLAN_SENT)))
+
+    async def scenario() -> None:
+        wire = Wire(bench.app)
+        first, _, last = [await wire.send(request_of(bench, body, path=INFER)) for _ in range(3)]
+        assert taken == [False, is_short]
+        assert answers_alike(first) == answers_alike(last)
 
     run(scenario)
 
