@@ -36,7 +36,6 @@ class Stream:
         The stream's.
     fields : tuple of pairs
         Of its head; those that HTTP/2 itself needs begin with a colon.
-
     arrived_ns : int
         When it was read, on the clock of `time.perf_counter_ns`.
 
