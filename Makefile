@@ -7,6 +7,8 @@ UV     := .tools/bin/uv
 TORCH  := 'torch==2.13.0' 'onnxscript>=0.5,<1'
 AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-standard
 ARGS   ?=
+# Both start many processes, which would each compile what is not compiled where Python is told to write nothing.
+COMPILE = $(BIN)/python -m compileall -q src
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
@@ -19,9 +21,11 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to end by itself)
+	@$(COMPILE)
 	@$(BIN)/octavo demo trips $(ARGS)
 
 test: $(VENV)/.synced-all ## all tests
+	@$(COMPILE)
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 coverage: $(VENV)/.synced-all ## all tests, with a report of what they reach, which takes longer

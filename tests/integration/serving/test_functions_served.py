@@ -123,6 +123,6 @@ def test_what_comes_after_a_model_answers_and_costs_only_its_own_version_an_answ
         wrong = publish_bundle(project.artifacts, plan=PLAN_WITH_ANSWER, code=CODE + CALIBRATED, answers=[9.9])
         project.publish(manifest(arm(wrong, version=3), deployment=BAD, sequence=3))
         until(lambda: b"for golden row 0 instead of 9.9" in running.get("/status")[1], what="it is not refused")
-        assert ask(running, BAD)[1]["predictions"][0]["version"] == 2
+        until(lambda: ask(running, BAD)[1]["predictions"][0]["version"] == 2, what="the canary is gone")
     assert not load.broken
     assert {status for status, _ in load.answers} == {200}
