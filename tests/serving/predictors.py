@@ -10,13 +10,16 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import pytest
 from tests.serving.asgi import Caller
-from tests.serving.projects import DEPLOYMENT, ServingProject, make_project, manifest
+from tests.serving.bundles import publish_bundle
+from tests.serving.projects import DEPLOYMENT, ServingProject, arm, make_project, manifest
 
 import octavo as oc
 from octavo.access import project_access
 from octavo.clock import ManualClock, to_micros
 from octavo.definitions.features import FeatureView
+from octavo.definitions.plans import LookupPlan
 from octavo.definitions.project import collect
 from octavo.errors import Unavailable
 from octavo.features.events.ingest import ingest_rows
@@ -174,6 +177,27 @@ class Bench:
         rows = [{"at": at, "origin": origin, "dep_delay": delay} for delay in delays]
         ingest_rows(rows, flights, stream=stores.stream, clock=self.clock)
         Pump(stores, collect(module, name="flights", code={}), self.clock).apply("flights")
+
+
+def remembering(folder: Path, plan: LookupPlan) -> Bench:
+    """A predictor that remembers heads, and serves one version."""
+    bench = make_bench(folder, heads_for_s=60.0)
+    bench.delays(3.0, 5.0)
+    bench.publish(arm(publish_bundle(bench.project.artifacts, plan=plan)))
+    return bench
+
+
+def made_to_tell(monkeypatch: pytest.MonkeyPatch, shortcut: type[Any]) -> list[bool]:
+    """Of each request that a shortcut is shown from now on, whether it took it."""
+    found: list[bool] = []
+    take = shortcut.take
+
+    def told(*shown: Any) -> bool:
+        found.append(take(*shown))
+        return found[-1]
+
+    monkeypatch.setattr(shortcut, "take", told)
+    return found
 
 
 def make_bench(folder: Path, **parts: Any) -> Bench:

@@ -33,6 +33,7 @@ class Asking:
     ----------
     finder : Finder
         Finds what answers, by any name.
+    max_body_bytes : int
     is_draining : bool
         Whether the predictor is about to stop.
     """
@@ -50,7 +51,7 @@ class Asking:
         self.finder = Finder(watcher)
         self._predictor = predictor
         self._composites = composites
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
         self._kept = kept
         self.is_draining = False
 
@@ -101,7 +102,7 @@ class Asking:
         return answered
 
     async def _call(self, request: Request, *, read: Read) -> Call:
-        body = await read_body(request.receive, request.headers, max_bytes=self._max_body_bytes, visit=request.visit)
+        body = await read_body(request.receive, request.headers, max_bytes=self.max_body_bytes, visit=request.visit)
         return Call(
             body=body,
             caller=request.caller,

@@ -86,6 +86,7 @@ class Shortcut:
     ) -> None:
         self._heads, self._asking, self.turns = heads, asking, turns
         self._admission, self._tracing, self._metrics = admission, tracing, metrics
+        self._most_bytes = min(_LONGEST, asking.max_body_bytes)
 
     def take(self, sent: bytes, connection: Connection) -> bool:
         """Take what a connection has just read, if it is a request that this can have answered.
@@ -96,7 +97,7 @@ class Shortcut:
         end = sent.find(_END) + len(_END)
         try:
             known = self._heads.known(sent[:end], now_ns=now_ns)
-            if known is None or len(sent) - end != known.n_body or len(sent) > _LONGEST:
+            if known is None or len(sent) - end != known.n_body or known.n_body > self._most_bytes:
                 return False
             head, lineup = known.head, self._asking.watcher.lineups.get(known.head.deployment)
             if lineup is None or lineup.sole is None or head.form is None or self._is_unusual:

@@ -13,12 +13,11 @@ from tests.serving import calls
 from tests.serving.bundles import PLAN_LOOKED_UP, PLAN_SENT, ROW, publish_bundle
 from tests.serving.doors import tensors
 from tests.serving.grpc_wire import GrpcWire, as_told
-from tests.serving.predictors import Bench, make_bench
+from tests.serving.predictors import Bench, made_to_tell, make_bench, remembering
 from tests.serving.projects import arm
 
 from octavo.access import project_access
 from octavo.serving.grpc.shortcut import GrpcShortcut
-from octavo.serving.grpc.streams import Stream
 
 LEARNING = 60
 """Calls of a form after which it is known for certain: an eighth of the unknown ones is learnt."""
@@ -27,23 +26,13 @@ LEARNING = 60
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each call that the shortcut was shown, whether it took it."""
-    found: list[bool] = []
-    take = GrpcShortcut.take
-
-    def told(shortcut: GrpcShortcut, stream: Stream) -> bool:
-        found.append(take(shortcut, stream))
-        return found[-1]
-
-    monkeypatch.setattr(GrpcShortcut, "take", told)
-    return found
+    return made_to_tell(monkeypatch, GrpcShortcut)
 
 
 @pytest.fixture(params=[PLAN_SENT, PLAN_LOOKED_UP], ids=["sent", "looked up"], scope="module")
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A predictor that knows the forms of a caller's calls."""
-    made = make_bench(tmp_path_factory.mktemp("predictor"), heads_for_s=60.0)
-    made.delays(3.0, 5.0)
-    made.publish(arm(publish_bundle(made.project.artifacts, plan=request.param)))
+    made = remembering(tmp_path_factory.mktemp("predictor"), request.param)
     learn(made)
     return made
 

@@ -13,13 +13,14 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serving.bundles import PLAN_LOOKED_UP, PLAN_SENT, ROW, publish_bundle
-from tests.serving.predictors import PATH, Bench, Unplugged, make_bench
-from tests.serving.projects import DEPLOYMENT, arm
+from tests.serving.predictors import PATH, Bench, Unplugged, made_to_tell, make_bench, remembering
+from tests.serving.projects import DEPLOYMENT, SETTINGS, arm, make_project
 from uvicorn.server import ServerState
 
 from octavo.serving.app import PredictorApp
 from octavo.serving.connections import Connection, Connections, State
 from octavo.serving.shortcut import Shortcut
+from octavo.stores.memory import MemoryArtifacts
 
 _OWN = re.compile(
     rb"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=x-request-id: )\S+|(?<=traceparent: )\S+|(?<=\"request_id\":\")[^\"]+"
@@ -85,24 +86,13 @@ async def quiet() -> None:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each request that the shortcut was shown, whether it took it."""
-    found: list[bool] = []
-    take = Shortcut.take
-
-    def told(shortcut: Shortcut, sent: bytes, connection: Connection) -> bool:
-        found.append(take(shortcut, sent, connection))
-        return found[-1]
-
-    monkeypatch.setattr(Shortcut, "take", told)
-    return found
+    return made_to_tell(monkeypatch, Shortcut)
 
 
 @pytest.fixture(params=[PLAN_SENT, PLAN_LOOKED_UP], ids=["sent", "looked up"], scope="module")
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A predictor that remembers heads."""
-    made = make_bench(tmp_path_factory.mktemp("predictor"), heads_for_s=60.0)
-    made.delays(3.0, 5.0)
-    made.publish(arm(publish_bundle(made.project.artifacts, plan=request.param)))
-    return made
+    return remembering(tmp_path_factory.mktemp("predictor"), request.param)
 
 
 def request_of(
@@ -351,6 +341,21 @@ def test_a_full_predictor_refuses_on_the_long_way(bench: Bench, taken: list[bool
         [answered] = await wire.send(request_of(bench))
         assert b" 200 " in answered[:15]
         assert admission.present == 0
+
+    run(scenario)
+
+
+def test_a_body_beyond_the_settings_is_refused_however_often_it_is_sent(tmp_path: Path, taken: list[bool]) -> None:
+    few = SETTINGS.replace("max_body_bytes = 200000", "max_body_bytes = 50")
+    bench = Bench(make_project(tmp_path, settings=few, artifacts=MemoryArtifacts()), heads_for_s=60.0)
+    bench.publish(arm(publish_bundle(bench.project.artifacts, plan=PLAN_SENT)))
+
+    async def scenario() -> None:
+        wire = Wire(bench.app)
+        for _ in range(4):
+            [refused] = await wire.send(request_of(bench))
+            assert b" 413 " in refused[:15]
+        assert not any(taken)
 
     run(scenario)
 
