@@ -22,6 +22,9 @@ from octavo.errors import ConfigurationError
 
 CONTROL, WORKER, PREDICTOR = "control", "worker", "predictor"
 SUPERVISOR_VARIABLE = "OCTAVO_SUPERVISOR_PID"
+PATIENCE_S = 15.0
+"""How long a process that was told to stop may take to finish what is under way; then it is killed."""
+
 _ORPHAN_CHECK_S = 0.25
 
 
@@ -142,7 +145,10 @@ def open_clock(config: Config) -> Clock:
 
 
 def follow_supervisor() -> None:
-    """Stop this process, by SIGTERM, when the supervisor that started it is no longer there; without one do nothing."""
+    """Stop this process when the supervisor that started it is no longer there; without one do nothing.
+
+    As the supervisor would: by SIGTERM, and by SIGKILL if it has not ended in `PATIENCE_S`.
+    """
     supervisor = os.environ.get(SUPERVISOR_VARIABLE, "")
     if not supervisor.isdecimal():
         return
@@ -151,6 +157,8 @@ def follow_supervisor() -> None:
         while os.getppid() == int(supervisor):
             threading.Event().wait(_ORPHAN_CHECK_S)
         os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(PATIENCE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="follow supervisor", daemon=True).start()
 

@@ -121,7 +121,7 @@ class Demo:
         return [json.loads(file.read_bytes())["pid"] for file in files if file.exists()]
 
 
-def wait_for_death(pids: list[int], *, timeout_s: float = 20.0) -> bool:
+def wait_for_death(pids: list[int], *, timeout_s: float) -> bool:
     """Whether processes have ended, by themselves, within a time."""
     deadline_s = time.monotonic() + timeout_s
     while any(is_alive(pid) for pid in pids):

@@ -11,6 +11,7 @@ import pytest
 from octavo.cli.demo.plan import HISTORY_DAYS
 from octavo.cli.demo.timeline import load_flights
 from octavo.config import load_config
+from octavo.processes import PATIENCE_S
 from tests.acceptance.demos import (
     DAYS,
     Demo,
@@ -56,7 +57,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             pids = demo.pids()
             demo.send(number)
             endings.append(demo.end())
-            if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else 20.0):
+            if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else 2 * PATIENCE_S):
                 outlived.append(f"after {number.name}")
         demo.start()
         endings.append(demo.end())

@@ -130,21 +130,25 @@ def test_a_clock_that_cannot_be_is_refused(tmp_path: Path, settings: ClockSettin
 
 
 _FOLLOWS = """
-import os, signal, time
-from octavo.processes import follow_supervisor
-follow_supervisor()
+import os, signal, sys, time
+from octavo import processes
+processes.PATIENCE_S = 0.2
+if sys.argv[1] == "is deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+processes.follow_supervisor()
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
 _SUPERVISES = """
 import os, subprocess, sys
 environment = {**os.environ, sys.argv[2]: str(os.getpid())}
-subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=environment, stdout=1).wait()
+subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[3]], env=environment, stdout=1).wait()
 """
 
 
-def test_a_process_ends_when_its_supervisor_is_killed() -> None:
-    command = [sys.executable, "-c", _SUPERVISES, _FOLLOWS, SUPERVISOR_VARIABLE]
+@pytest.mark.parametrize("manner", ["ends when told", "is deaf"])
+def test_a_process_ends_when_its_supervisor_is_killed(manner: str) -> None:
+    command = [sys.executable, "-c", _SUPERVISES, _FOLLOWS, SUPERVISOR_VARIABLE, manner]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
         follower = int(supervisor.stdout.readline())

@@ -12,6 +12,7 @@ from pathlib import Path
 from octavo.config import Config
 from octavo.processes import (
     CONTROL,
+    PATIENCE_S,
     PREDICTOR,
     SUPERVISOR_VARIABLE,
     WORKER,
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 MODULES = {CONTROL: "octavo.api", WORKER: "octavo.loop", PREDICTOR: "octavo.serving"}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _SETTLED_AFTER_S = 0.2, 10.0, 30.0
-_PATIENCE_S = 15.0
 
 
 class Child:
@@ -84,7 +84,7 @@ class Child:
         if self._process is None:
             return
         try:
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             log.error("%s does not end when told to; it is killed", self.name)
             self._process.kill()

@@ -86,7 +86,7 @@ def test_a_child_that_dies_at_once_is_started_again_after_ever_longer_pauses(
 
 
 def test_a_child_that_does_not_end_is_killed(tmp_path: Path, child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(children, "PATIENCE_S", 0.2)
     play(tmp_path, _SERVES.replace("lambda *_: os._exit(0)", "signal.SIG_IGN"))
     kept(child, child.announced)
     stop_all([child])
