@@ -2,7 +2,8 @@
 
 Three predictors with their logs on are asked in turns, each alone on its core; Redis shares the other one with the
 load. What is compared is the processor time of a request, and the requests per second. Then each is asked at half of
-what it bears, and latency is counted from the moment at which a request was due.
+what it bears, and latency is counted from the moment at which a request was due; the HTTP server alone is asked likewise,
+which tells what the machine adds.
 
 Before that, the lookup alone is timed in this process, for one caller and for 32 at a time.
 
@@ -47,7 +48,7 @@ from octavo.stores.inline import InlineReader
 from octavo.stores.objects import ObjectArtifacts
 from octavo.stores.ports import LoopReader, OnlineStore
 from octavo.stores.redis import RedisAddress, RedisLoopReader, RedisOnlineStore
-from servers import divide_cores, predictor
+from servers import constant, divide_cores, predictor
 
 TREES, FLIGHTS, REQUESTS, CONNECTIONS, LOOKUPS = 50, 40_000, 2_000, 32, 20_000
 KEYS = ("carrier", "tailnum")
@@ -214,8 +215,11 @@ def compare(configs: Mapping[str, Config], *, core: int, seconds: float, rounds:
             for name, server in servers.items():
                 measured[name].append(drive(server, requests[name], seconds=seconds, connections=CONNECTIONS))
         tell(measured)
+        alike = one_answer(servers["sent along"], requests["sent along"][0])
+        servers["the same server, answering a constant,"] = stack.enter_context(constant(alike, core=core))
         for name, server in servers.items():
-            half(server, requests[name], name=name, per_s=middle(measured[name], "per_s") / 2, seconds=seconds)
+            asked = name if name in measured else "sent along"
+            half(server, requests[asked], name=name, per_s=middle(measured[asked], "per_s") / 2, seconds=seconds)
 
 
 def tell(measured: Mapping[str, Sequence[Borne]]) -> None:

@@ -70,7 +70,7 @@ class Borne:
     failed: int = 0
 
 
-class _Connection:
+class Connection:
     """A kept connection with one request under way."""
 
     def __init__(self, server: Server, requests: Iterator[bytes]) -> None:
@@ -132,7 +132,7 @@ def _wrk() -> str | None:
 
 def _drive_from_here(server: Server, requests: Sequence[bytes], *, seconds: float, connections: int) -> Borne:
     sending, poll, spent_ns = cycle(requests), select.epoll(), []
-    made = [_Connection(server, sending) for _ in range(connections)]
+    made = [Connection(server, sending) for _ in range(connections)]
     by_number = {connection.socket.fileno(): connection for connection in made}
     cpu_s, start = server.cpu_s(), time.perf_counter()
     for number, connection in by_number.items():

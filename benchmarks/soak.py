@@ -1,8 +1,8 @@
 """Whether a predictor's memory stays flat under load: good requests, bad ones, large ones and slow callers.
 
-    python benchmarks/soak.py [--minutes 60] [--connections 16] [--slow 200] [--limit 1.1]
+    python benchmarks/soak.py [--minutes 60] [--connections 16] [--slow 200] [--limit 1.1] [--per-s RATE]
 
-Tells the predictor's memory at each twentieth of the time, and the ratio of its end to what it was after the first
+Without a rate the load is all that the connections bring about. Tells the predictor's memory at each twentieth of the time, and the ratio of its end to what it was after the first
 fifth, when all has been used once. Ends with 1 if that is above the limit, or if a request that is good failed.
 """
 
@@ -11,13 +11,15 @@ import json
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 import airline
 import published
-from load import Server, drive, post
+from load import Borne, Server, drive, post
+from pacing import paced
 
 from servers import divide_cores, predictor
 
@@ -36,7 +38,7 @@ def main(asked: argparse.Namespace) -> int:
             for part in range(1, PARTS + 1):
                 with slow_callers(server, good[0], count=asked.slow):
                     drive(server, bad, seconds=1, connections=2)
-                    borne = drive(server, good, seconds=max(seconds - 1, 1), connections=asked.connections)
+                    borne = load(server, good, seconds=max(seconds - 1, 1), asked=asked)
                 memory_mb.append(own_memory_mb(server))
                 failed, answered = failed + borne.failed, answered + borne.per_s * max(seconds - 1, 1)
                 print(
@@ -49,6 +51,13 @@ def main(asked: argparse.Namespace) -> int:
     print(f"{answered:,.0f} requests answered, {failed} failed")
     print(f"memory at the end / after the first fifth: {ratio:.3f} ({steps} of {PARTS - SETTLED} steps upwards)")
     return int(ratio > asked.limit or failed > 0)
+
+
+def load(server: Server, requests: Sequence[bytes], *, seconds: float, asked: argparse.Namespace) -> Borne:
+    """What is asked for of it, for a while."""
+    if asked.per_s is None:
+        return drive(server, requests, seconds=seconds, connections=asked.connections)
+    return paced(server, requests, per_s=asked.per_s, seconds=seconds, connections=asked.connections)
 
 
 def own_memory_mb(server: Server) -> float:
@@ -88,9 +97,10 @@ def _post(token: str, body: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description="A predictor's memory under load, from its start to its end.")
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--per-s", type=float, help="requests a second; without it all that the connections bring")
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--slow", type=int, default=200)
-    parser.add_argument("--limit", type=float, default=1.1)
+    parser.add_argument("--slow", type=int, default=200, help="callers who send part of a request and wait")
+    parser.add_argument("--limit", type=float, default=1.1, help="of the ratio of memory at the end")
     sys.exit(main(parser.parse_args()))
