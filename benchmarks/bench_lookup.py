@@ -2,8 +2,8 @@
 
 Three predictors with their logs on are asked in turns, each alone on its core; Redis shares the other one with the
 load. What is compared is the processor time of a request, and the requests per second. Then each is asked at half of
-what it bears, and latency is counted from the moment at which a request was due; the HTTP server alone is asked likewise,
-which tells what the machine adds.
+what it bears, and latency is counted from the moment at which a request was due; the HTTP server alone is asked
+likewise, which tells what the machine adds.
 
 Before that, the lookup alone is timed in this process, for one caller and for 32 at a time.
 

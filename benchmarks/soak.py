@@ -2,8 +2,9 @@
 
     python benchmarks/soak.py [--minutes 60] [--connections 16] [--slow 200] [--limit 1.1] [--per-s RATE]
 
-Without a rate the load is all that the connections bring about. Tells the predictor's memory at each twentieth of the time, and the ratio of its end to what it was after the first
-fifth, when all has been used once. Ends with 1 if that is above the limit, or if a request that is good failed.
+Without a rate the load is all that the connections bring about. Tells the predictor's memory at each twentieth of the
+time, and the ratio of its end to what it was after the first fifth, when all has been used once. Ends with 1 if that is
+above the limit, or if a request that is good failed.
 """
 
 import argparse
