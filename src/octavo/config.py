@@ -97,6 +97,9 @@ class PredictorSettings:
     linger_ms : int
         How long a predictor that was told to stop still takes requests, saying that it is not ready, so that those who
         balance load see it first.
+    stuck_after_ms : int
+        How long the event loop may stand still, as in a model that does not come back, before the process is ended and
+        started anew; 0 for ever.
     model_memory : str
         How much the models in memory may take before those that no deployment holds are unloaded, the one that was
         unused for longest first; ``2GB``.
@@ -130,6 +133,7 @@ class PredictorSettings:
     max_wait_ms: int = 250
     timeout_ms: int = 10_000
     linger_ms: int = 0
+    stuck_after_ms: int = 30_000
     log: Literal["fast", "durable"] = "fast"
     publish: str = ""
     workers: int | Literal["cores"] = 1
@@ -323,8 +327,13 @@ def find_root(start: Path) -> Path:
         if (folder / FILE_NAME).is_file():
             return folder
     raise ConfigurationError(
-        f"{start} is not inside a project: no {FILE_NAME} here or above; make one with: octavo new"
+        f"{start} is not inside a project: no {FILE_NAME} here or above; make one with: octavo new trips FOLDER"
     )
+
+
+def config_here(folder: Path | None = None) -> Config:
+    """The settings of the project that a folder (the current one unless given) is in."""
+    return load_config(find_root((folder or Path.cwd()).resolve()))
 
 
 def load_config(root: Path, environment: Mapping[str, str] | None = None) -> Config:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
 from octavo.belonging import Belongs, is_listing, itself, may_see, things_of
@@ -44,8 +45,8 @@ class Context:
         ``progress(fraction, message)`` tells whoever waits how far a long operation is; fraction in [0, 1].
     trace : str
         The id of the call; empty where there is none.
-    permissions : mapping of str to str
-        What each operation needs, by its name.
+    operations : Operations
+        What can be done at all.
     """
 
     config: Config
@@ -56,7 +57,7 @@ class Context:
     tx: Transaction | None = None
     progress: Callable[[float, str], None] = field(default=lambda fraction, message: None)
     trace: str = ""
-    permissions: Mapping[str, str] = field(default_factory=dict)
+    operations: "Operations" = field(default_factory=lambda: Operations())
     _after: list[Callable[["Context"], None]] = field(default_factory=list)
     _begun: list[AuditEvent] = field(default_factory=list)
 
@@ -130,14 +131,22 @@ A = TypeVar("A")
 class Operations:
     """The operations of one slice or of the whole product, by name.
 
+    Parameters
+    ----------
+    *modules : str
+        Modules whose ``operations`` are among these. Each is imported when it is needed, because a command asks for one
+        operation, and what all of them import takes seconds.
+
     Attributes
     ----------
     belongings : mapping of str to Belongs
         By the fields in which requests name things, how these belong to models and deployments.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         self._by_name: dict[str, Operation] = {}
+        self._by_request: dict[type, Operation] = {}
+        self._not_loaded = list(modules)
         self.belongings: Mapping[str, Belongs] = {"model": itself("model"), "deployment": itself("deployment")}
 
     def operation(
@@ -146,17 +155,17 @@ class Operations:
         """Declare a function as an operation; the first line of its docstring is its summary."""
 
         def declare(function: Callable[[Q, Context], A]) -> Callable[[Q, Context], A]:
-            if name in self._by_name:
-                raise ValueError(f"two operations are named {name}")
             summary = (function.__doc__ or "").strip().partition("\n")[0]
-            self._by_name[name] = Operation(
-                name=name,
-                permission=permission,
-                request=request,
-                function=function,
-                summary=summary,
-                changes=changes,
-                long=long,
+            self._add(
+                Operation(
+                    name=name,
+                    permission=permission,
+                    request=request,
+                    function=function,
+                    summary=summary,
+                    changes=changes,
+                    long=long,
+                )
             )
             return function
 
@@ -165,17 +174,40 @@ class Operations:
     def include(self, other: "Operations") -> None:
         """Add the operations of a slice."""
         for operation in other:
-            if operation.name in self._by_name:
-                raise ValueError(f"two operations are named {operation.name}")
-            self._by_name[operation.name] = operation
+            self._add(operation)
+
+    def of(self, request: type) -> Operation:
+        """The operation that takes requests of a type: it stands in the module of the type, or in one of its slice."""
+        own_slice = request.__module__.split(".")[:2]
+        near = [module for module in self._not_loaded if module.split(".")[:2] == own_slice]
+        for module in sorted(near, key=lambda module: module != request.__module__):
+            if request in self._by_request:
+                break
+            self._load(module)
+        return self._by_request[request]
 
     def __iter__(self) -> Iterator[Operation]:
-        return iter(self._by_name.values())
+        return iter(self._all().values())
 
     def __getitem__(self, name: str) -> Operation:
-        if name not in self._by_name:
-            raise NotFound("operation", name, self._by_name)
-        return self._by_name[name]
+        named = self._all()
+        if name not in named:
+            raise NotFound("operation", name, named)
+        return named[name]
+
+    def _all(self) -> Mapping[str, Operation]:
+        for module in tuple(self._not_loaded):
+            self._load(module)
+        return self._by_name
+
+    def _load(self, module: str) -> None:
+        self._not_loaded.remove(module)
+        self.include(import_module(module).operations)
+
+    def _add(self, operation: Operation) -> None:
+        if operation.name in self._by_name:
+            raise ValueError(f"two operations are named {operation.name}")
+        self._by_name[operation.name] = self._by_request[operation.request] = operation
 
 
 class Dispatcher:
@@ -191,8 +223,6 @@ class Dispatcher:
     def __init__(self, operations: Operations, context: Context) -> None:
         self.operations = operations
         self.context = context
-        self._by_request: Mapping[type, Operation] = {o.request: o for o in operations}
-        self._permissions = {operation.name: operation.permission for operation in operations}
         self._commitments = Commitments(context.config.home / "keys" / "audit.key")
 
     def call(
@@ -217,7 +247,7 @@ class Dispatcher:
         OctavoError
             Whatever the operation raises; a change that failed is audited too.
         """
-        operation = self._by_request[type(request)]
+        operation = self.operations.of(type(request))
         if principal.may(operation.permission):
             return self._run(operation, request, principal, progress=progress, trace=trace)
         return self._run_limited(operation, request, principal, progress=progress, trace=trace)
@@ -312,7 +342,7 @@ class Dispatcher:
             tx=tx,
             progress=progress,
             trace=trace,
-            permissions=self._permissions,
+            operations=self.operations,
         )
 
     def _audit_alone(

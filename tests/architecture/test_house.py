@@ -43,3 +43,19 @@ def test_the_authoring_api_loads_without_heavy_libraries() -> None:
     probe = f"import sys, octavo; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+_SHOWS_COMMANDS = """
+import importlib, sys
+from octavo.cli.catalogue import ENTRIES
+open_stores = {"backups", "demo"}
+for module in sorted({entry.module for entry in ENTRIES.values()} - open_stores):
+    importlib.import_module(f"octavo.cli.{module}")
+heavy = {"deltalake", "duckdb", "mlflow", "numba", "onnxruntime", "pandas", "scipy", "sqlalchemy"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+
+
+def test_help_of_a_command_loads_nothing_heavy() -> None:
+    found = subprocess.run([sys.executable, "-c", _SHOWS_COMMANDS], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

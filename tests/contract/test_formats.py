@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from octavo.definitions.models import Task
 from octavo.errors import IntegrityError, MissingExtra, TrainingFailed
 from octavo.registry.compiled import CompiledModel
-from octavo.registry.formats.choice import FORMATS, format_of
+from octavo.registry.formats.choice import format_of, formats
 from octavo.registry.formats.onnx import Onnx, check_self_contained
 from octavo.registry.formats.sklearn import ScikitLearn
 from octavo.registry.parity import Trial, hard_trials, prove_parity
@@ -392,13 +392,13 @@ def is_a_pickle(data: bytes) -> bool:
 
 
 def test_every_format_has_a_case() -> None:
-    assert {known.name for known in FORMATS} == {case.library for case in CASES.values()}
+    assert {known.name for known in formats()} == {case.library for case in CASES.values()}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_estimator_is_of_its_librarys_format_alone(case: str) -> None:
     check(fitted(case), task=CASES[case].task)
-    assert [known.name for known in FORMATS if known.matches(fitted(case))] == [CASES[case].library]
+    assert [known.name for known in formats() if known.matches(fitted(case))] == [CASES[case].library]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -15,7 +15,7 @@ from octavo.api.endpoints import Endpoint, Identify
 from octavo.clock import ReplayClock
 from octavo.errors import InvalidRequest, Unavailable
 from octavo.features.events.payloads import topic_of
-from octavo.features.online.pump import applied_ends
+from octavo.features.online.backlog import applied_ends
 from octavo.operations import Context
 from octavo.processes import WORKER, find_running
 from octavo.stores.partitions import ends

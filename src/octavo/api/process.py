@@ -8,13 +8,13 @@ import uvicorn
 
 from octavo.access import LOCAL_TOKEN_FILE, ensure_admin
 from octavo.api.app import build_app, known_callers
-from octavo.config import Config
+from octavo.config import Config, config_here
 from octavo.errors import OctavoError
 from octavo.governance.access.upkeep import AccessUpkeep
 from octavo.logs import log_to_stderr
 from octavo.processes import CONTROL, follow_supervisor
 from octavo.servers import AnnouncingServer, listen
-from octavo.wiring import build_dispatcher, config_here, open_context
+from octavo.wiring import build_dispatcher, open_context
 
 log = logging.getLogger(__name__)
 

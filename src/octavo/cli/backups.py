@@ -8,8 +8,8 @@ import typer
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, note, plain, say
 from octavo.cli.session import ask
+from octavo.config import config_here
 from octavo.loop.backups import BackUp, Backup, restore
-from octavo.wiring import config_here
 
 
 def register(app: typer.Typer) -> None:

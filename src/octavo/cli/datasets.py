@@ -12,6 +12,7 @@ from octavo.cli.output import emit_json, say, show_facts, show_table
 from octavo.cli.session import Session, open_session, progress_bar
 from octavo.cli.spines import read_spine
 from octavo.cli.times import parse_time
+from octavo.config import config_here
 from octavo.errors import IntegrityError, Unavailable
 from octavo.features.datasets.building import Rebuilt, encode_rows, kept_file
 from octavo.features.datasets.files import digest_of_file
@@ -24,7 +25,6 @@ from octavo.features.datasets.operations import (
 )
 from octavo.features.datasets.snapshots import DatasetSnapshot
 from octavo.stores.ownership import online_lock
-from octavo.wiring import config_here
 
 Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="The dataset's digest, or the beginning of it.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The Parquet file to write the rows to.")]

@@ -11,12 +11,12 @@ from octavo.cli.measures import number
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.session import open_session, progress_bar
+from octavo.config import config_here
 from octavo.definitions.types import seconds
 from octavo.errors import InvalidDefinition, InvalidRequest
 from octavo.features.audit.reasons import Example, FeatureAudit, Reason
 from octavo.loop.audits import AuditFeatures, AuditReport
 from octavo.stores.ownership import online_lock
-from octavo.wiring import config_here
 
 WRONG = 1
 """The exit code where values were served that the events do not explain."""

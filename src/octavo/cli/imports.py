@@ -10,11 +10,11 @@ from octavo.cli.options import Json
 from octavo.cli.output import emit_json
 from octavo.cli.session import open_session, progress_bar
 from octavo.cli.trained import show_trained
+from octavo.config import config_here
 from octavo.loop.imports import ImportModel
 from octavo.loop.operations import TrainedVersion
 from octavo.registry.formats.mlflow import read_directory
 from octavo.stores.ownership import online_lock
-from octavo.wiring import config_here
 
 
 def import_(

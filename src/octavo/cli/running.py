@@ -7,6 +7,7 @@ import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,19 +15,19 @@ from octavo.access import LOCAL_TOKEN_FILE, ensure_admin, issue_login
 from octavo.cli.options import Json
 from octavo.cli.output import emit_json, note, plain, say, show_table
 from octavo.cli.session import open_session
-from octavo.config import Config
+from octavo.config import Config, config_here
 from octavo.errors import Unavailable
-from octavo.features.online.pump import Backlog, backlog
+from octavo.features.online.backlog import Backlog, backlog
 from octavo.loop.attention import needs_attention
 from octavo.loop.predictor_logs import PredictorLogs
-from octavo.loop.supervisor import RunningProject, run_project
 from octavo.monitoring.publication import Unpublished, unpublished
 from octavo.operations import Context
 from octavo.processes import CONTROL, PREDICTOR, RunningProcess, find_running, worker_names
 from octavo.serving.fellows import predictor_folder
-from octavo.serving.process import serve as serve_predictions
 from octavo.serving.status import ModelStatus, models_in_memory
-from octavo.wiring import config_here
+
+if TYPE_CHECKING:
+    from octavo.loop.supervisor import RunningProject
 
 _POLL_S = 0.05
 
@@ -90,10 +91,12 @@ def up(json: Json = False) -> None:
       octavo train MODEL --release
       octavo predict DEPLOYMENT ROWS
     """
+    from octavo.loop.supervisor import run_project
+
     config = config_here()
     logging.getLogger("octavo.loop").setLevel(logging.WARNING)
 
-    def ready(running: RunningProject) -> None:
+    def ready(running: "RunningProject") -> None:
         if json:
             addresses = {"control": running.control.url, **_predictor_addresses(running.predictor)}
             emit_json({**addresses, "console": _console_link(config, running.control.url)})
@@ -121,6 +124,8 @@ def serve(json: Json = False) -> None:
     Next, from another terminal:
       octavo predict DEPLOYMENT ROWS
     """
+    from octavo.serving.process import serve as serve_predictions
+
     config = config_here()
     if ensure_admin(config.home):
         note(f"[dim]The administrator's token is in {plain(config.home / LOCAL_TOKEN_FILE)}[/]")

@@ -8,10 +8,9 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from octavo.cli.output import console
-from octavo.config import Config
+from octavo.config import Config, config_here
 from octavo.governance.access.publication import local_principal
 from octavo.operations import Context, Dispatcher, Principal
-from octavo.wiring import build_dispatcher, config_here, open_context
 
 Progressing = Callable[[float, str], None]
 
@@ -47,6 +46,8 @@ def open_session(*, config: Config | None = None, writes_online: bool = False) -
     writes_online : bool
         Whether the command writes online features, which no other process may do meanwhile.
     """
+    from octavo.wiring import build_dispatcher, open_context  # heavy, and --help needs none of it
+
     context = open_context(config or config_here(), writes_online=writes_online)
     try:
         principal = local_principal(context)

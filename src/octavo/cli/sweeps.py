@@ -11,10 +11,10 @@ from octavo.cli.output import emit_json, plain, say, show_table
 from octavo.cli.params import pairs_of
 from octavo.cli.session import open_session, progress_bar
 from octavo.cli.trained import show_trained
+from octavo.config import config_here
 from octavo.loop.sweeps import SweepModel, SweptModel
 from octavo.stores.ownership import online_lock
 from octavo.training.sweeps import SweepDone, Trial
-from octavo.wiring import config_here
 
 _SHOWN = 10
 

@@ -11,12 +11,12 @@ from octavo.cli.params import Params, pairs_of
 from octavo.cli.session import open_session, progress_bar
 from octavo.cli.times import parse_time
 from octavo.cli.trained import show_trained
+from octavo.config import config_here
 from octavo.errors import GateFailed
 from octavo.loop.operations import TrainedVersion, TrainModel
 from octavo.loop.steps import RunStep
 from octavo.stores.ownership import online_lock
 from octavo.training.runs import Run
-from octavo.wiring import config_here
 
 
 def register(app: typer.Typer) -> None:

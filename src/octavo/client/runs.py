@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octavo.clock import SystemClock
+from octavo.config import config_here
 from octavo.errors import ConfigurationError, OctavoError
 from octavo.training.tracking.active import ACTIVE
 
@@ -125,7 +126,7 @@ class _DispatcherLine:
     def __init__(self, folder: Path) -> None:
         from octavo.governance.access.publication import local_principal
         from octavo.training.tracking.lost import record_lost
-        from octavo.wiring import build_dispatcher, config_here, open_context
+        from octavo.wiring import build_dispatcher, open_context
 
         context = open_context(config_here(folder))
         record_lost(context)  # there may be no worker that does

@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import replace
 
+from octavo.config import config_here
 from octavo.errors import OctavoError
 from octavo.logs import log_to_stderr
 from octavo.loop.membership import Superseded, claimed_from_outside
@@ -15,7 +16,7 @@ from octavo.loop.trainings import held, train_version
 from octavo.loop.worker import Worker
 from octavo.processes import WORKER, Told, follow_supervisor
 from octavo.training.runs import Run
-from octavo.wiring import config_here, open_context
+from octavo.wiring import open_context
 
 log = logging.getLogger("octavo.loop")
 

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from octavo.errors import Conflict, OctavoError, Unavailable
 from octavo.features.events.dead_letters import ship_letters, topic_of_letters
 from octavo.features.events.payloads import topic_of
-from octavo.features.online.pump import Pump
 from octavo.features.online.seen import shipped_ends
 from octavo.monitoring.outcomes import TOPIC as OUTCOMES
 from octavo.monitoring.outcomes import ship_outcomes
@@ -29,6 +29,9 @@ from octavo.serving.recorder import TOPIC as PREDICTIONS
 from octavo.stores.ownership import online_lock
 from octavo.stores.partitions import ends
 from octavo.stores.ports import ConsumerGroup, EventStream, Tables
+
+if TYPE_CHECKING:
+    from octavo.features.online.pump import Pump
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class Carrier:
         group: ConsumerGroup | None = None,
         publisher: PredictionPublisher | None = None,
     ) -> None:
+        from octavo.features.online.pump import Pump  # loads what compiles loops
+
         self._stream, self._shipping, self._records = context.stores.stream, shipping, records
         self._tables = context.stores.tables
         self._sources = tuple(context.project.sources)
@@ -222,6 +227,8 @@ def bring_events_into_tables(context: Context) -> None:
     Unavailable
         If the worker has not done so within a minute.
     """
+    from octavo.features.online.pump import Pump  # loads what compiles loops
+
     pump = Pump(context.stores, context.project, context.clock)
     stores = context.stores
     wanted = {source: ends(stores.stream, topic_of(source)) for source in context.project.sources}
@@ -245,7 +252,7 @@ def _is_shipped(tables: Tables, source: str, wanted: tuple[int, ...]) -> bool:
     return all(at >= end for at, end in zip(shipped, wanted, strict=True))
 
 
-def _pump_all(pump: Pump, sources: list[str]) -> None:
+def _pump_all(pump: "Pump", sources: list[str]) -> None:
     for source in sources:
         while pump.apply(source):
             pass

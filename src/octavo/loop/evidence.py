@@ -10,7 +10,6 @@ from octavo.errors import OctavoError
 from octavo.loop.carrier import bring_events_into_tables
 from octavo.monitoring.audits import FeaturesAudit, audit_features
 from octavo.monitoring.matured import labels_of, outcomes_of
-from octavo.monitoring.replaying import replay
 from octavo.monitoring.skew import judge_skew
 from octavo.operations import Context
 from octavo.registry.gates.served import Backtest, Replayed, SkewFound
@@ -64,6 +63,8 @@ class ServedHere:
         )
 
     def _replay(self, digest: str, *, since: datetime, last: int) -> Replayed:
+        from octavo.monitoring.replaying import replay  # loads what compiles loops
+
         now = self._context.clock.now()
         try:
             return replay(self._context, self._model, digest=digest, since=since, until=now, last=last)

@@ -27,8 +27,6 @@ from octavo.training.steps.child import end_with_parent, given_to, run_job
 from octavo.training.steps.jobs import Job
 from octavo.training.tracking.surroundings import environment
 
-MODULE = "octavo.loop.reproduction_process"
-
 
 def work(job: Job, folder: Path) -> dict[str, Any]:
     """Train as a job says, and tell what came of it."""

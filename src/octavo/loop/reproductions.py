@@ -17,7 +17,6 @@ import msgspec
 from octavo.errors import Conflict, InvalidRequest, NotFound, OctavoError, TrainingFailed
 from octavo.features.datasets.snapshots import DatasetSnapshot
 from octavo.loop.environments import clean_variables, make_environment, needed, parse_lock
-from octavo.loop.reproduction_process import MODULE
 from octavo.operations import Context, Operations
 from octavo.registry.bundles import decode_manifest
 from octavo.registry.versions import ModelVersion
@@ -28,6 +27,7 @@ from octavo.training.steps.processes import LocalProcesses
 from octavo.training.steps.values import encode_value
 from octavo.training.tracking.recording import CODE, find_run
 
+_PROCESS = "octavo.loop.reproduction_process"
 operations = Operations()
 
 _GIT_TIMEOUT_S = 60.0
@@ -125,7 +125,7 @@ class _Trained:
         module = write_code(context, run, code, into=self._folder / "code")
         python = self._python(code) if fresh else Path(sys.executable)
         context.progress(0.5, f"training {run.model} again")
-        executor = LocalProcesses((str(python), "-m", MODULE), environment=clean_variables() if fresh else None)
+        executor = LocalProcesses((str(python), "-m", _PROCESS), environment=clean_variables() if fresh else None)
         outcome = executor.run(self._job(module), folder=self._folder / "train", stopped=threading.Event())
         if outcome.ending is not Ending.DONE:
             raise TrainingFailed(f"run {run.id} cannot be trained again: {outcome.error or self._log()}")

@@ -1,5 +1,6 @@
 """Sweeps as people ask for them: search, then train the best as any other version."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +15,10 @@ from octavo.training.runs import Run
 from octavo.training.steps.processes import LocalProcesses
 from octavo.training.sweeps import SWEEP, SweepDone, begin_sweep, resumed_sweep, run_sweep
 from octavo.training.tracking.recording import find_run
-from octavo.training.trial_process import COMMAND
 
 operations = Operations()
 
+_TRIAL = (sys.executable, "-m", "octavo.training.trial_process")
 _SEARCHING = 0.9
 
 
@@ -72,7 +73,7 @@ def sweep_model(request: SweepModel, context: Context) -> SweptModel:
     run = _resumed(request, context) if request.resume else begin_sweep(context, model, _asked(request, model))
     searching = replace(context, progress=lambda done, message: context.progress(done * _SEARCHING, message))
     with held(context.config.home, run.id):
-        done = run_sweep(searching, model, run, executor=LocalProcesses(COMMAND), parallel=request.parallel)
+        done = run_sweep(searching, model, run, executor=LocalProcesses(_TRIAL), parallel=request.parallel)
     if not request.train:
         return SweptModel(sweep=done, trained=None)
     trained = train_here(

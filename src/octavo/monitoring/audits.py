@@ -19,7 +19,6 @@ from octavo.features.events.payloads import ARROW_TYPES
 from octavo.features.values import FeatureStatus
 from octavo.monitoring.packed import Packed, packed_of
 from octavo.monitoring.references import version_of
-from octavo.monitoring.replayed import audit_functions, request_of
 from octavo.monitoring.served import by_bundle, complete, sample_served
 from octavo.monitoring.windows import matrix_of
 from octavo.operations import Context
@@ -160,6 +159,8 @@ def _audit_version(
         )
         first += len(planned.features)
     recorded = zip(rows.column("entities").to_pylist(), rows.column("request").to_pylist(), strict=True)
+    from octavo.monitoring.replayed import audit_functions, request_of  # loads what compiles loops
+
     asked = [request_of(entities, request) for entities, request in recorded]
     found += audit_functions(packed, served, asked, model=context.project.models.get(model))
     return len(served), found

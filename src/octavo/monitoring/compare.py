@@ -139,7 +139,7 @@ def _judged(context: Context, deployment: str, *, since: datetime, until: dateti
             parameters={**period, "now": context.clock.now(), "step": sampling_step(counted, most_rows=MOST_ROWS)},
         )
     except NotFound:
-        return _NOTHING
+        return _NOTHING.empty_table()
 
 
 def _replayed(context: Context, reference: Reference, rows: pa.Table, *, model: Model) -> _Answers:
@@ -169,12 +169,6 @@ def _errors(answers: _Answers, *, metric: Metric) -> tuple[Interval, Interval, I
         return None
 
 
-_NOTHING = pa.table(
-    {
-        "digest": pa.array([], pa.string()),
-        "inputs": pa.array([], pa.binary()),
-        "status": pa.array([], pa.binary()),
-        "output": pa.array([], pa.float64()),
-        "value": pa.array([], pa.float64()),
-    }
+_NOTHING = pa.schema(
+    {"digest": pa.string(), "inputs": pa.binary(), "status": pa.binary(), "output": pa.float64(), "value": pa.float64()}
 )

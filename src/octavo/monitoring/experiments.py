@@ -252,7 +252,7 @@ def _read(context: Context, experiment: StartedExperiment) -> tuple[dict[str, di
             parameters={**period, "now": now, "step": step},
         )
     except NotFound:  # of a table, as long as nothing was predicted or no outcome is known
-        return counted, _NOTHING
+        return counted, _NOTHING.empty_table()
     return counted, judged
 
 
@@ -280,11 +280,4 @@ def _caution(experiment: StartedExperiment, *, is_due: bool) -> str:
     )
 
 
-_NOTHING = pa.table(
-    {
-        "group": pa.array([], pa.string()),
-        "output": pa.array([], pa.float64()),
-        "value": pa.array([], pa.float64()),
-        "bucket": pa.array([], pa.int64()),
-    }
-)
+_NOTHING = pa.schema({"group": pa.string(), "output": pa.float64(), "value": pa.float64(), "bucket": pa.int64()})

@@ -84,7 +84,7 @@ def read_matured(tables: Tables, deployment: str, *, since: datetime, until: dat
             parameters={"deployment": deployment, "since": since, "until": until},
         )
     except NotFound:
-        rows = _NOTHING
+        rows = _NOTHING.empty_table()
     known = rows.column("known_at").to_numpy()
     return Matured(
         outputs=rows.column("output").to_numpy(),
@@ -109,11 +109,4 @@ def labels_of(values: npt.NDArray[np.float64], label: Label) -> npt.NDArray[np.f
     return values if label.above is None else (values > label.above).astype(np.float64)
 
 
-_NOTHING = pa.table(
-    {
-        "digest": pa.array([], pa.string()),
-        "output": pa.array([], pa.float64()),
-        "value": pa.array([], pa.float64()),
-        "known_at": pa.array([], TIME),
-    }
-)
+_NOTHING = pa.schema({"digest": pa.string(), "output": pa.float64(), "value": pa.float64(), "known_at": TIME})

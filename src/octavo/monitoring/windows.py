@@ -84,7 +84,7 @@ def read_window(
     try:
         rows, counted = _read(tables, parameters, most_rows=most_rows)
     except NotFound:
-        rows, counted = _NOTHING, {"n": 0, "oldest": None, "newest": None}
+        rows, counted = _NOTHING.empty_table(), {"n": 0, "oldest": None, "newest": None}
     rows = with_inputs(rows, n_inputs=n_inputs, fits=fits)
     return Window(
         predictions=counted["n"],
@@ -138,12 +138,6 @@ def matrix_of(column: pa.ChunkedArray, dtype: type[_T], *, width: int) -> npt.ND
     )
 
 
-_NOTHING = pa.table(
-    {
-        "at": pa.array([], TIME),
-        "digest": pa.array([], pa.string()),
-        "inputs": pa.array([], pa.binary()),
-        "status": pa.array([], pa.binary()),
-        "output": pa.array([], pa.float64()),
-    }
+_NOTHING = pa.schema(
+    {"at": TIME, "digest": pa.string(), "inputs": pa.binary(), "status": pa.binary(), "output": pa.float64()}
 )

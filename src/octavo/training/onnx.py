@@ -1,12 +1,14 @@
 """ONNX at work: opening it in the runtime, and models that a training function returns as ONNX, as estimators."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from octavo.errors import IntegrityError, TrainingFailed
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Floats = npt.NDArray[np.float64]
 _BATCH_ROWS = 8_192
@@ -18,7 +20,7 @@ _WANTED = (
 _NUMBERS = ("tensor(float)", "tensor(double)")
 
 
-def open_session(onnx: bytes, *, what: str = "the compiled model") -> onnxruntime.InferenceSession:
+def open_session(onnx: bytes, *, what: str = "the compiled model") -> "onnxruntime.InferenceSession":
     """The runtime's session of a model, on one thread: more would fight whoever answers requests.
 
     Parameters
@@ -31,6 +33,8 @@ def open_session(onnx: bytes, *, what: str = "the compiled model") -> onnxruntim
     IntegrityError
         If the runtime cannot load it.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -100,7 +104,7 @@ def as_estimator(returned: Any) -> Any:
     return OnnxEstimator(bytes(returned.SerializeToString(deterministic=True)))
 
 
-def _only_input(session: onnxruntime.InferenceSession) -> str:
+def _only_input(session: "onnxruntime.InferenceSession") -> str:
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
         found = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)
@@ -115,7 +119,7 @@ def _only_input(session: onnxruntime.InferenceSession) -> str:
     return str(inputs[0].name)
 
 
-def _last_output(session: onnxruntime.InferenceSession) -> str:
+def _last_output(session: "onnxruntime.InferenceSession") -> str:
     output = session.get_outputs()[-1]
     dimensions = len(output.shape)
     too_wide = dimensions == 2 and isinstance(output.shape[1], int) and output.shape[1] not in _COLUMNS

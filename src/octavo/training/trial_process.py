@@ -18,8 +18,6 @@ from octavo.training.steps.child import end_with_parent, run_job
 from octavo.training.steps.jobs import Job
 from octavo.training.trials import run_trial
 
-COMMAND = (sys.executable, "-m", "octavo.training.trial_process")
-
 
 def work(job: Job, folder: Path) -> Any:
     """Run the trial that a job asks for."""

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from octavo.features.online.pump import backlog
+from octavo.features.online.backlog import backlog
 from octavo.stores.kafka import KafkaAddress, KafkaStream
 from octavo.stores.ports import Stores
 from tests.brokers import Brokers

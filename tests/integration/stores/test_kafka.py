@@ -15,7 +15,8 @@ from octavo.config import Config, StoreSettings
 from octavo.errors import IntegrityError, Unavailable
 from octavo.features.events.dead_letters import find_letters
 from octavo.features.events.ingest import ingest_rows
-from octavo.features.online.pump import Pump, backlog
+from octavo.features.online.backlog import backlog
+from octavo.features.online.pump import Pump
 from octavo.stores.kafka import KafkaGroup, KafkaStream
 from octavo.stores.open import join_workers, open_stream
 from octavo.stores.partitions import ends

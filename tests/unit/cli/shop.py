@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from typer.testing import CliRunner, Result
 
 from octavo.cli.app import app
+from octavo.config import config_here
 from octavo.monitoring.opened import open_model
 from octavo.monitoring.prediction_log import ship_predictions
 from octavo.operations import Context
@@ -24,7 +25,7 @@ from octavo.registry.versions import ModelVersion
 from octavo.serving.recorder import TOPIC
 from octavo.serving.records import PredictionRecord
 from octavo.stores.log import LocalLog
-from octavo.wiring import config_here, open_context
+from octavo.wiring import open_context
 
 NOW = datetime(2030, 1, 21, tzinfo=UTC)
 _MS = f"{int(NOW.timestamp() * 1000):012x}"

@@ -9,9 +9,9 @@ from tests.unit.client.scripted import Reply, scripted_server
 
 from octavo.access import ensure_admin, project_access, redeem_login
 from octavo.cli.catalogue import ENTRIES
+from octavo.config import config_here
 from octavo.release.releases import DeploymentState
 from octavo.stores.ownership import own_online
-from octavo.wiring import config_here
 
 
 def test_a_template_becomes_a_project_that_says_what_comes_next(empty_shop: Shop) -> None:
@@ -51,7 +51,7 @@ def test_a_training_tells_its_metrics_and_gates_and_what_comes_next(shop: Shop) 
 def test_a_release_that_waits_for_the_worker_is_shown(shop: Shop) -> None:
     assert "octavo up" in shop.done("train", "spending", "--release")
     assert "version 2: requested" in shop.done("deployments")
-    assert "asked for because of user" in shop.done("deployments", "show", "till")
+    assert "asked for by user" in shop.done("deployments", "show", "till")
 
 
 def test_training_needs_no_worker_and_does_not_compete_with_one(shop: Shop) -> None:

@@ -17,7 +17,7 @@ from octavo.errors import Conflict, NotFound, Unavailable
 from octavo.features.events.dead_letters import keep_refused
 from octavo.features.events.ingest import ingest_rows
 from octavo.features.events.refusals import PayloadKind, Refused
-from octavo.features.online.pump import backlog
+from octavo.features.online.backlog import backlog
 from octavo.identifiers import new_id
 from octavo.loop import carrier as carrier_module
 from octavo.loop.carrier import Carrier, bring_events_into_tables

@@ -12,7 +12,6 @@ from octavo.clock import Clock
 from octavo.definitions.features import FeatureView
 from octavo.definitions.project import Project
 from octavo.features.events.payloads import topic_of
-from octavo.features.online.builds import begin_build, make_live, resume_build, write_states
 from octavo.features.online.keys import decode_generation, generation_of, pointer_key
 from octavo.features.online.seen import renew_seen
 from octavo.stores.partitions import partition_name
@@ -112,6 +111,8 @@ def _build(
     stores: Stores, view: FeatureView, *, clock: Clock, progress: Callable[[float, str], None] | None
 ) -> Materialized:
     renew_seen(stores, view.source.name)
+    from octavo.features.online.builds import begin_build, make_live, resume_build, write_states  # compiles loops
+
     build = resume_build(stores, view, now_us=clock.now_us()) or begin_build(stores, view, now_us=clock.now_us())
     entities = write_states(stores, view, build, progress=progress)
     make_live(stores, build)

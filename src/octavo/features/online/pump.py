@@ -16,6 +16,7 @@ from octavo.features.events.dead_letters import keep_refused
 from octavo.features.events.foreign import decode_message
 from octavo.features.events.payloads import EVENT_ID, OFFSET, table_of, table_schema, topic_of
 from octavo.features.events.places import place_of
+from octavo.features.online.backlog import Backlog, backlog
 from octavo.features.online.keys import (
     decode_generation,
     encode_place,
@@ -25,40 +26,13 @@ from octavo.features.online.keys import (
     seen_prefix,
 )
 from octavo.features.online.materialize import materialize
-from octavo.features.online.seen import WRITER, renew_seen, shipped_ends, was_read
+from octavo.features.online.seen import WRITER, renew_seen, was_read
 from octavo.features.online.stretches import Payload, Stretch, Waiting
 from octavo.features.online.updates import StateUpdater
-from octavo.stores.partitions import ends, partition_name
-from octavo.stores.ports import ConsumerGroup, OnlineStore, Stores
+from octavo.stores.partitions import partition_name
+from octavo.stores.ports import ConsumerGroup, Stores
 
 _WAITING_BYTES = 64_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """How far a source is, in payloads of all partitions.
-
-    Attributes
-    ----------
-    published : int
-        Payloads in the stream.
-    applied : int
-        Payloads whose events are in the online states of all views.
-    shipped : int
-        Payloads whose events are in the table.
-    """
-
-    published: int
-    applied: int
-    shipped: int
-
-    @property
-    def unapplied(self) -> int:
-        return self.published - self.applied
-
-    @property
-    def unshipped(self) -> int:
-        return self.published - self.shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,27 +239,6 @@ class Pump:
                     taken.add(event)
                     chosen.append(row)
             yield payload if len(chosen) == len(payload.ids) else payload.only(chosen)
-
-
-def backlog(stores: Stores, project: Project, source: str) -> Backlog:
-    """How far a source is; may be asked by any process."""
-    published = ends(stores.stream, topic_of(source))
-    return Backlog(
-        published=sum(published),
-        applied=sum(applied_ends(stores.online, project, source, partitions=len(published))),
-        shipped=sum(shipped_ends(stores.tables, source, partitions=len(published))),
-    )
-
-
-def applied_ends(online: OnlineStore, project: Project, source: str, *, partitions: int) -> tuple[int, ...]:
-    """Up to which offset of each partition events are in the online states of all views of a source; quick to ask."""
-    views = [view for view in project.views.values() if view.source.name == source]
-    pointers = online.read([pointer_key(view.name) for view in views])
-    live = [decode_generation(pointer) for pointer in pointers if pointer is not None]
-    names = [seen_mark(source), *(generation.applied_mark for generation in live if generation.source == source)]
-    return tuple(
-        max(min(online.mark(partition_name(name, number)) for name in names), 0) for number in range(partitions)
-    )
 
 
 def _table_rows(events: pa.RecordBatch, place: int, schema: pa.Schema) -> pa.Table:

@@ -8,7 +8,7 @@ from octavo.access.document import Held
 from octavo.access.roles import ROLES, SUMMARIES
 from octavo.belonging import About
 from octavo.clock import to_micros
-from octavo.errors import InvalidRequest, NotAllowed, NotFound
+from octavo.errors import InvalidRequest, NotAllowed
 from octavo.governance.access import changes
 from octavo.governance.access.accounts import AccessKey, Account, Grant
 from octavo.governance.access.explaining import Explanation, explain
@@ -195,12 +195,7 @@ def _about(about: str, thing: str, context: Context) -> About:
 
 
 def _permission_of(what: str, context: Context) -> str:
-    if ":" in what:
-        return what
-    known = context.permissions
-    if what not in known:
-        raise NotFound("operation", what, known)
-    return known[what]
+    return what if ":" in what else context.operations[what].permission
 
 
 def _now(roles: tuple[Held, ...], now_us: int) -> tuple[Held, ...]:
