@@ -160,7 +160,7 @@ def test_whole_numbers_of_any_size_are_found(metadata: Metadata, coats: int) -> 
 
 def test_adding_a_key_twice_is_a_conflict_and_changes_nothing(metadata: Metadata) -> None:
     put(metadata, Paint(name="red", coats=1))
-    with pytest.raises(Conflict, match="paint 'red' already"), metadata.transaction() as tx:
+    with pytest.raises(Conflict, match="paint 'red' is there already"), metadata.transaction() as tx:
         tx.add(Paint(name="red", coats=2))
     assert found(metadata, coats=1) == ["red"]
 

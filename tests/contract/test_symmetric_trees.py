@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from octavo.errors import IntegrityError, TrainingFailed
 from octavo.registry.formats.catboost import CatBoost
 from octavo.registry.formats.symmetric_file import read_trees
+from octavo.registry.formats.symmetric_loops import add_many, add_one
 from octavo.training.frames import Words
 
 RANDOM = np.random.default_rng(5)
@@ -60,7 +61,7 @@ def answering(kind: str) -> tuple[Any, Any]:
     model, words = fitted(kind)
     library, width = CatBoost(), ROWS.shape[1] if words else NUMBERS.shape[1]
     native = library.load(library.save(model), words=words)
-    return native, read_trees(library.to_trees(model, n_inputs=width, words=words))
+    return native, read_trees(library.to_loops(model, n_inputs=width, words=words))
 
 
 @pytest.mark.parametrize("kind", [*OF_NUMBERS, "chances", *OF_WORDS])
@@ -87,7 +88,7 @@ def test_the_arrays_answer_words_that_were_never_seen_or_are_missing(kind: str, 
 
 def test_the_same_model_gives_the_same_bytes() -> None:
     model, words = fitted("statistics of labels")
-    first, second = (CatBoost().to_trees(model, n_inputs=5, words=words) for _ in range(2))
+    first, second = (CatBoost().to_loops(model, n_inputs=5, words=words) for _ in range(2))
     assert first == second
 
 
@@ -97,7 +98,7 @@ def test_trees_that_are_not_symmetric_are_refused() -> None:
     options = {"iterations": 5, "allow_writing_files": False, "verbose": False, "thread_count": 1}
     model = CatBoostRegressor(grow_policy="Lossguide", **options).fit(NUMBERS, LABELS)
     with pytest.raises(TrainingFailed, match="only CatBoost's symmetric trees"):
-        CatBoost().to_trees(model, n_inputs=3)
+        CatBoost().to_loops(model, n_inputs=3)
 
 
 def test_a_matrix_of_another_width_is_refused() -> None:
@@ -105,10 +106,20 @@ def test_a_matrix_of_another_width_is_refused() -> None:
         answering("plain")[1](np.zeros((2, 4), np.float32))
 
 
+@pytest.mark.parametrize("n_rows", [1, 8])
+@pytest.mark.parametrize("start", [0, 1])
+def test_rows_of_bytes_do_not_wait_for_a_compiler(n_rows: int, start: int) -> None:
+    _, arrays = answering("plain")
+    known = [len(loop.signatures) for loop in (add_one, add_many)]
+    rows = np.frombuffer(memoryview(bytes(12 * n_rows + start))[start:], np.float32).reshape(n_rows, 3)
+    assert arrays(rows).tolist() == arrays(rows.copy()).tolist()
+    assert [len(loop.signatures) for loop in (add_one, add_many)] == known
+
+
 def changed(kind: str, name: str, change: Any) -> bytes:
     """The file of a model with another array in it."""
     model, words = fitted(kind)
-    data = CatBoost().to_trees(model, n_inputs=5 if words else 3, words=words)
+    data = CatBoost().to_loops(model, n_inputs=5 if words else 3, words=words)
     with np.load(io.BytesIO(data)) as file:
         arrays = dict(file)
     arrays[name] = change(arrays[name])

@@ -94,9 +94,7 @@ eta = oc.Deployment(
 '''
 PATIENCE_S = 120.0
 _DEPOTS = {"north": 8.0, "south": 14.0, "west": 20.0}
-_UP = (
-    "from octavo.loop.supervisor import run_project; from octavo.wiring import config_here; run_project(config_here())"
-)
+_UP = "from octavo.config import config_here; from octavo.loop.supervisor import run_project; run_project(config_here())"
 _T = TypeVar("_T")
 
 

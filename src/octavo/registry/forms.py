@@ -16,6 +16,8 @@ class Form(StrEnum):
     """By its own library."""
     TREES = "trees"
     """By loops of ours over the trees as arrays."""
+    LINEAR = "linear"
+    """By a loop of ours over what each number weighs and each word is worth."""
 
 
 class FormChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,8 +65,12 @@ class Forms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         )
 
 
-COMPILED_ALONE = Forms(forms=(FormChoice(form=Form.COMPILED, from_rows=1),))
-TREES_ALONE = Forms(forms=(FormChoice(form=Form.TREES, from_rows=1),))
+def alone(form: Form) -> Forms:
+    """One form for any number of rows."""
+    return Forms(forms=(FormChoice(form=form, from_rows=1),))
+
+
+COMPILED_ALONE = alone(Form.COMPILED)
 
 
 def decode_forms(data: bytes | None) -> Forms:

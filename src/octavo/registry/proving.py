@@ -13,17 +13,17 @@ from octavo.errors import IntegrityError, TrainingFailed
 from octavo.registry.bundles import Golden
 from octavo.registry.choosing import choose_forms, forms_alike
 from octavo.registry.compiled import CompiledModel
-from octavo.registry.formats import Format, OfTrees, Outputs
+from octavo.registry.formats import Format, OfLoops, Outputs
 from octavo.registry.formats.choice import format_of
-from octavo.registry.formats.symmetric_file import read_trees
 from octavo.registry.forms import Form, Forms
 from octavo.registry.golden import choose_rows
+from octavo.registry.loops import LOOPS, read_loops
 from octavo.registry.parity import TOLERANCE, Parity, Trial, hard_trials, prove_parity, settled
 from octavo.training.estimators import predict
 from octavo.training.frames import Words
 
 Floats = npt.NDArray[np.float64]
-_COMPILED, _TREES = "model.onnx", "trees.npz"
+_COMPILED = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,8 +66,9 @@ class Proven:
         The name of its format.
     onnx : bytes or None
         None if it cannot be compiled, or not so that it answers as the native one.
-    trees : bytes or None
-        None if they do not answer as the native one, or neither serve nor are what is judged by.
+    loops : mapping of name to bytes
+        The file that loops of ours answer from; none if they do not answer as the native one, or neither serve nor are
+        what is judged by.
     judged : callable
         The form that versions are compared by.
     """
@@ -75,7 +76,7 @@ class Proven:
     library: str
     native: Mapping[str, bytes]
     onnx: bytes | None
-    trees: bytes | None
+    loops: Mapping[str, bytes]
     forms: Forms
     golden: Golden
     parity: Parity
@@ -83,8 +84,8 @@ class Proven:
 
     def files(self, folder: str) -> dict[str, bytes]:
         """All of it, below a folder of a bundle."""
-        made = {_COMPILED: self.onnx, _TREES: self.trees}
-        files = {**{name: data for name, data in made.items() if data is not None}, **self.native}
+        compiled = {} if self.onnx is None else {_COMPILED: self.onnx}
+        files = {**compiled, **self.loops, **self.native}
         return {f"{folder}{name}": data for name, data in files.items()}
 
 
@@ -116,9 +117,8 @@ def prove(
     again = library.load(kept, words=words)
     if library.serves:
         outputs[Form.NATIVE] = again
-    trees = _trees(subject, library, trials)
-    if trees is not None:
-        outputs[Form.TREES] = read_trees(trees)
+    loops = _looped(subject, library, trials)
+    outputs |= {form: read_loops(form, data) for form, data in loops.items()}
     parity = parity or prove_parity(trials, native=native, compiled=again)
     rows = choose_rows(parity.proven)
     prove_parity([Trial(kind="golden rows", rows=rows)], native=native, compiled=again)
@@ -136,11 +136,11 @@ def prove(
         library=library.name,
         native=kept,
         onnx=onnx,
-        trees=trees if onnx is None or Form.TREES in forms.used else None,
+        loops={LOOPS[form].file: data for form, data in loops.items() if onnx is None or form in forms.used},
         forms=forms,
         golden=golden,
         parity=parity,
-        judged=outputs.get(Form.COMPILED) or outputs.get(Form.TREES) or again,
+        judged=next((outputs[form] for form in (Form.COMPILED, *loops) if form in outputs), again),
     )
 
 
@@ -167,19 +167,19 @@ def _compiled(subject: Subject, library: Format, trials: Sequence[Trial]) -> tup
     return onnx, parity, ""
 
 
-def _trees(subject: Subject, library: Format, trials: Sequence[Trial]) -> bytes | None:
-    """The model as trees in arrays; None if the library has no such, or they do not answer alike."""
-    if not isinstance(library, OfTrees):
-        return None
+def _looped(subject: Subject, library: Format, trials: Sequence[Trial]) -> dict[Form, bytes]:
+    """The model for loops of ours; nothing if there are none for it, or they do not answer alike."""
+    if not isinstance(library, OfLoops):
+        return {}
     try:
-        trees = library.to_trees(subject.estimator, n_inputs=subject.real.shape[1], words=subject.words)
-        outputs = read_trees(trees)
+        data = library.to_loops(subject.estimator, n_inputs=subject.real.shape[1], words=subject.words)
+        outputs = read_loops(library.loops, data)
         parity = prove_parity(trials, native=subject.native, compiled=outputs)
         alone = Trial(kind="golden rows, one at a time", rows=choose_rows(parity.proven))
         prove_parity([alone], native=subject.native, compiled=partial(_one_by_one, outputs))
     except TrainingFailed:
-        return None
-    return trees
+        return {}
+    return {library.loops: data}
 
 
 def _one_by_one(outputs: Outputs, rows: Floats) -> Floats:

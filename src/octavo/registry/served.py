@@ -1,6 +1,6 @@
 """A model as a bundle says that it is served: by the form that answers so many rows the soonest, and part by part.
 
-Light: a predictor imports it. A native form imports its library, and trees import numba, only if the bundle says so.
+Light: a predictor imports it. A native form imports its library, and loops import numba, only if the bundle says so.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +16,18 @@ from octavo.errors import IntegrityError, MissingExtra
 from octavo.registry.bundles import FORMS, BundleManifest
 from octavo.registry.compiled import CompiledModel
 from octavo.registry.formats.tiers import PICKLE, PICKLE_FILE
-from octavo.registry.forms import COMPILED_ALONE, TREES_ALONE, Form, Forms, decode_forms
+from octavo.registry.forms import COMPILED_ALONE, Form, Forms, alone, decode_forms
 from octavo.registry.jail.opening import Jail
+from octavo.registry.loops import LOOPS, read_loops
 from octavo.registry.parts import PARTS, decode_parts
 from octavo.training.routing import Routes
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 Outputs = Callable[[Rows], Floats]
-_FORMATS, _LOOPS = "octavo.registry.formats.choice", "octavo.registry.formats.symmetric_file"
-_FOLDER, _COMPILED, _TREES, _CODE = "model/", "model.onnx", "trees.npz", "code/"
+_FORMATS = "octavo.registry.formats.choice"
+_FOLDER, _COMPILED, _CODE = "model/", "model.onnx", "code/"
+_MADE = frozenset({_COMPILED, *(one.file for one in LOOPS.values())})
 
 
 class ServedModel:
@@ -111,6 +113,11 @@ class _Kept:
     """The names of the project's modules, below `_CODE`."""
     jail: Jail | None = None
 
+    @property
+    def loops(self) -> Form | None:
+        """The form of loops that is there, if one is."""
+        return next((form for form, one in LOOPS.items() if one.file in self.files), None)
+
     def compiled(self) -> CompiledModel:
         if _COMPILED not in self.files:
             raise IntegrityError("the bundle lacks a compiled model that it says it is served by; pack it again")
@@ -120,7 +127,7 @@ class _Kept:
         """By name, so that nobody who imports this imports a library of models."""
         if self.format == PICKLE:
             return self._jailed(plan)
-        files = {name: self.read(whole) for name, whole in self.files.items() if name not in (_COMPILED, _TREES)}
+        files = {name: self.read(whole) for name, whole in self.files.items() if name not in _MADE}
         outputs: Outputs = import_module(_FORMATS).load_native(
             self.format, files, columns=plan.inputs, categories=plan.categories
         )
@@ -134,12 +141,11 @@ class _Kept:
         code = {name.removeprefix(_CODE): self.read(name) for name in self.code}
         return self.jail.open(self.read(PICKLE_FILE), plan, code=code)
 
-    def trees(self) -> Outputs:
-        """By name, so that numba is imported only for a bundle of trees."""
-        if _TREES not in self.files:
-            raise IntegrityError("the bundle lacks the trees that it says it is served by; pack it again")
-        outputs: Outputs = import_module(_LOOPS).read_trees(self.read(self.files[_TREES]))
-        return outputs
+    def looped(self, form: Form) -> Outputs:
+        file = LOOPS[form].file
+        if file not in self.files:
+            raise IntegrityError(f"the bundle lacks {file}, by which it says it is served; pack it again")
+        return read_loops(form, self.read(self.files[file]))
 
 
 def open_served(
@@ -148,7 +154,7 @@ def open_served(
     """The model of a bundle, with its parts.
 
     Where the library of a native form is not installed, or is one that its list of types is not for, the compiled one
-    or the trees stand in, if they are there.
+    or loops stand in, if they are there.
 
     Parameters
     ----------
@@ -172,7 +178,7 @@ def open_served(
 def open_judged(
     manifest: BundleManifest, plan: LookupPlan, *, read: Callable[[str], bytes], jail: Jail | None = None
 ) -> Outputs:
-    """The model of a bundle by the form that versions are compared by: the compiled one where there is one, else trees.
+    """The model of a bundle by the form that versions are compared by: the compiled one where there is one, else loops.
 
     All forms answer alike but for the last digits, and which of them serves hangs on the machine that packed it; so the
     same model is judged the same.
@@ -225,8 +231,7 @@ def _open(kept: _Kept, plan: LookupPlan) -> ServedModel:
             outputs[Form.NATIVE] = kept.native(plan)
         except MissingExtra as error:
             forms = _without_native(kept, plan, error)
-    if Form.TREES in forms.used:
-        outputs[Form.TREES] = kept.trees()
+    outputs |= {form: kept.looped(form) for form in forms.used if form in LOOPS}
     if Form.COMPILED not in forms.used:
         return ServedModel(forms, outputs)
     compiled = kept.compiled()
@@ -237,8 +242,8 @@ def _without_native(kept: _Kept, plan: LookupPlan, error: MissingExtra) -> Forms
     """Another form in place of those that were chosen."""
     if _COMPILED in kept.files:
         return COMPILED_ALONE
-    if _TREES in kept.files:
-        return TREES_ALONE
+    if kept.loops is not None:
+        return alone(kept.loops)
     raise IntegrityError(
         f"model {plan.model!r} is served by its own library, which is not installed here: {error.message}"
     ) from error
@@ -247,4 +252,4 @@ def _without_native(kept: _Kept, plan: LookupPlan, error: MissingExtra) -> Forms
 def _judged(kept: _Kept, plan: LookupPlan) -> Outputs:
     if _COMPILED in kept.files:
         return kept.compiled().predict
-    return kept.trees() if _TREES in kept.files else _open(kept, plan).predict
+    return _open(kept, plan).predict if kept.loops is None else kept.looped(kept.loops)

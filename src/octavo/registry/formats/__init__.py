@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.definitions.models import Task
+from octavo.registry.forms import Form
 from octavo.training.frames import Words
 
 Floats = npt.NDArray[np.float64]
@@ -68,14 +69,18 @@ class Format(Protocol):
 
 
 @runtime_checkable
-class OfTrees(Protocol):
-    """What a format has besides whose models may be arrays of trees, which loops of ours answer from."""
+class OfLoops(Protocol):
+    """What a format has besides of whose models some may be answered by loops of ours."""
 
-    def to_trees(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
-        """The file that `symmetric_file.read_trees` reads.
+    @property
+    def loops(self) -> Form:
+        """Which: one of `octavo.registry.loops.LOOPS`."""
+
+    def to_loops(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
+        """The file that they answer from.
 
         Raises
         ------
         TrainingFailed
-            If the model has other trees.
+            If the model is none of those.
         """

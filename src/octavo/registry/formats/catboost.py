@@ -20,6 +20,7 @@ from octavo.registry.formats import Floats, Outputs
 from octavo.registry.formats.symmetric import symmetric_trees
 from octavo.registry.formats.symmetric_file import write_trees
 from octavo.registry.formats.trees import TreeEnsemble, compile_trees
+from octavo.registry.forms import Form
 from octavo.training.frames import NO_CATEGORY, NO_WORD, Words
 
 _FILE = "model.cbm"
@@ -34,6 +35,7 @@ class CatBoost:
 
     name = "catboost"
     serves = True
+    loops = Form.TREES
 
     def matches(self, estimator: Any) -> bool:
         return any(kind.__module__.partition(".")[0] == "catboost" for kind in type(estimator).__mro__)
@@ -73,7 +75,7 @@ class CatBoost:
         ensemble.leaf(bias)
         return compile_trees(ensemble, n_inputs=n_inputs, transform=_transform(model), extra="catboost")
 
-    def to_trees(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
+    def to_loops(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
         model, known = _described(estimator), words.by_place if words else {}
         hashes = _hashes({word for some in known.values() for word in some} | {NO_CATEGORY, NO_WORD}) if known else {}
         scale, bias = _line(model)

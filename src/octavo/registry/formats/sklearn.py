@@ -1,4 +1,4 @@
-"""scikit-learn: kept by skops, compiled to ONNX, trees by ourselves and all else by skl2onnx."""
+"""scikit-learn: kept by skops; compiled to ONNX, trees by ourselves and all else by skl2onnx; linear models as sums."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,8 +9,10 @@ import numpy.typing as npt
 from octavo.definitions.models import Task
 from octavo.errors import MissingExtra, TrainingFailed
 from octavo.registry.formats import Floats, Outputs
+from octavo.registry.formats.linear import write_linear
 from octavo.registry.formats.sklearn_columns import preparation_of
 from octavo.registry.formats.sklearn_files import TRUSTED, asked_types, dump, load
+from octavo.registry.formats.sklearn_linear import linear_model
 from octavo.registry.formats.sklearn_prepared import compile_behind, compile_linear, is_linear
 from octavo.registry.formats.sklearn_trees import (
     compile_prepared_trees,
@@ -21,6 +23,7 @@ from octavo.registry.formats.sklearn_trees import (
 from octavo.registry.formats.sklearn_trust import FILE as TRUST
 from octavo.registry.formats.sklearn_trust import encode_trust, trusted_types
 from octavo.registry.formats.trees import INPUT, OUTPUT
+from octavo.registry.forms import Form
 from octavo.training.frames import Words
 
 _FILE = "model.skops"
@@ -33,6 +36,7 @@ class ScikitLearn:
 
     name = "sklearn"
     serves = True
+    loops = Form.LINEAR
 
     def matches(self, estimator: Any) -> bool:
         return type(estimator).__module__.partition(".")[0] == "sklearn"
@@ -59,6 +63,9 @@ class ScikitLearn:
         if is_of_trees(estimator):
             return compile_sklearn_trees(estimator, n_inputs=n_inputs, task=task)
         return bytes(_converted(estimator, n_inputs=n_inputs, task=task).SerializeToString(deterministic=True))
+
+    def to_loops(self, estimator: Any, *, n_inputs: int, words: Words | None = None) -> bytes:
+        return write_linear(linear_model(estimator, n_inputs=n_inputs, words=words))
 
     def thresholds(self, estimator: Any) -> Iterable[tuple[int, float]]:
         return split_thresholds(estimator)

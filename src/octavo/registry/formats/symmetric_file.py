@@ -22,6 +22,7 @@ from octavo.registry.formats.symmetric_loops import (
     add_many,
     add_one,
 )
+from octavo.registry.loops import singles
 
 _TYPES: dict[str, Any] = {
     "inputs": INPUTS,
@@ -76,8 +77,7 @@ def read_trees(data: bytes) -> Outputs:
     def outputs(rows: npt.NDArray[Any]) -> Floats:
         if rows.shape[1] != n_inputs:
             raise IntegrityError(f"the trees take {n_inputs} columns, not {rows.shape[1]}")
-        with np.errstate(over="ignore"):
-            single = np.ascontiguousarray(rows, dtype=np.float32)
+        single = singles(rows)
         if len(single) <= _FEW:
             sums = np.array([add_one(row, trees, n_features) for row in single], np.float64)
         else:
@@ -86,7 +86,10 @@ def read_trees(data: bytes) -> Outputs:
         return transform(sums * scale + bias)
 
     for n_rows in (1, _FEW + 1):
-        outputs(np.zeros((n_rows, n_inputs), np.float32))
+        rows = np.zeros((n_rows, n_inputs), np.float32)
+        outputs(rows)
+        rows.flags.writeable = False  # as rows are that came as bytes, for which machine code is another
+        outputs(rows)
     return outputs
 
 
