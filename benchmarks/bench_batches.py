@@ -1,8 +1,9 @@
 """Many rows in a request: the predictor by each of its doors against MLflow, with the log on.
 
-Rows of JSON, tensors of the Open Inference Protocol as JSON and as bytes, and Arrow, in requests of 1,000 and of 100
-rows; MLflow by ``dataframe_split``. All rows of all requests differ (see credit.py). The predictor and MLflow have the
-same fitted estimator and one core, take turns, and their answers are checked against the estimator's first.
+Rows of JSON, tensors of the Open Inference Protocol as JSON and as bytes, and Arrow (numbers of 64 bits and texts
+written out, or numbers of 32 bits and dictionaries), in requests of 1,000 and of 100 rows; MLflow by
+``dataframe_split``. All rows of all requests differ (see credit.py). The predictor and MLflow have the same fitted
+estimator and one core, take turns, and their answers are checked against the estimator's first.
 
     python benchmarks/bench_batches.py [--models linear catboost_numbers] [--rows 1000 100] [--no-peers] [--seconds 2]
         [--rounds 3] [--connections 4] [--json FILE]
@@ -19,7 +20,7 @@ import credit
 import numpy as np
 import pandas as pd
 from contest import Contender, keep, report, take_turns
-from doors import ARROWS, BINARY, COLUMNS, ROWS
+from doors import ARROWS, BINARY, COLUMNS, ROWS, SMALL_ARROWS
 from lender import Lender, make_lender
 from peers.contenders import PEERS
 from peers.environments import python_of, versions_of
@@ -68,7 +69,7 @@ def compare(lender: Lender, model: str, asked: argparse.Namespace, *, n_rows: in
                 requests=[door.request(lender.token, model, rows) for rows in batches],
                 read=door.read,
             )
-            for door in (ROWS, COLUMNS, BINARY, ARROWS)
+            for door in (ROWS, COLUMNS, BINARY, ARROWS, SMALL_ARROWS)
         ]
         if not asked.no_peers:
             folder = lender.root.parent / f"{model}-{n_rows}"

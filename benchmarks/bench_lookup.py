@@ -1,7 +1,8 @@
 """What features cost a request: the same model with 20 features of two entities from LMDB, from Redis, and sent along.
 
 Three predictors with their logs on are asked in turns, each alone on its core; Redis shares the other one with the
-load. What is compared is the processor time of a request, and the requests per second. Then each is asked at half of
+load. What is compared is the processor time of a request, and the requests per second. LMDB is asked as it stands,
+when its reader may remember what it has read, and while it is written to all the time. Then each is asked at half of
 what it bears, and latency is counted from the moment at which a request was due; the HTTP server alone is asked
 likewise, which tells what the machine adds.
 
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,6 +53,7 @@ from octavo.stores.redis import RedisAddress, RedisLoopReader, RedisOnlineStore
 from servers import constant, divide_cores, predictor
 
 TREES, FLIGHTS, REQUESTS, CONNECTIONS, LOOKUPS = 50, 40_000, 2_000, 32, 20_000
+WRITTEN_TO, WRITES_PER_S = "LMDB, written to 50 times a second", 50
 KEYS = ("carrier", "tailnum")
 NUMBERS = ("distance", "hour", "seats")
 SENT = tuple(f"sent_{number}" for number in range(20))
@@ -206,7 +209,7 @@ async def look_up(lookup: FeatureLookup, keys: Sequence[Mapping[str, list[str]]]
 
 def compare(configs: Mapping[str, Config], *, core: int, seconds: float, rounds: int) -> None:
     requests = {name: [request_of(config, n) for n in range(REQUESTS)] for name, config in configs.items()}
-    measured: dict[str, list[Borne]] = {name: [] for name in configs}
+    measured: dict[str, list[Borne]] = {name: [] for name in (*configs, WRITTEN_TO)}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(predictor(config.root, core=core)) for name, config in configs.items()}
         for name, server in servers.items():
@@ -214,12 +217,36 @@ def compare(configs: Mapping[str, Config], *, core: int, seconds: float, rounds:
         for _ in range(rounds):
             for name, server in servers.items():
                 measured[name].append(drive(server, requests[name], seconds=seconds, connections=CONNECTIONS))
+            with written_to(configs["LMDB"]):
+                borne = drive(servers["LMDB"], requests["LMDB"], seconds=seconds, connections=CONNECTIONS)
+                measured[WRITTEN_TO].append(borne)
         tell(measured)
         alike = one_answer(servers["sent along"], requests["sent along"][0])
         servers["the same server, answering a constant,"] = stack.enter_context(constant(alike, core=core))
         for name, server in servers.items():
             asked = name if name in measured else "sent along"
             half(server, requests[asked], name=name, per_s=middle(measured[asked], "per_s") / 2, seconds=seconds)
+
+
+@contextmanager
+def written_to(config: Config) -> Iterator[None]:
+    """Write to the store again and again, so that nobody may remember for long what stands there."""
+    store, done = airline.local_stores(config.home, sync=False).online, threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not done.wait(1 / WRITES_PER_S):
+            number += 1
+            store.write({}, marks={"beats": number})
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writing.join()
+        store.close()
 
 
 def tell(measured: Mapping[str, Sequence[Borne]]) -> None:

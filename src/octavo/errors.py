@@ -25,6 +25,9 @@ live in `octavo.problems`, exit codes in `octavo.cli`.
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
+_LISTED = 10
+"""How many of the names that there are stand in an error."""
+
 
 class OctavoError(Exception):
     """Base of all errors that Octavo raises on purpose.
@@ -114,18 +117,21 @@ class NotFound(OctavoError):
         Its name as the caller gave it.
     known : collection of str
         Names that do exist; the nearest is suggested.
+    fix : str or None
+        What to do where none of these is meant.
     """
 
     code = "not_found"
 
-    def __init__(self, kind: str, name: str, known: Collection[str] = ()) -> None:
+    def __init__(self, kind: str, name: str, known: Collection[str] = (), *, fix: str | None = None) -> None:
         message = f"there is no {kind} named {name!r}"
         nearest = _nearest(name, list(known))
         if nearest:
             message += f"; did you mean {nearest!r}?"
         elif known:
-            message += f"; there are: {', '.join(sorted(known)[:10])}"
-        super().__init__(message, kind=kind, name=name)
+            message += f"; there are: {', '.join(sorted(known)[:_LISTED])}"
+            message += f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+        super().__init__(message, kind=kind, name=name, **({} if fix is None else {"fix": fix}))
 
 
 class Conflict(OctavoError):

@@ -94,7 +94,11 @@ eta = oc.Deployment(
 '''
 PATIENCE_S = 120.0
 _DEPOTS = {"north": 8.0, "south": 14.0, "west": 20.0}
-_UP = "from octavo.config import config_here; from octavo.loop.supervisor import run_project; run_project(config_here())"
+_UP = """
+from octavo.config import config_here
+from octavo.loop.supervisor import run_project
+run_project(config_here())
+"""
 _T = TypeVar("_T")
 
 

@@ -11,7 +11,7 @@ import octavo as oc
 from octavo.definitions.features import FeatureView
 from octavo.definitions.plans import plan_view
 from octavo.errors import IntegrityError
-from octavo.features.online.keys import entity_key, pointer_key
+from octavo.features.online.keys import decode_generation, entity_key, pointer_key
 from octavo.features.online.layout import layout_of
 from octavo.features.online.lookup import Lookup
 from octavo.features.online.state import StateCodec
@@ -56,9 +56,7 @@ def sound_state() -> tuple[Lookup, bytes]:
     [pointer] = plant.stores.online.read([pointer_key(VIEW.name)])
     assert pointer is not None
     lookup = Lookup([pointer], [plan_view(VIEW)])
-    prefix = lookup.prefixes[0]
-    assert prefix is not None
-    [data] = plant.stores.online.read([prefix + entity_key("a")])
+    [data] = plant.stores.online.read([decode_generation(pointer).prefix + entity_key("a")])
     assert data is not None
     return lookup, data
 

@@ -13,15 +13,17 @@ from octavo.definitions.models import Task
 from octavo.definitions.plans import LookupPlan, PlannedField
 from octavo.definitions.types import DType
 from octavo.monitoring.prediction_log import rows_of
-from octavo.serving.asked import AskedColumns, AskedRows
+from octavo.serving.asked import Asked, AskedColumns, AskedRows
 from octavo.serving.blocks import BlockMaker, Made
 from octavo.serving.columns import accept_all
 from octavo.serving.functions import FunctionsHere
 from octavo.serving.ids import IdMaker
-from octavo.serving.inputs import InputBuilder
+from octavo.serving.inputs import Floats, InputBuilder
 from octavo.serving.lineup import Assigned
 from octavo.serving.lookup import FeatureLookup
+from octavo.serving.records import BlockHead, PredictionBlock
 from octavo.serving.requests import RequestDecoder
+from octavo.serving.transposed import asked_by_rows
 from octavo.stores.inline import InlineReader
 from octavo.stores.memory import MemoryOnlineStore
 
@@ -72,6 +74,8 @@ fitting = {
     "text": st.none() | st.text(max_size=5),
 }
 rows = st.lists(st.fixed_dictionaries(fitting), min_size=1, max_size=20)
+required = {field.name: fitting[field.name] for field in FIELDS if field.required}
+optional = {name: values for name, values in fitting.items() if name not in required}
 
 
 def by_columns(records: list[dict[str, Any]]) -> AskedColumns | None:
@@ -81,13 +85,33 @@ def by_columns(records: list[dict[str, Any]]) -> AskedColumns | None:
     return None if accepted is None else AskedColumns(accepted, n_rows=len(records))
 
 
+def by_long_body(records: list[dict[str, Any]]) -> AskedRows | AskedColumns:
+    """The rows of a body that is so long that they are made columns, if they can be."""
+    return asked_by_rows(DECODER, msgspec.json.encode({"rows": records}) + b" " * 100_000)
+
+
 @settings(deadline=None)
 @given(rows)
 def test_what_passes_by_columns_is_given_to_the_model_and_kept_as_by_rows(records: list[dict[str, Any]]) -> None:
     asked = by_columns(records)
-    if asked is None:
-        return
-    expected = AskedRows(DECODER.convert(records))
+    if asked is not None:
+        check_equal(asked, AskedRows(DECODER.convert(records)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.fixed_dictionaries(required, optional=optional), min_size=1, max_size=20))
+def test_many_rows_are_columns_that_say_the_same(records: list[dict[str, Any]]) -> None:
+    check_equal(by_long_body(records), AskedRows(DECODER.convert(records)))
+
+
+def test_rows_become_columns_where_they_are_many_and_arrays_can_hold_them() -> None:
+    record = {"number": None, "whole": 2**63 - 1, "flag": True, "city": "Rome", "text": None}
+    assert isinstance(by_long_body([record] * 9), AskedColumns)
+    assert isinstance(by_long_body([record] * 8), AskedRows)
+    assert isinstance(by_long_body([record] * 9 + [{**record, "flag": None}]), AskedRows)
+
+
+def check_equal(asked: Asked, expected: AskedRows) -> None:
     one, other = BUILDER.build(asked, None), BUILDER.build(expected, None)
     np.testing.assert_array_equal(one.matrix, other.matrix)
     np.testing.assert_array_equal(one.statuses, other.statuses)
@@ -99,9 +123,8 @@ def test_what_passes_by_columns_is_given_to_the_model_and_kept_as_by_rows(record
 @settings(deadline=None)
 @given(rows, st.data())
 def test_a_record_tells_what_was_sent_and_what_the_model_was_given(records: list[dict[str, Any]], data: Any) -> None:
-    asked = by_columns(records)
-    if asked is None:
-        return
+    by_rows = AskedRows(DECODER.convert(records))
+    asked = data.draw(st.sampled_from([by_rows, by_columns(records) or by_rows, by_long_body(records)]))
     inputs, n_rows = BUILDER.build(asked, None), len(records)
     some = data.draw(st.none() | st.lists(st.integers(0, n_rows - 1), min_size=1, unique=True).map(sorted))
     rows = None if some is None else np.array(some)
@@ -115,12 +138,24 @@ def test_a_record_tells_what_was_sent_and_what_the_model_was_given(records: list
         assigned=Assigned(),
         made=Made("d", 1, 1, "ann", ""),
     )
-    told = rows_of([(0, msgspec.msgpack.encode(block))]).to_pylist()
+    table = rows_of([(0, msgspec.msgpack.encode(block))])
+    told = table.to_pylist()
     expected = inputs.matrix if rows is None else inputs.matrix[rows]
     given_to_it = np.frombuffer(b"".join(one["inputs"] for one in told), np.float32).reshape(expected.shape)
     np.testing.assert_array_equal(given_to_it, expected)
     sent = [dict(zip(DECODER.names, row, strict=True)) for row in DECODER.convert(records)]
     assert [json.loads(one["request"]) for one in told] == (sent if some is None else [sent[row] for row in some])
+    if block.rows is not None:
+        assert block.is_short == (inputs.status is None)
+        assert rows_of([(0, as_before(block, expected))]).equals(table)
+
+
+def as_before(block: PredictionBlock, matrix: Floats) -> bytes:
+    """A block of rows as predictors wrote it that kept all inputs beside them."""
+    *head, _ = msgspec.structs.astuple(msgspec.msgpack.decode(block.head, type=BlockHead))
+    whole = msgspec.structs.replace(block, head=msgspec.Raw(msgspec.msgpack.encode(head)), inputs=matrix.tobytes())
+    tag, *fields, _ = msgspec.msgpack.decode(msgspec.msgpack.encode(whole))
+    return msgspec.msgpack.encode([tag, *fields])
 
 
 @given(st.lists(st.fixed_dictionaries({field.name: values for field in FIELDS}), min_size=1, max_size=3))

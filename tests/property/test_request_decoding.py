@@ -127,19 +127,29 @@ def test_bytes_of_any_kind_are_taken_or_refused_as_by_the_oracle(body: bytes) ->
 
 
 def check(body: bytes) -> None:
-    expected, actual = judge(body, FIELDS, max_rows=MAX_ROWS), decoded(body)
+    expected, actual, by_fields = judge(body, FIELDS, max_rows=MAX_ROWS), decoded(body), decoded_by_fields(body)
     if isinstance(actual, InvalidRequest):
+        assert isinstance(by_fields, InvalidRequest)
+        assert by_fields.message == actual.message
         assert not expected.is_accepted, actual.message
         check_refusal(actual)
         assert not expected.is_json or actual.field in expected.faults, (actual.message, actual.field)
     else:
         assert expected.is_accepted, expected.faults
         assert list(map(comparable, actual)) == list(map(comparable, expected.rows))
+        assert by_fields == actual
 
 
 def decoded(body: bytes) -> list[Row] | InvalidRequest:
     try:
         return decoder.decode(body)
+    except InvalidRequest as refusal:
+        return refusal
+
+
+def decoded_by_fields(body: bytes) -> list[Row] | InvalidRequest:
+    try:
+        return list(zip(*decoder.decode_fields(body).values, strict=True))
     except InvalidRequest as refusal:
         return refusal
 

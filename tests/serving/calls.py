@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from octavo.serving.columns import plain
 from octavo.serving.grpc.framing import PREFIX_BYTES as PREFIX_BYTES
 from octavo.serving.grpc.framing import frame as frame
 from octavo.serving.grpc.messages import SERVICE, ModelInferRequest, ModelInferResponse
@@ -67,7 +68,8 @@ def _values(output: Any, part: bytes | None) -> list[Any]:
         values = list(output.contents.ListFields()[0][1])
         return [value.decode() for value in values] if output.datatype == "BYTES" else values
     if output.datatype == "BYTES":
-        return list(from_bytes(memoryview(part), name="", place="", datatype="BYTES", shape=tuple(output.shape)).values)
+        tensor = from_bytes(memoryview(part), name="", place="", datatype="BYTES", shape=tuple(output.shape))
+        return plain(tensor.column())
     return np.frombuffer(part, _DTYPES[output.datatype]).tolist()
 
 

@@ -62,13 +62,18 @@ def publish_nodes(project: ServingProject) -> None:
 
 
 def publish_composite(
-    project: ServingProject, *nodes: PlannedNode, sequence: int = 1, code: str = CODE, fields: Any = AMOUNT
+    project: ServingProject,
+    *nodes: PlannedNode,
+    name: str = "deal",
+    sequence: int = 1,
+    code: str = CODE,
+    fields: Any = AMOUNT,
 ) -> None:
-    """Publish the composite ``deal``."""
+    """Publish a composite."""
     plan = CompositePlan(nodes=nodes, fields=fields, code={"project.py": project.artifacts.put(code.encode())})
     document = CompositeManifest(
         project=PROJECT,
-        composite="deal",
+        composite=name,
         sequence=sequence,
         version=sequence,
         digest=f"sha256:{sequence:064x}",
@@ -77,4 +82,4 @@ def publish_composite(
     )
     payload = msgspec.json.encode(document)
     signed = SignedManifest(payload=payload, signature=project.signer.sign(PURPOSE, payload))
-    project.artifacts.publish("composites/deal.json", msgspec.json.encode(signed))
+    project.artifacts.publish(f"composites/{name}.json", msgspec.json.encode(signed))

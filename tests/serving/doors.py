@@ -17,7 +17,7 @@ from octavo.serving.tensors import bytes_of_texts
 Rows = Sequence[Mapping[str, Any]]
 INFER = "/v2/models/eta/infer"
 ARROW = "application/vnd.apache.arrow.stream"
-_DTYPES = {"distance": "FP64", "sched_dep": "BYTES", "seats": "INT64", "origin": "BYTES"}
+_DTYPES = {"distance": "FP64", "sched_dep": "BYTES", "seats": "INT64", "origin": "BYTES", "amount": "FP64"}
 
 
 @dataclass(frozen=True, kw_only=True)

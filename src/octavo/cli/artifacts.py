@@ -14,10 +14,23 @@ _SHOWN = 10
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    commands = typer.Typer(no_args_is_help=True, help="Find and remove artifacts that nothing mentions any more.")
-    commands.callback()(lambda: None)
+    commands = typer.Typer(no_args_is_help=True)
+    commands.callback()(artifacts)
     commands.command()(collect)
     app.add_typer(commands, name="artifacts")
+
+
+def artifacts() -> None:
+    """Find and remove artifacts that nothing mentions any more.
+
+    \b
+    Example:
+      octavo artifacts collect
+
+    \b
+    Next:
+      octavo artifacts collect --yes
+    """
 
 
 def collect(
@@ -62,19 +75,21 @@ def _show(collected: Collected, *, removing: bool) -> None:
         empty=f"All {collected.artifacts:,} artifacts are mentioned, or were put later than "
         f"{collected.put_before:%Y-%m-%d %H:%M} UTC.",
     )
-    if not found:
-        return
     if len(found) > _SHOWN:
         note(f"[dim]These are the {_SHOWN} largest. --json has all.[/]")
-    if removing:
-        say(f"Removed {collected.removed:,} of {collected.artifacts:,} artifacts, {_mb(collected.removed_bytes)}.")
-        return
     size = sum(one.size_bytes for one in found)
-    say(
-        f"Nothing mentions {len(found):,} of {collected.artifacts:,} artifacts, {_mb(size)} of "
-        f"{_mb(collected.size_bytes)}."
-    )
-    note("[dim]Nothing was removed; --yes removes them.[/]")
+    if found and removing:
+        say(f"Removed {collected.removed:,} of {collected.artifacts:,} artifacts, {_mb(collected.removed_bytes)}.")
+    elif found:
+        say(
+            f"Nothing mentions {len(found):,} of {collected.artifacts:,} artifacts, {_mb(size)} of "
+            f"{_mb(collected.size_bytes)}."
+        )
+    if collected.unfinished:
+        halves = f"half-written files of processes that were killed: {collected.unfinished:,}"
+        say(f"{'Removed' if removing else 'Besides,'} {halves}, {_mb(collected.unfinished_bytes)}.")
+    if not removing and (found or collected.unfinished):
+        note("[dim]Nothing was removed; --yes removes them.[/]")
 
 
 def _mb(size_bytes: int) -> str:

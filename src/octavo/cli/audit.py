@@ -64,7 +64,7 @@ def list_(
     \b
     Examples:
       octavo audit list --outcome denied
-      octavo audit list --actor admin --since 2013-12-01T00:00:00Z
+      octavo audit list --actor admin --since 2013-07-09T00:00:00Z
 
     \b
     Next:

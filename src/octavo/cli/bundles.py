@@ -16,10 +16,23 @@ from octavo.registry.model_signatures import Trust
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    commands = typer.Typer(no_args_is_help=True, help="Verify versions that were handed on as folders.")
-    commands.callback()(lambda: None)
+    commands = typer.Typer(no_args_is_help=True)
+    commands.callback()(bundles)
     commands.command()(verify)
     app.add_typer(commands, name="bundles")
+
+
+def bundles() -> None:
+    """Verify versions that were handed on as folders.
+
+    \b
+    Example:
+      octavo bundles verify handed-on/arrival_delay-1 --key models.pub
+
+    \b
+    Next:
+      octavo models export MODEL VERSION FOLDER
+    """
 
 
 def verify(
@@ -51,7 +64,7 @@ def verify(
     path = path.resolve()
     place = signature or path.with_name(f"{path.name}.sig")
     if not place.is_file():
-        raise NotFound("signature", str(place))
+        raise NotFound("signature", str(place), fix="name the folder of one version, or add --signature FILE")
     found: VerifiedFolder = verify_folder(path, signature=place.read_bytes(), trust=_believed(key, roots))
     if json:
         emit_json(found)

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def clock(
-    to: Annotated[str | None, typer.Option(help="Move a replayed clock to this moment: 2013-12-02T05:00:00Z.")] = None,
+    to: Annotated[str | None, typer.Option(help="Move a replayed clock to this moment: 2013-07-09T05:00:00Z.")] = None,
     json: Json = False,
 ) -> None:
     """Show what time it is on the platform, and move a replayed clock.
@@ -27,7 +27,7 @@ def clock(
     \b
     Examples:
       octavo clock
-      octavo clock --to 2013-12-02T05:00:00Z
+      octavo clock --to 2013-07-09T05:00:00Z
 
     \b
     Next:

@@ -96,7 +96,7 @@ def build(
     Examples:
       octavo datasets build --model arrival_delay --out cases.parquet
       octavo datasets build plane_landings --spine wanted.csv --out values.parquet
-      octavo datasets build plane_landings --every 1h --from 2013-11-01T00:00:00Z
+      octavo datasets build plane_landings --every 1h --from 2013-07-01T00:00:00Z
 
     \b
     Next:

@@ -157,7 +157,7 @@ def _history(release: Release) -> Iterator[list[object]]:
         state = step.what or step.state.replace("_", " ")
         has_share = step.percent and not step.what
         yield [release.version, f"{state} {step.percent} %" if has_share else state, step.at, step.reason]
-    yield [release.version, "requested", release.requested_at, f"asked for because of {release.cause}"]
+    yield [release.version, "requested", release.requested_at, f"asked for by {release.cause}"]
 
 
 def _traffic(summary: DeploymentSummary) -> str:

@@ -26,10 +26,19 @@ class WrittenDag(msgspec.Struct, frozen=True, kw_only=True):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    commands = typer.Typer()
-    commands.callback()(lambda: None)
+    commands = typer.Typer(no_args_is_help=True)
+    commands.callback()(export)
     commands.command()(airflow)
-    app.add_typer(commands, name="export", help="Write what the project does in the form of other programs.")
+    app.add_typer(commands, name="export")
+
+
+def export() -> None:
+    """Write what the project does in the form of other programs.
+
+    \b
+    Example:
+      octavo export airflow --out dags
+    """
 
 
 def airflow(

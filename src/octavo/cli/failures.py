@@ -87,7 +87,8 @@ def _write(problem: Problem, *, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(problem), err=True)
         return
-    text = problem.detail if problem.fix is None else f"{problem.detail}; {problem.fix}"
+    mark = "" if problem.detail.endswith("?") else ";"
+    text = problem.detail if problem.fix is None else f"{problem.detail}{mark} {problem.fix}"
     typer.echo(f"{_red('error')} {problem.code}: {' '.join(text.split())}", err=True)
 
 

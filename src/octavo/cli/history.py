@@ -26,7 +26,7 @@ def history(
     \b
     Examples:
       octavo models history arrival_delay
-      octavo models history --deployment eta --at 2013-12-01T00:00:00Z
+      octavo models history --deployment eta --at 2013-07-10T00:00:00Z
 
     \b
     Next:

@@ -10,8 +10,9 @@ from octavo.cli.options import Json
 from octavo.cli.output import emit_json, note, plain, show_table
 from octavo.cli.rows import STDIN, read_lines
 from octavo.cli.session import Progressing, Session, open_session, progress_bar
+from octavo.definitions.project import Project
 from octavo.definitions.sources import Source
-from octavo.errors import InvalidRequest
+from octavo.errors import InvalidRequest, NotFound
 from octavo.features.events.derived import sendable
 from octavo.features.events.ingest import ROWS_PER_PAYLOAD, Accepted, BadRows, ingest_file
 from octavo.features.events.ingest import ingest as ingest_events
@@ -58,7 +59,8 @@ def ingest(
     """
     with open_session() as session:
         bad = BadRows.KEEP if keep_bad else BadRows.REFUSE
-        accepted = [_send(session, file, source or _source_of(file), bad=bad) for file in files]
+        project = session.context.project
+        accepted = [_send(session, file, source or _named_by(file, project), bad=bad) for file in files]
     if json:
         emit_json(accepted)
         return
@@ -71,12 +73,18 @@ def ingest(
         note("what was wrong with them: octavo events dead")
 
 
-def _source_of(file: str) -> str:
+def _named_by(file: str, project: Project) -> str:
+    """The source that a file is named as."""
     if file == STDIN:
         raise InvalidRequest(
             "the input stream does not say which source its events are of", field="source", fix="add --source NAME"
         )
-    return Path(file).stem
+    if not Path(file).is_file():
+        raise NotFound("file", file)
+    if (name := Path(file).stem) not in project.sources:
+        fix = f"or say whose events are in {file}: --source NAME"
+        raise NotFound("source", name, project.sources, fix=fix)
+    return name
 
 
 def _send(session: Session, file: str, source: str, *, bad: BadRows) -> Accepted:

@@ -118,7 +118,7 @@ def show(model: Model, json: Json = False) -> None:
     )
     say("")
     show_table(
-        [">version", "held out", "passed", "trained", "?knows until", "?because of"],
+        [">version", "held out", "passed", "trained", "?knows until", "?started by"],
         ([v.version, _metrics(v), v.passed, v.created_at, v.trained_until, v.trigger] for v in details.versions),
         empty=f"It was never trained. Train it: octavo train {model}",
     )
@@ -178,7 +178,7 @@ def _standing(version: ModelVersion, now: datetime) -> str:
 
 def _facts(details: VersionDetails) -> Iterator[tuple[str, object]]:
     version, provenance = details.version, details.provenance
-    yield "trained", f"{version.created_at:%Y-%m-%d %H:%M}, because of {version.trigger}"
+    yield "trained", f"{version.created_at:%Y-%m-%d %H:%M}, started by {version.trigger}"
     yield from _learning(details)
     yield "bundle", f"{details.format}, {details.size_bytes / 1e6:.2f} MB, {version.digest}"
     yield "served by", details.forms.words

@@ -20,7 +20,7 @@ from octavo.release.operations import DeploymentSummary, ListDeployments
 
 _STYLES = {Verdict.HEALTHY: "green", Verdict.UNHEALTHY: "bold red", Verdict.UNKNOWN: "dim"}
 _MOST_INPUTS = 10
-Since = Annotated[str | None, typer.Option(help="From this moment on: 2013-12-07T00:00:00Z.")]
+Since = Annotated[str | None, typer.Option(help="From this moment on: 2013-07-09T00:00:00Z.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -204,7 +204,7 @@ def compare(
     deployment: Deployment,
     version: Annotated[int, typer.Argument(metavar="VERSION", help="The version that might have answered.")],
     since: Since = None,
-    until: Annotated[str | None, typer.Option(help="Up to this moment: 2013-12-14T00:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this moment: 2013-07-11T00:00:00Z.")] = None,
     json: Json = False,
 ) -> None:
     """Replay recorded requests through a version, and judge it by the outcomes that came.
@@ -214,7 +214,7 @@ def compare(
     \b
     Examples:
       octavo monitor compare eta 1
-      octavo monitor compare eta 1 --since 2013-12-07T00:00:00Z
+      octavo monitor compare eta 1 --since 2013-07-09T00:00:00Z
 
     \b
     Next:

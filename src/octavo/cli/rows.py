@@ -38,7 +38,7 @@ def read_rows(given: str | None) -> list[Row]:
         return _rows(given.encode(), where="the argument")
     path = Path(given)
     if not path.is_file():
-        raise NotFound("file", given)
+        raise NotFound("file", given, fix="give JSON, a file that there is, or - for the input stream")
     return _rows(path.read_bytes(), where=path.name)
 
 

@@ -111,7 +111,7 @@ def _show_run(run: Run, points: Sequence[LoggedPoint]) -> None:
             ("run", run.id),
             *_given([("name", run.name), ("experiment", run.experiment), ("model", run.model), ("parent", run.parent)]),
             ("status", run.status),
-            ("because of", run.trigger),
+            ("started by", run.trigger),
             *_given([("by", run.by), ("source", run.source)]),
             *([("known until", run.as_of)] if run.model else []),
             ("started", run.started_at),

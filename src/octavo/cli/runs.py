@@ -114,7 +114,7 @@ def _show(
         return
     narrowed = model or experiment or where or deleted
     show_table(
-        ["run", "name", "of", "status", "?>version", "?started", "?>took", "?metrics", "?because of"],
+        ["run", "name", "of", "status", "?>version", "?started", "?>took", "?metrics", "?started by"],
         (
             [r.id, r.name, r.belongs_to, r.status, r.version, r.started_at, took(r), _metrics(r), r.error or r.trigger]
             for r in found

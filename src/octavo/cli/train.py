@@ -54,7 +54,7 @@ def train(
       octavo train arrival_delay
       octavo train arrival_delay --release
       octavo train arrival_delay --param depth=8 --param rate=0.05
-      octavo train arrival_delay --as-of 2013-12-01T00:00:00Z --once nightly
+      octavo train arrival_delay --as-of 2013-07-09T00:00:00Z --once nightly
 
     \b
     Next:

@@ -64,6 +64,9 @@ class Collected:
         Those that nothing mentions, the largest first.
     removed, removed_bytes : int
         How many of them were removed, and what they took; all, but for those that were put again meanwhile.
+    unfinished, unfinished_bytes : int
+        How many files there were besides that processes which were killed had not written to their end, and what they
+        took; removed with the rest.
     """
 
     put_before: datetime
@@ -72,6 +75,8 @@ class Collected:
     found: tuple[KeptBytes, ...]
     removed: int = 0
     removed_bytes: int = 0
+    unfinished: int = 0
+    unfinished_bytes: int = 0
 
 
 @operations.operation("artifacts.collect", request=CollectArtifacts, permission="access:write", changes=True, long=True)
@@ -84,6 +89,10 @@ def collect(request: CollectArtifacts, context: Context) -> Collected:
     alive = _alive(context, kept, put_before=put_before, deleted_before=deleted_before)
     dead = sorted((kept[digest] for digest in kept.keys() - alive), key=lambda one: (-one.size_bytes, one.digest))
     removed = _remove(context, dead, put_before=put_before) if request.remove else []
+    halves = context.stores.artifacts.half_written(before=put_before, remove=request.remove)
+    if halves and request.remove:
+        with context.transaction() as tx:
+            context.audit(tx, "artifacts.removed", target=f"unfinished={len(halves)} bytes={sum(halves)}")
     return Collected(
         put_before=put_before,
         artifacts=len(kept),
@@ -91,6 +100,8 @@ def collect(request: CollectArtifacts, context: Context) -> Collected:
         found=tuple(dead),
         removed=len(removed),
         removed_bytes=_size(removed),
+        unfinished=len(halves),
+        unfinished_bytes=sum(halves),
     )
 
 

@@ -68,7 +68,7 @@ class ReleaseWorkflow:
         self._waiting: dict[str, _Waiting] = {}
 
     def run(self, execution: Execution) -> None:
-        """Take one release on until it has ended, is live, or waits for a person."""
+        """Take one release on until it has ended, is live, or waits for a person without an end."""
         while True:
             decided = execution.step("decide", lambda: self.decide(execution.id))
             if not decided:
@@ -76,9 +76,9 @@ class ReleaseWorkflow:
             state = ReleaseState(decided)
             if state.has_traffic or state.is_final:
                 state = ReleaseState(execution.step("serve", lambda: self._serve(execution)))
-            if not state.in_progress or state is ReleaseState.WAITING_FOR_APPROVAL:
+            if not state.in_progress:
                 return
-            if state.has_traffic:
+            if state.has_traffic or state is ReleaseState.WAITING_FOR_APPROVAL:
                 execution.step("wait", lambda: self._wait(execution))
 
     def decide(self, release_id: str) -> str:
@@ -133,7 +133,7 @@ class ReleaseWorkflow:
     def _is_going(self, release: Release) -> bool:
         with self._context.transaction() as tx:
             state = lifecycle.deployment_state(tx, release.deployment)
-        return is_going(release, state, now=self._context.clock.now())
+        return is_going(release, state)
 
     def _refusal(self, release: Release, sequence: int, appointment: Appointment) -> str:
         """Wait until the predictor serves by a manifest; why it will not, or empty.

@@ -227,11 +227,10 @@ class Worker:
         requested, running = ([r for r in runs if r.id not in elsewhere] for runs in (requested, running))
         work = [(TRAIN, run.id) for run in requested if run.model in project.models]
         work += [(TRAIN, run.id) for run in running if run.model in project.models and self._is_ours(run)]
-        now = self._context.clock.now()
         for state, release in zip((one for one in states if one.release), releases, strict=True):
             if release is not None and release.deployment in project.deployments:
                 self._releases.see(release, state)
-                if release.id not in elsewhere and is_going(release, state, now=now):
+                if release.id not in elsewhere and is_going(release, state):
                     work.append((RELEASE, release.id))
         ours = [record_id for workflow, record_id in work if self._workflows.begin(workflow, record_id)]
         for state in states:

@@ -1,6 +1,6 @@
 """From the predictor's log into the table of predictions, each record exactly once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -145,7 +145,7 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
     heads = [_decode_head(bytes(block.head)) for block in blocks]
     n_rows = np.array([block.n_rows for block in blocks])
     which = np.repeat(np.arange(len(blocks)), n_rows)
-    inputs = list(map(_inputs, blocks))
+    inputs = list(map(_inputs, blocks, heads))
     n_inputs = [len(one) // _INPUT_BYTES // block.n_rows for one, block in zip(inputs, blocks, strict=True)]
     sizes = np.repeat(n_inputs, n_rows)
     parts = list(zip(blocks, heads, n_inputs, strict=True))
@@ -199,18 +199,28 @@ def _binary(parts: Sequence[bytes], sizes: npt.NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts))])
 
 
-def _inputs(block: PredictionBlock) -> bytes:
+def _inputs(block: PredictionBlock, head: BlockHead) -> bytes:
     """The model's matrix, with those columns again that are kept as they were sent alone."""
-    sent = [one for one in block.columns or () if one is not None and one.column >= 0 and one.kind != INPUT]
+    sent = dict(_kept_as_sent(block, head))
     if not sent:
         return block.inputs
     others = np.frombuffer(block.inputs, "<f4").reshape(block.n_rows, -1)
     matrix = np.empty((block.n_rows, others.shape[1] + len(sent)), "<f4")
     is_other = np.ones(matrix.shape[1], np.bool_)
-    for one in sent:
-        matrix[:, one.column], is_other[one.column] = np.frombuffer(one.data, one.kind), False
+    for column, values in sent.items():
+        matrix[:, column], is_other[column] = values, False
     matrix[:, is_other] = others
     return matrix.tobytes()
+
+
+def _kept_as_sent(block: PredictionBlock, head: BlockHead) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """The columns of the matrix that do not stand among the inputs."""
+    if block.is_short:
+        for place, column in head.sent.items():
+            yield column, np.array([row[place] for row in block.rows or ()], np.float64)
+    for one in block.columns or ():
+        if one is not None and one.column >= 0 and one.kind != INPUT:
+            yield one.column, np.frombuffer(one.data, one.kind)
 
 
 def _sent(block: PredictionBlock, head: BlockHead, matrix: bytes) -> dict[int, Sequence[Any]]:

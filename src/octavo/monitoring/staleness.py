@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from octavo.definitions.deployments import Monitor
 from octavo.monitoring.findings import Finding, Verdict
 from octavo.monitoring.incidents import IncidentKind
+from octavo.monitoring.wording import span
 
 OVERDUE_WINDOWS = 7
 """Outcomes may pause for a weekend or a slow month's end; for so many windows on end they do not."""
@@ -29,12 +30,12 @@ def judge_staleness(*, at: datetime, predictions: int, newest_outcome_at: dateti
     if age is None:
         verdict, summary = Verdict.UNKNOWN, "no outcome has come yet"
     elif age <= allowed:
-        verdict, summary = Verdict.HEALTHY, f"the newest outcome became known {_hours(age)} ago"
+        verdict, summary = Verdict.HEALTHY, f"the newest outcome became known {span(age)} ago"
     elif predictions < monitor.min_rows:
         verdict, summary = Verdict.UNKNOWN, f"fewer than {monitor.min_rows} predictions in the window"
     else:
         verdict = Verdict.UNHEALTHY
-        summary = f"no outcome has become known for {_hours(age)}, though predictions are made"
+        summary = f"no outcome has become known for {span(age)}, though predictions are made"
     return Finding(
         kind=IncidentKind.STALENESS,
         verdict=verdict,
@@ -44,7 +45,3 @@ def judge_staleness(*, at: datetime, predictions: int, newest_outcome_at: dateti
         summary=summary,
         cause=f"{summary}; see whether they are still sent" if verdict is Verdict.UNHEALTHY else "",
     )
-
-
-def _hours(age: timedelta) -> str:
-    return f"{age.total_seconds() / 3600:.0f} h"

@@ -1,8 +1,11 @@
-"""Numbers and movements of inputs in words, as they stand in causes, timelines and notices."""
+"""Numbers, spans of time and movements of inputs in words, as they stand in causes, timelines and notices."""
+
+from datetime import timedelta
 
 from octavo.monitoring.inputs import InputLook
 
 _ABSENCE_COUNTS = 0.1
+_MINUTES_OF_AN_HOUR = 60
 _SAME_MEAN_STD = 0.1
 _TIMES = 3.0
 
@@ -15,6 +18,14 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """A share in [0, 1]: ``21 %``."""
     return f"{100 * share:.0f} %"
+
+
+def span(length: timedelta) -> str:
+    """How long something took, or is ago: ``less than a minute``, ``12 min``, ``31 h``."""
+    minutes = length / timedelta(minutes=1)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes:.0f} min" if round(minutes) < _MINUTES_OF_AN_HOUR else f"{minutes / _MINUTES_OF_AN_HOUR:.0f} h"
 
 
 def movement(look: InputLook) -> str:

@@ -161,17 +161,17 @@ def onward(release: Release, rollout: Rollout, *, now: datetime, reason: str) ->
     return step_on(release, rollout, now=now, reason=reason)
 
 
-def is_going(release: Release, state: DeploymentState, *, now: datetime) -> bool:
-    """Whether a release in progress waits for nobody, so that its workflow is to be under way."""
-    if release.state is ReleaseState.WAITING_FOR_APPROVAL:
-        is_overdue = release.waits_until is not None and now >= release.waits_until
-        return is_overdue and not is_frozen(release, state)
+def is_going(release: Release, state: DeploymentState) -> bool:
+    """Whether a release in progress is not for people alone to take on, so that its workflow is to be under way."""
+    if release.state is ReleaseState.WAITING_FOR_APPROVAL and release.waits_until is None:
+        return False
     return release.state.has_traffic or not is_frozen(release, state)
 
 
 def look_again_at(release: Release, rollout: Rollout, *, now: datetime, is_frozen: bool = False) -> datetime | None:
     """When the release is to be looked at next: now if a step is due; None if it waits for a person or needs nothing.
 
+    One that waits for approval is looked at when that is over.
     A stage with traffic is looked at four times, so that a bad version does not answer for the whole of it; one without
     an end every quarter of an hour.
     """
@@ -183,6 +183,8 @@ def look_again_at(release: Release, rollout: Rollout, *, now: datetime, is_froze
             return now + _LOOKS_WITHOUT_END
         pause = max((end - release.served_at) / _LOOKS_PER_STAGE, _SHORTEST_LOOK)
         return max(now, min(end, now + pause))
+    if release.state is ReleaseState.WAITING_FOR_APPROVAL and not is_frozen:
+        return release.waits_until
     if release.state in (ReleaseState.REQUESTED, ReleaseState.VERIFIED, ReleaseState.APPROVED) and not is_frozen:
         return now
     return None

@@ -17,6 +17,7 @@ from octavo.errors import NotAllowed, NotFound
 from octavo.serving import arrow
 from octavo.serving.asking import Asking
 from octavo.serving.callers import LimitedCaller
+from octavo.serving.composed import AnyLineup
 from octavo.serving.composites import CompositePredictor
 from octavo.serving.connections import ARRIVED
 from octavo.serving.fellows import Fellows
@@ -26,7 +27,6 @@ from octavo.serving.later.answering import Answering
 from octavo.serving.later.routes import LATER, LaterRoutes
 from octavo.serving.later.work import LaterWork
 from octavo.serving.limits import Admission, ClientGone, Receive
-from octavo.serving.lineup import Lineup
 from octavo.serving.metrics import PredictorMetrics, render
 from octavo.serving.openapi import describe
 from octavo.serving.openinference import MODELS, OpenInferenceRoutes
@@ -314,10 +314,6 @@ class PredictorApp:
         name = request.path.removeprefix(PREDICT)
         if name.endswith(INVOCATIONS):
             return await self._scoring.invoke(request, await self.asking.finder.lineup(name.removesuffix(INVOCATIONS)))
-        if name in self._watcher.composites:
-            check_encoding(request.headers, fix="send JSON with Content-Type: application/json")
-            body, follow_up = await self.asking.answered_together(request, self._watcher.composites[name])
-            return Answer(status=200, body=body), follow_up
         lineup = self._watcher.lineups.get(name) or await self.asking.finder.lineup(name)
         check_encoding(
             request.headers,
@@ -329,7 +325,7 @@ class PredictorApp:
         answered = await self.asking.answered(request, lineup)
         return Answer(status=200, body=answered.body), answered.follow_up
 
-    async def _predict_by_arrow(self, request: Request, lineup: Lineup) -> Handled:
+    async def _predict_by_arrow(self, request: Request, lineup: AnyLineup) -> Handled:
         await arrow.load()
         read = arrow.read_arrow if arrow.is_sent(request.headers) else read_rows
         answered = await self.asking.answered(request, lineup, read=read)

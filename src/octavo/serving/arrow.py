@@ -13,11 +13,13 @@ import numpy as np
 
 from octavo.errors import InvalidRequest
 from octavo.serving.answers import Predictions, Share, statuses_by_row, values_by_row
+from octavo.serving.arrow_columns import Batch, Column, Take, coded, numbers, written
+from octavo.serving.arrow_forms import Forms, Sent
 from octavo.serving.asked import Asked
 from octavo.serving.columns import Words
 from octavo.serving.ids import ID_BYTES, ID_LETTERS, Ids
 from octavo.serving.lineup import Lineup
-from octavo.serving.reading import asked_by_columns, check_count
+from octavo.serving.reading import asked_by_columns
 from octavo.serving.routes import Headers, content_type
 
 if TYPE_CHECKING:
@@ -29,10 +31,8 @@ KINDS = (STREAM, FILE)
 _MAGIC, _MAGIC_BYTES = b"ARROW1", 8
 _MOST_BYTES = 16_000_000
 """Of what a compressed stream may become."""
-_FEW = 4
-_REMEMBERED, _LONGEST_SCHEMA = 64, 65_536
-_USUAL = ["schema", "record batch"]
-"""The messages of a stream of one batch."""
+_FEW, _SOME, _FEWEST_BUFFERS = 4, 500, 2
+_REMEMBERED = 64
 _FIX = "send an Arrow IPC stream with one column per field, in uncompressed batches"
 
 
@@ -71,75 +71,76 @@ def read_arrow(lineup: Lineup, body: bytes) -> Asked:
     LimitExceeded
         If it has too many rows, or becomes too large when it is decompressed.
     """
+    stream = body[_MAGIC_BYTES:] if body.startswith(_MAGIC) else body
+    most_rows, most_bytes = lineup.max_rows, max(len(stream), _MOST_BYTES)
+    sent = _forms.read(stream, most_rows=most_rows, most_bytes=most_bytes)
+    if sent is None:
+        sent = read_by_arrow(stream, _forms, most_rows=most_rows, most_bytes=most_bytes)
+    return asked_by_columns(lineup, sent.columns, n_rows=sent.n_rows, side_by_side=sent.side_by_side)
+
+
+_forms = Forms()
+
+
+def read_by_arrow(stream: bytes, forms: Forms, *, most_rows: int, most_bytes: int) -> Sent:
+    """What a stream holds that Arrow has to read; it leaves its form behind. Raises as `read_arrow` does."""
     import pyarrow as pa
 
     from octavo.features.events.ipc import check_messages
 
-    stream = body[_MAGIC_BYTES:] if body.startswith(_MAGIC) else body
+    whole = pa.py_buffer(stream)
     try:
-        messages = check_messages(stream, most_rows=lineup.max_rows, most_bytes=max(len(stream), _MOST_BYTES))
-        batch, layout = _read(stream, messages)
+        check_messages(stream, most_rows=most_rows, most_bytes=most_bytes)
+        with pa.ipc.open_stream(whole) as reader:
+            batches = list(reader)
+        for batch in batches:
+            batch.validate(full=True)
+        batch, names = _together(batches, reader.schema), reader.schema.names
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InvalidRequest(f"the body is no Arrow that can be read: {str(error)[:200]}", fix=_FIX) from error
-    check_count(lineup, batch.num_rows)
-    together, values = _side_by_side(batch, layout)
-    columns = dict(zip(together, values.T, strict=True)) if values is not None else {}
-    for place, (name, take) in enumerate(zip(layout.names, layout.takes, strict=True)):
-        if name not in columns:
-            columns[name] = take(batch.column(place))
-    side_by_side = None if values is None else (together, values)
-    return asked_by_columns(lineup, columns, n_rows=batch.num_rows, side_by_side=side_by_side)
+    _check_names(names)
+    alike, takes = _alike(batch.schema.types), list(map(_taker, names, batch.schema.types))
+    if len(batches) == 1:
+        columns = [_placed(*one, whole) for one in zip(names, batch.columns, takes, strict=True)]
+        forms.learn(stream, columns, alike)
+    return _sent(batch, takes, alike)
 
 
-class _Layout(NamedTuple):
-    """What a schema says of its columns.
-
-    Attributes
-    ----------
-    takes : list of callable
-        Make of each column a list, an array or words; nulls stay nulls.
-    alike : list of int
-        The places of the numbers of the type that most are of; empty if these are few.
-    """
-
-    schema: "pa.Schema"
-    names: list[str]
-    takes: "list[Callable[[pa.Array], Any]]"
-    alike: list[int]
-
-
-_layouts: dict[bytes, _Layout] = {}
-"""By the bytes of their schemas, since callers send the same again."""
-
-
-def _layout(schema: "pa.Message") -> _Layout:
+def _together(batches: "Sequence[pa.RecordBatch]", schema: "pa.Schema") -> "pa.RecordBatch":
+    """All rows as one batch, which is what its buffers can bear."""
     import pyarrow as pa
 
-    key = schema.metadata.to_pybytes()
-    known = _layouts.get(key)
-    if known is None:
-        known = _laid_out(pa.ipc.read_schema(schema))
-        if len(_layouts) >= _REMEMBERED:
-            _layouts.clear()
-        if len(key) <= _LONGEST_SCHEMA:
-            _layouts[key] = known
-    return known
+    if len(batches) == 1:
+        return batches[0]
+    whole = pa.Table.from_batches(batches, schema).combine_chunks().to_batches()
+    return whole[0] if whole else pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _laid_out(schema: "pa.Schema") -> _Layout:
-    import pyarrow as pa
-
-    names, types = schema.names, schema.types
+def _check_names(names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
         name = next(name for name in names if names.count(name) > 1)
         raise InvalidRequest(f"{name[:80]!r} is the name of two columns", field=name[:80], fix="send it once")
+
+
+def _alike(types: "Sequence[pa.DataType]") -> list[int]:
+    """The places of the numbers of the type that most are of; none if these are few."""
+    import pyarrow as pa
+
     kind = pa.float32() if types.count(pa.float32()) > len(types) // 2 else pa.float64()
     alike = [place for place, one in enumerate(types) if one == kind]
-    takes = [_taker(name, one) for name, one in zip(names, types, strict=True)]
-    return _Layout(schema, names, takes, alike if len(alike) >= _FEW else [])
+    return alike if len(alike) >= _FEW else []
 
 
-def _side_by_side(batch: "pa.RecordBatch", layout: _Layout) -> tuple[list[str], Any]:
+def _sent(batch: "pa.RecordBatch", takes: "Sequence[Callable[[pa.Array], Any]]", alike: Sequence[int]) -> Sent:
+    together, values = _side_by_side(batch, alike)
+    columns = {} if values is None else dict(zip(together, values.T, strict=True))
+    for place, (name, take) in enumerate(zip(batch.schema.names, takes, strict=True)):
+        if name not in columns:
+            columns[name] = take(batch.column(place))
+    return Sent(batch.num_rows, columns, None if values is None else (together, values))
+
+
+def _side_by_side(batch: "pa.RecordBatch", alike: Sequence[int]) -> tuple[list[str], Any]:
     """Columns of numbers that are alike, and these as one array, shape (n_rows, n_columns), each whole in memory.
 
     Arrow puts them side by side itself, which takes a tenth of the time of doing so column by column. There is no
@@ -147,33 +148,64 @@ def _side_by_side(batch: "pa.RecordBatch", layout: _Layout) -> tuple[list[str], 
     """
     import pyarrow as pa
 
-    if not layout.alike:
+    if not alike:
         return [], None
     try:
-        values = batch.select(layout.alike).to_tensor(row_major=False).to_numpy()
+        values = batch.select(alike).to_tensor(row_major=False).to_numpy()
     except pa.ArrowException:
         return [], None
-    return [layout.names[place] for place in layout.alike], values
+    return [batch.schema.names[place] for place in alike], values
 
 
-def _read(stream: bytes, messages: "Sequence[pa.Message]") -> tuple["pa.RecordBatch", _Layout]:
-    """All rows of a stream as one batch, which is what its buffers can bear."""
+def _placed(name: str, column: "pa.Array", take: "Callable[[pa.Array], Any]", stream: "pa.Buffer") -> Column | None:
+    """Where a column lies in a stream, and how it is taken from there; None if its buffers are not the usual ones."""
     import pyarrow as pa
 
-    if [message.type for message in messages] == _USUAL:
-        layout = _layout(messages[0])
-        batch = pa.ipc.read_record_batch(messages[1], layout.schema)
-        batch.validate(full=True)
-        return batch, layout
-    reader = pa.ipc.open_stream(stream)
-    batches = list(reader)
-    for batch in batches:
-        batch.validate(full=True)
-    layout = _laid_out(reader.schema)
-    if len(batches) == 1:
-        return batches[0], layout
-    whole = pa.Table.from_batches(batches, reader.schema).combine_chunks().to_batches()
-    return (whole[0] if whole else pa.RecordBatch.from_pylist([], schema=reader.schema)), layout
+    kind, buffers = column.type, column.buffers()
+    if len(buffers) < _FEWEST_BUFFERS or buffers[1] is None or pa.types.is_string_view(kind):
+        return None
+    at = buffers[1].address - stream.address
+    if pa.types.is_dictionary(kind):
+        words = _placed(name, column.dictionary, take, stream)
+        return words and Column(name, coded, at, _numpy(kind.index_type), words)
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return Column(name, numbers, at, _numpy(kind))
+    by_arrow = partial(_by_arrow, kind, len(buffers), take)
+    if _is_text(kind):
+        return Column(name, partial(_texts, by_arrow), at, _numpy(kind))
+    return Column(name, by_arrow, at)
+
+
+def _numpy(kind: "pa.DataType") -> np.dtype[Any]:
+    """Of numbers, or of the offsets of texts."""
+    import pyarrow as pa
+
+    if _is_text(kind):
+        return np.dtype(np.int64 if pa.types.is_large_string(kind) else np.int32)
+    dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return dtype
+
+
+def _texts(by_arrow: Take, column: Column, batches: Sequence[Batch]) -> Any:
+    """Take texts that are written out: a few hundred by a loop, since Arrow's code has left the caches by then."""
+    return (written if batches[column.message].n_rows <= _SOME else by_arrow)(column, batches)
+
+
+def _by_arrow(
+    kind: "pa.DataType",
+    n_buffers: int,
+    take: "Callable[[pa.Array], Any]",
+    column: Column,
+    batches: Sequence[Batch],
+) -> Any:
+    import pyarrow as pa
+
+    batch = batches[column.message]
+    whole, n_nulls = pa.py_buffer(batch.stream), batch.said.nulls[column.node]
+    nulls, *buffers = [whole[batch.place(column.buffer + place)] for place in range(-1, n_buffers - 1)]
+    array = pa.Array.from_buffers(kind, batch.n_rows, [nulls if n_nulls else None, *buffers], n_nulls)
+    array.validate(full=True)
+    return take(array)
 
 
 def encode_arrow(answer: Predictions, *, with_values: bool = False, live: str = "live") -> bytes:

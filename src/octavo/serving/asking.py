@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from octavo.errors import InvalidRequest
 from octavo.serving.attempts import Answered, AnyAnswered, Call
-from octavo.serving.composites import CompositePredictor, ServedComposite
+from octavo.serving.composed import AnsweredByNodes, AnyLineup, Composed
+from octavo.serving.composites import CompositePredictor
 from octavo.serving.explaining import explained, few, wanted_reasons
 from octavo.serving.finding import Finder
 from octavo.serving.limits import read_body
-from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Predictor
 from octavo.serving.reading import Read, read_rows
 from octavo.serving.routes import Request
@@ -60,18 +60,17 @@ class Asking:
         """Whether it is the right one to ask: it has looked for manifests, and is not about to stop."""
         return self.watcher.has_looked and not self.is_draining
 
-    def lineup(self, deployment: str) -> Lineup:
-        """What a deployment answers with.
-
-        Raises
-        ------
-        NotFound
-        """
-        return self.finder.deployment(deployment)
-
-    async def answered(self, request: Request, lineup: Lineup, *, read: Read = read_rows) -> AnyAnswered:
+    async def answered(
+        self, request: Request, lineup: AnyLineup, *, read: Read = read_rows
+    ) -> AnyAnswered | AnsweredByNodes:
         """Read a request's body, and answer it once it is recorded; a large one lets others pass between its parts."""
         most = wanted_reasons(request.query) if request.query else None
+        if most is not None and isinstance(lineup, Composed):
+            raise InvalidRequest(
+                "reasons are told of a model's predictions, not of a composite's",
+                field="explain",
+                fix="leave explain out, and ask for the reasons of a node's prediction by its id",
+            )
         call = await self._call(request, read=read if most is None else few(read))
         answered = await self.answer(lineup, call)
         if most is None:
@@ -80,23 +79,13 @@ class Asking:
         reasons = await explained(answer, most=most)
         return Answered(answer, answered.with_values, answered.follow_up, reasons=reasons)
 
-    async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
+    async def answer(self, lineup: AnyLineup, call: Call) -> AnyAnswered | AnsweredByNodes:
         """Answer a call whose body has been read already, once it is recorded."""
-        answered = await self._predictor.answer(lineup, call)
-        if self._kept is not None:
-            await self._kept()
-        return answered
-
-    async def answered_together(self, request: Request, composite: ServedComposite) -> tuple[bytes, Callable[[], None]]:
-        """As `answered`, by a composite; its answer as JSON, and what is left to do once it is sent."""
-        if request.query and wanted_reasons(request.query) is not None:
-            raise InvalidRequest(
-                "reasons are told of a model's predictions, not of a composite's",
-                field="explain",
-                fix="leave explain out, and ask for the reasons of a node's prediction by its id",
-            )
-        call = await self._call(request, read=read_rows)
-        answered = await self._composites.answer(composite, self.watcher.lineups, call)
+        answered: AnyAnswered | AnsweredByNodes
+        if isinstance(lineup, Composed):
+            answered = await self._composites.answer(lineup, call)
+        else:
+            answered = await self._predictor.answer(lineup, call)
         if self._kept is not None:
             await self._kept()
         return answered

@@ -159,7 +159,7 @@ class Request:
         """The features of all rows, read once; None if there are none to look up."""
         if builder not in self._looked_up:
             began_ns = time.perf_counter_ns()
-            looked_up = await builder.look_up(self.asked, at_us=self.at_us) if self.asked.matrix is None else None
+            looked_up = await builder.look_up(self.asked, at_us=self.at_us)
             if self.call.steps is not None:
                 self.call.steps.step("lookup", began_ns)
             self._looked_up[builder] = looked_up

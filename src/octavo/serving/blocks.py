@@ -61,15 +61,20 @@ class BlockMaker:
         parents : bytes
             See `PredictionBlock`, of these rows.
         """
+        builder = served.builder
         is_whole = inputs is not None and inputs.status is None  # then nothing stands in for what was sent
-        as_asked, columns = asked.recorded(served.builder.times, rows, inputs=served.builder.sent if is_whole else {})
+        as_asked, columns = asked.recorded(builder.times, rows, inputs=builder.sent if is_whole else {})
+        is_short = is_whole and as_asked is not None and bool(builder.sent)
+        kept = b""
+        if inputs is not None:
+            kept = _bytes(inputs.matrix[:, builder.others] if is_short else _without(inputs.matrix, columns), rows)
         return PredictionBlock(
             head=self._heads.get((made.deployment, served)) or self._head(made.deployment, served),
             at_us=made.at_us,
             ids=ids.data if rows is None else ids.chosen(rows),
             rows=as_asked,
             columns=columns,
-            inputs=b"" if inputs is None else _bytes(_without(inputs.matrix, columns), rows),
+            inputs=kept,
             status=b"" if inputs is None or inputs.status is None else _bytes(inputs.status, rows),
             ages_s=b"" if inputs is None or inputs.ages_s is None else _bytes(inputs.ages_s, rows),
             outputs=outputs.tobytes(),
@@ -79,13 +84,16 @@ class BlockMaker:
             propensity=_of(assigned.propensities, rows),
             group=_of(assigned.groups, rows),
             parents=parents,
+            is_short=is_short,
         )
 
     def _head(self, deployment: str, served: ServedArm) -> msgspec.Raw:
         if len(self._heads) >= _REMEMBERED:
             self._heads.clear()
         arm, builder = served.arm, served.builder
-        head = BlockHead(deployment, arm.model, arm.version, arm.digest, arm.role, builder.keys, builder.fields)
+        head = BlockHead(
+            deployment, arm.model, arm.version, arm.digest, arm.role, builder.keys, builder.fields, builder.sent
+        )
         encoded = self._heads[deployment, served] = msgspec.Raw(msgspec.msgpack.encode(head))
         return encoded
 
@@ -100,9 +108,9 @@ def _bytes(values: npt.NDArray[Any], rows: Rows) -> bytes:
     return (values if rows is None else values[rows]).tobytes()
 
 
-def _of(values: float | str | list[float] | list[int] | list[str], rows: Rows) -> Any:
+def _of(values: Any, rows: Rows) -> Any:
     """What is said of the rows: once where it is the same for all."""
     if not isinstance(values, list):
         return values
-    chosen = list(values) if rows is None else [values[row] for row in rows.tolist()]
-    return chosen[0] if len(set(chosen)) == 1 else chosen
+    chosen = values if rows is None else [values[row] for row in rows.tolist()]
+    return chosen[0] if chosen.count(chosen[0]) == len(chosen) else chosen

@@ -3,8 +3,10 @@
 What does not pass here at once is not refused here: it goes through the rows' own checks, which name the value.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from math import isnan
 from typing import Any, NamedTuple
 
@@ -218,6 +220,13 @@ def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def numbered(values: Sequence[Any]) -> tuple[list[Any], npt.NDArray[np.int32]]:
+    """Each value once, and the place of each among them."""
+    number: defaultdict[Any, int] = defaultdict(count().__next__)
+    places = np.fromiter(map(number.__getitem__, values), np.int32, len(values))
+    return list(number), places
+
+
 def _accept_floats(array: npt.NDArray[Any], *, required: bool) -> AcceptedColumn | None:
     if array.dtype.kind in "iu":
         array = array.astype("<f8")
@@ -255,8 +264,7 @@ def _words(values: list[Any]) -> Words | None:
     kinds = set(map(type, values))
     if not kinds <= {str, type(None)}:
         return None
-    number = {word: place for place, word in enumerate(dict.fromkeys(values))}
-    return Words(list(number), np.fromiter(map(number.__getitem__, values), np.int32, len(values)))
+    return Words(*numbered(values))
 
 
 def _array(values: Sequence[Any], dtype: DType) -> npt.NDArray[Any] | None:

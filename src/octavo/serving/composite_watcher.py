@@ -11,7 +11,7 @@ from octavo.config import Config
 from octavo.registry.bundles import verify
 from octavo.release.composites import FOLDER, PURPOSE, CompositeManifest
 from octavo.serving.code import Code, OpenFunctions, run_here
-from octavo.serving.composites import ServedComposite
+from octavo.serving.composed import ServedComposite
 from octavo.serving.following import Following, Kind
 from octavo.serving.functions import Functions, FunctionsHere
 from octavo.serving.status import CompositeStatus, write_atomically

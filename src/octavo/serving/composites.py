@@ -5,68 +5,30 @@ and its records are what they always are, and each of its records names the comp
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from octavo.clock import Clock
-from octavo.definitions.plans import PlannedField, PlannedFunction
+from octavo.definitions.plans import PlannedFunction
 from octavo.definitions.types import DType
-from octavo.errors import Conflict, InvalidRequest, PredictionFailed, Unavailable
-from octavo.release.composites import CompositeManifest, PlannedNode
+from octavo.errors import InvalidRequest, PredictionFailed
+from octavo.release.composites import PlannedNode
 from octavo.release.shares import LIVE
+from octavo.serving.answers import Predictions, Share
 from octavo.serving.asked import Asked, AskedRows
 from octavo.serving.attempts import Call
-from octavo.serving.functions import Functions
+from octavo.serving.composed import AnsweredByNodes, Composed, Floats, NodeAnswer
 from octavo.serving.ids import IdMaker, Ids
 from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Predictor
 from octavo.serving.recorder import Recorder
 from octavo.serving.records import BlockHead, PredictionBlock
-from octavo.serving.requests import RequestDecoder, Row
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ServedComposite:
-    """A composite made ready.
-
-    Attributes
-    ----------
-    functions : Functions
-        From the code that travels with it.
-    """
-
-    manifest: CompositeManifest
-    functions: Functions
-
-    @property
-    def deployments(self) -> tuple[str, ...]:
-        """Whose lineups it asks."""
-        return tuple(node.deployment for node in self.manifest.plan.nodes if node.deployment)
-
-
-class NodeAnswer(NamedTuple):
-    """What a node said of all rows of a call.
-
-    Attributes
-    ----------
-    values : ndarray, shape (n_rows,), float64
-        NaN where it was not asked, or failed.
-    ids, versions : list
-        Of the predictions of a deployment, by row; None where there is none, and for a function.
-    """
-
-    name: str
-    values: Floats
-    ids: Sequence[str | None]
-    versions: Sequence[int | None]
+from octavo.serving.requests import Row
 
 
 class CompositePredictor:
@@ -84,114 +46,33 @@ class CompositePredictor:
         self._clock = clock
         self._recorder = recorder
         self._ids = IdMaker()
-        self._decoders: dict[tuple[object, ...], RequestDecoder] = {}
 
-    async def answer(
-        self, composite: ServedComposite, lineups: Mapping[str, Lineup], call: Call
-    ) -> tuple[bytes, Callable[[], None]]:
-        """The answer as JSON, and what is left to do once it is sent.
+    async def answer(self, composed: Composed, call: Call) -> AnsweredByNodes:
+        """Have each node asked in its turn, and record the call.
 
         Raises
         ------
         InvalidRequest
             If the body is not what its nodes take.
-        Unavailable
-            If a node's deployment has no live version here.
         PredictionFailed
             If the last node gave no finite number for some row.
         """
-        decoder = self._decoder(composite, lineups)
-        rows, at_us = decoder.decode(call.body), self._clock.now_us()
-        under_way = _UnderWay(
-            composite, lineups, call, decoder=decoder, rows=rows, ids=self._ids.make(at_us, len(rows))
-        )
-        for node in composite.manifest.plan.nodes:
+        asked = call.read(cast("Lineup", composed), call.body)  # of which readers look at what both have
+        at_us = self._clock.now_us()
+        under_way = _UnderWay(composed, call, asked=asked, ids=self._ids.make(at_us, asked.n_rows))
+        for node in composed.manifest.plan.nodes:
             await under_way.ask(node, self._predictor)
         kept = self._recorder.record([under_way.block(at_us)])
-        return under_way.encode(is_kept=kept), under_way.follow_up
-
-    def _decoder(self, composite: ServedComposite, lineups: Mapping[str, Lineup]) -> RequestDecoder:
-        """Made anew when a node's lineup is another."""
-        key = (composite, *map(lineups.get, composite.deployments))
-        if key not in self._decoders:
-            made = decoder_of(composite, lineups)
-            known = {old: other for old, other in self._decoders.items() if old[0] is not composite}
-            self._decoders = {**known, key: made}
-        return self._decoders[key]
-
-
-def decoder_of(composite: ServedComposite, lineups: Mapping[str, Lineup]) -> RequestDecoder:
-    """Of the fields that a caller sends, in as many rows as a node may be asked for.
-
-    Raises
-    ------
-    Unavailable
-        If a node's deployment has no live version here.
-    Conflict
-        If two nodes take a field of the same name with different types.
-    """
-    for name in composite.deployments:
-        if name not in lineups:
-            raise Unavailable(
-                f"composite {composite.manifest.composite!r} asks {name!r}, which has no live version here; "
-                f"release one: octavo deployments release {name}"
-            )
-    most = min(lineups[name].max_rows for name in composite.deployments)
-    return RequestDecoder(merged_fields(composite, lineups), max_rows=most)
-
-
-def merged_fields(composite: ServedComposite, lineups: Mapping[str, Lineup]) -> tuple[PlannedField, ...]:
-    """All that a row may hold: what its functions take, and what its deployments do and earlier nodes do not give.
-
-    Raises
-    ------
-    Conflict
-        If two nodes take a field of the same name with different types.
-    """
-    plan = composite.manifest.plan
-    merged, earlier = {field.name: field for field in plan.fields}, set[str]()
-    for node in plan.nodes:
-        for field in _fields(lineups[node.deployment]) if node.deployment else ():
-            if field.name in earlier:
-                continue
-            known = merged.setdefault(field.name, field)
-            if known.dtype is not field.dtype:
-                raise Conflict(
-                    f"composite {composite.manifest.composite!r}: node {node.name!r} takes {field.name!r} as "
-                    f"{field.dtype}, another as {known.dtype}; give one of the fields another name"
-                )
-            if node.when is not None:
-                merged[field.name] = replace(known, required=known.required and known is not field)
-            elif field.required:
-                merged[field.name] = replace(known, required=True)
-        earlier.add(node.name)
-    return tuple(merged.values())
-
-
-def _fields(lineup: Lineup) -> list[PlannedField]:
-    decoder = lineup.decoder
-    return [
-        PlannedField(name=name, dtype=dtype, required=name in decoder.required)
-        for name, dtype in decoder.dtypes.items()
-    ]
+        return under_way.answered(is_kept=kept)
 
 
 class _UnderWay:
     """One call on its way through the graph."""
 
-    def __init__(
-        self,
-        composite: ServedComposite,
-        lineups: Mapping[str, Lineup],
-        call: Call,
-        *,
-        decoder: RequestDecoder,
-        rows: Sequence[Row],
-        ids: Ids,
-    ) -> None:
-        self._composite, self._lineups, self._call = composite, lineups, call
-        self._decoder, self._asked, self._ids = decoder, AskedRows(rows), ids
-        self._places = {name: place for place, name in enumerate(decoder.names)}
+    def __init__(self, composed: Composed, call: Call, *, asked: Asked, ids: Ids) -> None:
+        self._composite, self._lineups, self._call = composed.composite, composed.lineups, call
+        self._decoder, self._asked, self._ids = composed.decoder, asked, ids
+        self._places = {name: place for place, name in enumerate(self._decoder.names)}
         self._answers: dict[str, NodeAnswer] = {}
         self._follow_ups: list[Callable[[], None]] = []
         self._degraded = False
@@ -206,11 +87,6 @@ class _UnderWay:
             self._answers[node.name] = NodeAnswer(node.name, values, nothing, nothing)
         else:
             self._answers[node.name] = await self._asked_of(node, rows, predictor)
-
-    def follow_up(self) -> None:
-        """Let the nodes' shadows predict."""
-        for follow_up in self._follow_ups:
-            follow_up()
 
     def block(self, at_us: int) -> PredictionBlock:
         """What is kept of the call itself: its request, and the values of its nodes as inputs."""
@@ -238,7 +114,7 @@ class _UnderWay:
             trace=self._call.trace,
         )
 
-    def encode(self, *, is_kept: bool) -> bytes:
+    def answered(self, *, is_kept: bool) -> AnsweredByNodes:
         """The answer.
 
         Raises
@@ -246,21 +122,21 @@ class _UnderWay:
         PredictionFailed
             If the last node has no finite value for some row.
         """
-        values = self._last.values
+        manifest, values = self._composite.manifest, self._last.values
         if len(failed := np.flatnonzero(~np.isfinite(values))):
             raise PredictionFailed(
                 f"rows[{failed[0]}]: node {self._last.name!r} gave no finite number; nothing is wrong with the "
                 "request as such, and what happened is recorded"
             )
-        manifest = self._composite.manifest
-        predictions = [
-            {"id": own_id, "value": value, "nodes": {a.name: _told(a, row) for a in self._answers.values()}}
-            for row, (own_id, value) in enumerate(zip(self._ids, values.tolist(), strict=True))
-        ]
-        document = {"composite": manifest.composite, "version": manifest.version, "predictions": predictions}
-        if self._degraded or not is_kept:
-            document["degraded"] = True
-        return msgspec.json.encode(document)
+        of_all = Share(slice(None), manifest.version, LIVE, None, None, None, None)  # type: ignore[arg-type]  # no model
+        degraded = self._degraded or not is_kept
+        answer = Predictions(manifest.composite, "", ids=self._ids, values=values, shares=[of_all], degraded=degraded)
+        return AnsweredByNodes(answer, tuple(self._answers.values()), self._follow_up)
+
+    def _follow_up(self) -> None:
+        """Let the nodes' shadows predict."""
+        for follow_up in self._follow_ups:
+            follow_up()
 
     @property
     def _last(self) -> NodeAnswer:
@@ -333,12 +209,3 @@ class _UnderWay:
         if name in self._answers:
             return [value if isfinite(value) else None for value in self._answers[name].values.tolist()]
         return self._asked.values(self._places[name])
-
-
-def _told(answer: NodeAnswer, row: int) -> dict[str, Any]:
-    """What the caller is told of a node: null where it was not asked, or failed."""
-    value = answer.values[row].item()
-    told: dict[str, Any] = {"value": value if isfinite(value) else None}
-    if answer.ids[row] is not None:
-        told |= {"id": answer.ids[row], "version": answer.versions[row]}
-    return told

@@ -1,6 +1,7 @@
 """Reasons for the predictions of an answer, told beside them."""
 
 import asyncio
+from functools import partial
 from urllib.parse import parse_qs
 
 import msgspec
@@ -10,8 +11,9 @@ from octavo.errors import InvalidRequest, LimitExceeded
 from octavo.serving.answers import Predictions, places_of
 from octavo.serving.asked import Asked
 from octavo.serving.lineup import Lineup
+from octavo.serving.models import LoadedModel
 from octavo.serving.reading import Read
-from octavo.serving.reasons import reasons_of
+from octavo.serving.reasons import Reasons, Rows, reasons_of
 from octavo.serving.unread import FALLBACK
 
 MOST_ROWS = 16
@@ -76,7 +78,7 @@ async def explained(answer: Predictions, *, most: int) -> list[str]:
         for number, place in enumerate(places_of(share, len(answer))):
             await asyncio.sleep(0)
             row = share.inputs[number]
-            reasons = reasons_of(share.model.run, row, reference=share.model.reference, prediction=answer.ids[place])
+            reasons = await _reasons(share.model, row, prediction=answer.ids[place])
             order = np.argsort(-np.abs(reasons.contributions), kind="stable")[: None if most < 0 else most]
             told = [
                 {"input": inputs[at], "contribution": reasons.contributions[at].item(), "value": row[at].item()}
@@ -85,3 +87,9 @@ async def explained(answer: Predictions, *, most: int) -> list[str]:
             before = f',"before":{reasons.answer!r}' if share.model.after is not None else ""
             found[place] = f',"base":{reasons.base!r}{before},"reasons":{msgspec.json.encode(told).decode()}'
     return found
+
+
+async def _reasons(model: LoadedModel, row: Rows, *, prediction: str) -> Reasons:
+    """The reasons for one answer; of a model with a process of its own, they are waited for where its answers are."""
+    ask = partial(reasons_of, model.run, row, reference=model.reference, prediction=prediction)
+    return ask() if model.thread is None else await asyncio.get_running_loop().run_in_executor(model.thread, ask)

@@ -1,10 +1,7 @@
-"""What is meant by a name: a deployment, or a model with an alias or a version, whichever door it comes through."""
+"""What is meant by a name: a deployment, a composite, or a model with an alias or a version, through whichever door."""
 
-from http import HTTPStatus
-
-from octavo.errors import NotFound
-from octavo.serving.lineup import Lineup
-from octavo.serving.problems import HttpError
+from octavo.errors import Conflict, NotFound, Unavailable
+from octavo.serving.composed import AnyLineup, Composed
 from octavo.serving.stopping import refusal_of_stopped
 from octavo.serving.watcher import Watcher
 
@@ -20,58 +17,57 @@ class Finder:
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
+        self._composed: dict[str, Composed] = {}
 
-    def deployment(self, name: str) -> Lineup:
-        """What a deployment answers with.
+    def deployment(self, name: str) -> AnyLineup:
+        """What a deployment, or a composite, answers with.
 
         Raises
         ------
         NotFound
-        HttpError
-            If it is a composite.
         Stopped
             If it is stopped, and none of its versions is here.
+        Unavailable, Conflict
+            If a composite cannot be asked, because of its deployments.
         """
         lineup = self._watcher.lineups.get(name)
         if lineup is None and name in self._watcher.stopped:
             raise refusal_of_stopped(self._watcher.stopped[name])
         if lineup is None and name in self._watcher.composites:
-            raise HttpError(
-                HTTPStatus.NOT_FOUND,
-                f"{name!r} is a composite, which answers rows of JSON alone",
-                fix=f"send them by POST to /predict/{name}",
-            )
+            return self._composite(name)
         if lineup is None:
             known = self._watcher.lineups.keys() | self._watcher.composites.keys() | set(self._watcher.aliases.names)
             raise NotFound("deployment with a live version", name, known)
         return lineup
 
-    async def lineup(self, name: str, version: str = "") -> Lineup:
+    async def lineup(self, name: str, version: str = "") -> AnyLineup:
         """What answers a call, once it is loaded.
 
         Parameters
         ----------
         name : str
-            A deployment; or a model with an alias or a version, as ``arrival_delay@champion``.
+            A deployment or a composite; or a model with an alias or a version, as ``arrival_delay@champion``.
         version : str
-            A number, if only that version shall answer: one that the deployment has loaded, or one of the model of that
-            name.
+            A number, if only that version shall answer: one that the deployment has loaded, the composite's, or one of
+            the model of that name.
 
         Raises
         ------
         NotFound
         Unavailable
             If it cannot be loaded now.
+        Conflict
+            As `deployment`.
         """
         called = self._called(name, version)
         return self._deployed(name, version) if called is None else await self._watcher.aliases.lineup(called)
 
-    def loaded(self, name: str, version: str = "") -> Lineup:
+    def loaded(self, name: str, version: str = "") -> AnyLineup:
         """As `lineup`, without a wait: what is not loaded yet is unavailable, and loaded for the next time.
 
         Raises
         ------
-        NotFound, Unavailable
+        NotFound, Unavailable, Conflict
         """
         called = self._called(name, version)
         return self._deployed(name, version) if called is None else self._watcher.aliases.lineup_now(called)
@@ -105,18 +101,32 @@ class Finder:
         found = [
             {"name": name, "version": str(version), "state": "READY"}
             for name, lineup in sorted(self._watcher.lineups.items())
-            for version in sorted({served.arm.version for served in lineup.arms})
+            for version in lineup.versions
         ]
+        for name, composite in sorted(self._watcher.composites.items()):
+            found.append({"name": name, "version": str(composite.manifest.version), **_state(self.trouble(name))})
         aliases = self._watcher.aliases
         for name in aliases.names:
             if (arm := aliases.arm(name)) is not None:
-                ready_or_not = (
-                    {"state": "READY"}
-                    if name in aliases.served
-                    else {"state": "UNAVAILABLE", "reason": "it is loaded when it is first asked for"}
-                )
-                found.append({"name": name, "version": str(arm.version), **ready_or_not})
+                reason = "" if name in aliases.served else "it is loaded when it is first asked for"
+                found.append({"name": name, "version": str(arm.version), **_state(reason)})
         return [one for one in found if one["state"] == "READY" or not ready]
+
+    def trouble(self, composite: str) -> str:
+        """Why a composite that is served cannot be asked now; empty if it can."""
+        try:
+            self._composite(composite)
+        except (Conflict, Unavailable) as error:
+            return error.message
+        return ""
+
+    def _composite(self, name: str) -> Composed:
+        """A composite with the lineups of now; made anew when one of them is another."""
+        composite, lineups = self._watcher.composites[name], self._watcher.lineups
+        known = self._composed.get(name)
+        if known is None or not known.is_of(composite, lineups):
+            known = self._composed[name] = Composed(composite, lineups)
+        return known
 
     def _called(self, name: str, version: str) -> str | None:
         """By which name a version is called without a deployment; None if a deployment is meant."""
@@ -134,6 +144,10 @@ class Finder:
         called = f"{name}@{version}"
         return called if aliases.arm(called) is not None else None
 
-    def _deployed(self, name: str, version: str) -> Lineup:
+    def _deployed(self, name: str, version: str) -> AnyLineup:
         lineup = self.deployment(name)
         return lineup.of_version(version) if version else lineup
+
+
+def _state(reason: str) -> dict[str, str]:
+    return {"state": "UNAVAILABLE", "reason": reason} if reason else {"state": "READY"}

@@ -11,6 +11,7 @@ ID_BYTES = 16
 ID_LETTERS = 36
 _RANDOM_BYTES = 10
 _TIME_BYTES, _TIME_LETTERS = 6, 14
+_HALVES = np.dtype([("time", f"V{_TIME_BYTES}"), ("rest", f"V{_RANDOM_BYTES}")])
 _POOL = 512
 _FEW = 64
 _GROUPS = {"a": ("V8", 0, 0), "b": ("V4", 8, 9), "c": ("V4", 12, 14), "d": ("V4", 16, 19), "e": ("V12", 20, 24)}
@@ -71,8 +72,7 @@ class Ids(Sequence[str]):
         return Ids(self.data[first * ID_BYTES : last * ID_BYTES], texts)
 
     def _written(self) -> list[str]:
-        text = self.letters.tobytes().decode("ascii")
-        return [text[start : start + ID_LETTERS] for start in range(0, len(text), ID_LETTERS)]
+        return self.between(b"", b" ").tobytes().decode("ascii").split()
 
     @property
     def letters(self) -> npt.NDArray[np.uint8]:
@@ -83,6 +83,15 @@ class Ids(Sequence[str]):
         for name in _GROUPS:
             groups[name] = digits[name]
         return letters
+
+    def between(self, before: bytes, after: bytes) -> npt.NDArray[np.void]:
+        """Each in its usual form with the same bytes before and after it, shape (n,)."""
+        first, last = len(before), len(before) + ID_LETTERS
+        lines = np.empty((len(self), last + len(after)), np.uint8)
+        lines[:, :first] = np.frombuffer(before, np.uint8)
+        lines[:, first:last] = self.letters
+        lines[:, last:] = np.frombuffer(after, np.uint8)
+        return lines.view(f"V{lines.shape[1]}")[:, 0]
 
     def chosen(self, rows: slice | npt.NDArray[np.intp]) -> bytes:
         """The bytes of some of them."""
@@ -99,7 +108,8 @@ class IdMaker:
     def __init__(self) -> None:
         self._at_ms = -1
         self._time, self._time_text = b"", ""
-        self._rest: list[tuple[bytes, str]] = []
+        self._rest: list[bytes] = []
+        self._rest_texts: list[str] = []
 
     def make(self, at_us: int, n: int) -> Ids:
         """`n` ids of a moment, microseconds since 1970."""
@@ -108,10 +118,11 @@ class IdMaker:
         if at_us // 1000 != self._at_ms:
             self._tell(at_us // 1000)
         if len(self._rest) < n:
-            self._rest += _halves()
-        halves, self._rest = self._rest[-n:], self._rest[:-n]
+            self._add_halves()
         time, time_text = self._time, self._time_text
-        return Ids(b"".join([time + data for data, _ in halves]), [time_text + text for _, text in halves])
+        ids = Ids(time + time.join(self._rest[-n:]), [time_text + text for text in self._rest_texts[-n:]])
+        del self._rest[-n:], self._rest_texts[-n:]
+        return ids
 
     def _tell(self, at_ms: int) -> None:
         self._at_ms = at_ms
@@ -119,15 +130,11 @@ class IdMaker:
         digits = self._time.hex()
         self._time_text = f"{digits[:8]}-{digits[8:]}-"
 
-
-def _halves() -> list[tuple[bytes, str]]:
-    """What follows the time in some ids, as bytes and as text."""
-    ids = Ids(_many(0, _POOL))
-    starts = range(_TIME_BYTES, len(ids.data), ID_BYTES)
-    return [
-        (ids.data[start : start + _RANDOM_BYTES], text[_TIME_LETTERS:])
-        for start, text in zip(starts, ids.texts, strict=True)
-    ]
+    def _add_halves(self) -> None:
+        """Make what follows the time in some ids, as bytes and as text."""
+        ids = Ids(_many(0, _POOL))
+        self._rest += np.frombuffer(ids.data, _HALVES)["rest"].tolist()
+        self._rest_texts += [text[_TIME_LETTERS:] for text in ids.texts]
 
 
 def _moment(at_ms: int) -> bytes:

@@ -23,8 +23,6 @@ from octavo.serving.requests import Row
 _MISSING, _SENT = np.uint8(FeatureStatus.MISSING), np.uint8(FeatureStatus.SENT)
 _STANDS_IN = (FeatureStatus.DEFAULT, FeatureStatus.UNREAD)
 _UNKNOWN = -1.0
-_FEW = 8
-"""Up to so many rows are quicker one by one."""
 _REMEMBERED = 64
 
 Floats = npt.NDArray[np.float32]
@@ -74,8 +72,10 @@ class InputBuilder:
         The places of instants.
     sent : dict of int to int
         The places of numbers that are inputs as they are sent, and their columns in the matrix.
-    looks_up, computes : bool
-        Whether there are features to be looked up, and any to be computed.
+    others : slice or list of int
+        The columns of the matrix that `sent` has not.
+    looks_up, waits, computes : bool
+        Whether there are features to be looked up, whether that may take waiting, and whether any are to be computed.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class InputBuilder:
         self.fields = {name: at for name, at in place.items() if name not in keys}
         self.times = tuple(place[name] for name, dtype in dtypes.items() if dtype is DType.TIMESTAMP)
         self.looks_up, self.computes = bool(plan.views), bool(plan.functions)
+        self.waits = self.looks_up and lookup.waits
         self._functions = functions
         self._lookup = lookup
         self._first = sum(len(view.features) for view in plan.views)
@@ -104,12 +105,13 @@ class InputBuilder:
         self.sent = {
             place[name]: column for column, name in enumerate(plan.inputs) if name in sent and name not in vocabularies
         }
+        self.others = _as_slice(sorted(set(range(len(plan.inputs))) - set(self.sent.values())))
         self._overrides = [(name, place[name], plan.inputs.index(name)) for name in plan.overrides]
         self._sent = _Sent([(place[name], vocabularies.get(name)) for name in sent])
 
     async def look_up(self, asked: Asked, *, at_us: int) -> LookedUp | None:
-        """The features of the plan's views for all rows; None if it has none."""
-        if not self.looks_up:
+        """The features of the plan's views for all rows; None if it has none, or if its inputs were sent."""
+        if not self.looks_up or asked.matrix is not None:
             return None
         keys = {key: asked.values(place) for key, place in self.keys.items()}
         looked_up = await self._lookup.read(keys, n_rows=asked.n_rows, at_us=at_us)
@@ -217,13 +219,11 @@ class _Sent:
     def __init__(self, columns: Sequence[tuple[int, Vocabulary | None]]) -> None:
         self.is_whole = False
         self._columns = columns
-        self._categories = [
-            (column, place, known) for column, (place, known) in enumerate(columns) if known is not None
-        ]
-        self._pick, self._pack = _packer([place for place, _ in columns])
-        numbers = [column for column, (_, known) in enumerate(columns) if known is None]
-        self._numbers = _as_slice(numbers)
-        self._pick_numbers, self._pack_numbers = _packer([columns[column][0] for column in numbers])
+        self._categories = [(column, known) for column, (_, known) in enumerate(columns) if known is not None]
+        places = [place for place, _ in columns]
+        run = _as_slice(places)
+        self._pick: Callable[[Row], Sequence[Any]] = itemgetter(run) if isinstance(run, slice) else itemgetter(*places)
+        self._pack = struct.Struct(f"<{len(places)}f").pack
         self._by_grid: dict[tuple[int, ...], _Spread] = {}
 
     def matrix(self, asked: Asked) -> Floats:
@@ -231,7 +231,7 @@ class _Sent:
         self.is_whole = False
         if isinstance(asked, AskedRows):
             try:
-                return self._of_many(asked.rows) if asked.n_rows > _FEW else self._of_rows(asked.rows)
+                return self._of_rows(asked.rows)
             except struct.error:  # something is null
                 return self._of_rows_with_nulls(asked.rows)
         if isinstance(asked, AskedColumns) and asked.grid is not None:
@@ -247,21 +247,6 @@ class _Sent:
         self.is_whole = True
         return np.ndarray((len(rows), len(self._columns)), np.float32, packed)
 
-    def _of_many(self, rows: Sequence[Row]) -> Floats:
-        """Numbers row by row, categories column by column, which takes the least of many."""
-        pick, pack = self._pick_numbers, self._pack_numbers
-        numbers = np.frombuffer(b"".join([pack(*pick(row)) for row in rows]), np.float32).reshape(len(rows), -1)
-        self.is_whole = True
-        if not self._categories:
-            return numbers
-        matrix = np.empty((len(rows), len(self._columns)), np.float32)
-        matrix[:, self._numbers] = numbers
-        for column, place, known in self._categories:
-            places = [known.get(row[place], _UNKNOWN) for row in rows]  # type: ignore[arg-type]  # texts or None
-            matrix[:, column] = places
-            self.is_whole = self.is_whole and None not in places
-        return matrix
-
     def _of_rows_with_nulls(self, rows: Sequence[Row]) -> Floats:
         values = np.array([self._with_places(row) for row in rows], np.float64)
         return float32(values).reshape(len(rows), -1)
@@ -271,7 +256,7 @@ class _Sent:
         if not self._categories:
             return self._pick(row)
         numbers = list(self._pick(row))
-        for column, _, known in self._categories:
+        for column, known in self._categories:
             numbers[column] = known.get(numbers[column], _UNKNOWN)
         return numbers
 
@@ -306,13 +291,6 @@ class _Spread(NamedTuple):
     taken: slice | list[int]
     columns: slice | list[int]
     others: list[int]
-
-
-def _packer(places: Sequence[int]) -> tuple[Callable[[Row], Sequence[Any]], Callable[..., bytes]]:
-    """What picks some places of a row, and what makes float32 of them."""
-    run = _as_slice(places)
-    pick = itemgetter(run) if isinstance(run, slice) else itemgetter(*places)
-    return pick, struct.Struct(f"<{len(places)}f").pack
 
 
 def _as_slice(places: Sequence[int]) -> slice | list[int]:

@@ -16,6 +16,7 @@ from octavo.errors import Conflict, InvalidRequest, Unavailable
 from octavo.serving.answers import Predictions
 from octavo.serving.asked import Asked
 from octavo.serving.asking import Asking
+from octavo.serving.composed import AnyLineup
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer
@@ -73,8 +74,8 @@ class ScoringRoutes:
             Route(method="GET", path="/ping", permission=PUBLIC, handle=self._ping),
         )
 
-    async def invoke(self, request: Request, lineup: Lineup) -> Handled:
-        """Answer for one deployment."""
+    async def invoke(self, request: Request, lineup: AnyLineup) -> Handled:
+        """Answer for one deployment, or a composite."""
         check_encoding(
             request.headers,
             kinds=(JSON, _CSV),

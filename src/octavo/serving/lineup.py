@@ -61,17 +61,10 @@ class Assigned:
 
 
 class Sole(NamedTuple):
-    """The one version that has all to do: it answers every row, runs no code of the bundle's, and has no shadow.
-
-    Attributes
-    ----------
-    looks_up : bool
-        Whether it takes features besides what is sent.
-    """
+    """The one version that has all to do: it answers every row, runs no code of the bundle's, and has no shadow."""
 
     served: ServedArm
     assigned: Assigned
-    looks_up: bool
 
 
 class Lineup:
@@ -146,6 +139,16 @@ class Lineup:
         return (*self.answering, *self.shadows)
 
     @property
+    def version(self) -> int:
+        """That answers by default."""
+        return self.fallback.arm.version
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Those that can be asked for by number, in their order."""
+        return tuple(sorted({served.arm.version for served in self.arms}))
+
+    @property
     def common_inputs(self) -> tuple[str, ...] | None:
         """The columns of the matrix, if all arms take the same."""
         inputs = {served.builder.plan.inputs for served in self.arms}
@@ -216,10 +219,9 @@ class Lineup:
         if self._alone is None or self.shadows or self.manifest.stopped:
             return None
         served = self.answering[self._alone.only]
-        looks_up = served.builder.looks_up
-        if served.model.runs_code or (looks_up and self.manifest.on_unread != "predict"):
+        if served.model.runs_code or (served.builder.looks_up and self.manifest.on_unread != "predict"):
             return None
-        return Sole(served, self._alone, looks_up)
+        return Sole(served, self._alone)
 
 
 def _merged_fields(plans: Sequence[LookupPlan]) -> tuple[PlannedField, ...]:

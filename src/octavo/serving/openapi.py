@@ -6,13 +6,12 @@ from importlib.metadata import version
 
 from octavo import problems
 from octavo.errors import Conflict, Unavailable
-from octavo.serving.composites import ServedComposite, decoder_of
+from octavo.serving.composed import AnyLineup, Composed, ServedComposite
 from octavo.serving.explaining import MOST_ROWS
 from octavo.serving.inference import MATRIX
 from octavo.serving.later.described import later
 from octavo.serving.later.routes import LATER
 from octavo.serving.lineup import Lineup
-from octavo.serving.requests import RequestDecoder
 from octavo.serving.routes import PUBLIC, Route
 from octavo.serving.schemas import ANSWERS, Schema, inference, invocation, rows
 
@@ -45,9 +44,9 @@ def describe(
 ) -> Schema:
     """The whole document; paths of deployments and composites stand there once for each that can be asked."""
     paths: dict[str, Schema] = {}
-    together = _decoders(composites, lineups)
+    asked = dict(sorted(lineups.items())) | _composed(composites, lineups)
     for route in routes:
-        for path, operation in _operations(route, lineups, together):
+        for path, operation in _operations(route, asked):
             paths.setdefault(path, {})[route.method.lower()] = _completed(operation, route, path=path)
     return {
         "openapi": "3.1.0",
@@ -64,40 +63,34 @@ def describe(
     }
 
 
-def _decoders(composites: Mapping[str, ServedComposite], lineups: Mapping[str, Lineup]) -> Mapping[str, RequestDecoder]:
-    """Of composites; without those that cannot be asked now, because of their deployments."""
+def _composed(composites: Mapping[str, ServedComposite], lineups: Mapping[str, Lineup]) -> dict[str, Composed]:
+    """Composites without those that cannot be asked now, because of their deployments."""
     found = {}
     for name, composite in sorted(composites.items()):
         with suppress(Conflict, Unavailable):
-            found[name] = decoder_of(composite, lineups)
+            found[name] = Composed(composite, lineups)
     return found
 
 
-def _operations(
-    route: Route, lineups: Mapping[str, Lineup], together: Mapping[str, RequestDecoder]
-) -> Iterator[tuple[str, Schema]]:
+def _operations(route: Route, asked: Mapping[str, AnyLineup]) -> Iterator[tuple[str, Schema]]:
     """The paths below a route, each with what is particular to it."""
     if route.path == "/predict/":
-        for name, lineup in sorted(lineups.items()):
+        for name, lineup in asked.items():
             yield f"/predict/{name}", _predict(name, lineup)
             yield (
                 f"/predict/{name}/invocations",
                 _invoke(lineup, f"Predictions of {name}, as MLflow is asked for them."),
             )
-        for name, decoder in together.items():
-            yield f"/predict/{name}", _compose(name, decoder)
     elif route.path == LATER:
-        for name, lineup in sorted(lineups.items()):
-            yield later(name, lineup.decoder, method=route.method, answer="Predictions")
-        for name, decoder in together.items():
-            yield later(name, decoder, method=route.method, answer="Together")
+        for name, lineup in asked.items():
+            yield later(name, lineup.decoder, method=route.method, answer=_answered(lineup))
     elif route.path == "/v2/models/":
-        for name, lineup in sorted(lineups.items()):
-            versions = sorted({str(served.arm.version) for served in lineup.arms}, key=int)
-            for place in (name, *(f"{name}/versions/{one}" for one in versions)):
+        for name, lineup in asked.items():
+            for place in (name, *(f"{name}/versions/{one}" for one in lineup.versions)):
                 yield from _model(f"/v2/models/{place}", lineup, method=route.method)
     elif route.path == "/invocations":
-        only = next(iter(lineups.values())) if len(lineups) == 1 else None
+        lineups = [lineup for lineup in asked.values() if isinstance(lineup, Lineup)]
+        only = lineups[0] if len(lineups) == 1 else None
         yield (
             route.path,
             _invoke(only, "Predictions of the one deployment that is served, as MLflow is asked for them."),
@@ -106,7 +99,18 @@ def _operations(
         yield route.path, _PLAIN[route.path]
 
 
-def _predict(name: str, lineup: Lineup) -> Schema:
+def _answered(lineup: AnyLineup) -> str:
+    """The schema of what it answers in JSON."""
+    return "Together" if isinstance(lineup, Composed) else "Predictions"
+
+
+def _predict(name: str, lineup: AnyLineup) -> Schema:
+    asked = {"requestBody": _body(rows(lineup.decoder)), "responses": {"200": _answer(_answered(lineup))}}
+    if isinstance(lineup, Composed):
+        return {
+            "summary": f"What the nodes of {name} answer together; rows may also be sent as an Arrow stream.",
+            **asked,
+        }
     return {
         "summary": f"Predictions of {name}; rows may also be sent as an Arrow stream.",
         "parameters": [
@@ -123,36 +127,27 @@ def _predict(name: str, lineup: Lineup) -> Schema:
                 "description": f"`true`, or of how many inputs, for reasons; of up to {MOST_ROWS} rows.",
             },
         ],
-        "requestBody": _body(rows(lineup.decoder)),
-        "responses": {"200": _answer("Predictions")},
+        **asked,
     }
 
 
-def _compose(name: str, decoder: RequestDecoder) -> Schema:
-    return {
-        "summary": f"What the nodes of {name} answer together.",
-        "requestBody": _body(rows(decoder)),
-        "responses": {"200": _answer("Together")},
-    }
-
-
-def _invoke(lineup: Lineup | None, summary: str) -> Schema:
+def _invoke(lineup: AnyLineup | None, summary: str) -> Schema:
     schema = {"type": "object"} if lineup is None else invocation(lineup.decoder)
     return {"summary": summary, "requestBody": _body(schema), "responses": {"200": _answer("Scores")}}
 
 
-def _model(path: str, lineup: Lineup, *, method: str) -> Iterator[tuple[str, Schema]]:
+def _model(path: str, lineup: AnyLineup, *, method: str) -> Iterator[tuple[str, Schema]]:
     if method == "GET":
         yield path, {"summary": "What the model takes and gives.", "responses": {"200": _answer("Model")}}
         yield f"{path}/ready", {"summary": "Whether the model is served.", "responses": {"200": _object()}}
     else:
-        summary = (
-            f"Predictions by the Open Inference Protocol v2; `{MATRIX}` instead of fields is the model's own matrix."
-        )
+        summary = "Predictions by the Open Inference Protocol v2"
+        if isinstance(lineup, Lineup):
+            summary += f"; `{MATRIX}` instead of fields is the model's own matrix"
         yield (
             f"{path}/infer",
             {
-                "summary": summary,
+                "summary": f"{summary}.",
                 "requestBody": _body(inference(lineup.decoder)),
                 "responses": {"200": _answer("Inference")},
             },

@@ -1,4 +1,7 @@
-"""The Open Inference Protocol v2 over REST: a deployment is a model, its loaded versions are the model's versions."""
+"""The Open Inference Protocol v2 over REST: a deployment is a model, its loaded versions are the model's versions.
+
+A composite is one too, of one version, whose prediction is what its last node says.
+"""
 
 from http import HTTPStatus
 from importlib.metadata import version as version_of
@@ -8,9 +11,9 @@ import msgspec
 
 from octavo.errors import InvalidRequest, NotFound
 from octavo.serving.asking import Asking
+from octavo.serving.composed import AnyLineup, Composed
 from octavo.serving.inference import MATRIX, OUTPUTS, Inference
 from octavo.serving.limits import read_body
-from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer, HttpError
 from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding
 from octavo.serving.tensors import DATATYPES
@@ -103,7 +106,7 @@ class OpenInferenceRoutes:
         )
         inference = Inference(header_bytes=_header_bytes(request))
         answered = await self._asking.answered(request, lineup, read=inference.read)
-        version = answered.answer.version or lineup.fallback.arm.version
+        version = answered.answer.version or lineup.version
         body, head = inference.encode(answered.answer, version=version)
         if head is None:
             return Answer(status=200, body=body), answered.follow_up
@@ -124,20 +127,20 @@ def _parse(path: str) -> _Named:
     raise NotFound("path", path)
 
 
-def model_metadata(model: str, lineup: Lineup) -> dict[str, Any]:
-    """What a deployment takes and gives, as the protocol describes a model."""
+def model_metadata(model: str, lineup: AnyLineup) -> dict[str, Any]:
+    """What a deployment, or a composite, takes and gives, as the protocol describes a model."""
     required = lineup.decoder.required
     inputs: list[dict[str, Any]] = [
         {"name": name, "datatype": DATATYPES[dtype][0], "shape": [-1], "parameters": {"required": name in required}}
         for name, dtype in lineup.decoder.dtypes.items()
     ]
-    columns = lineup.common_inputs
+    columns = None if isinstance(lineup, Composed) else lineup.common_inputs
     if columns is not None and MATRIX not in lineup.decoder.dtypes:
         about = {"required": False, "instead_of_all_others": True, "columns": ",".join(columns)}
         inputs.append({"name": MATRIX, "datatype": "FP32", "shape": [-1, len(columns)], "parameters": about})
     return {
         "name": model,
-        "versions": sorted({str(served.arm.version) for served in lineup.arms}, key=int),
+        "versions": [str(version) for version in lineup.versions],
         "platform": "octavo",
         "inputs": inputs,
         "outputs": [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()],

@@ -71,7 +71,7 @@ class Predictor:
         self._recorder = recorder
         self._metrics = metrics
         self._ids, self._blocks, self._pace = IdMaker(), BlockMaker(), Pace()
-        self.turns = Turns(self._at_once, self._soon)
+        self.turns = Turns(self._few)
         self.shadows = Shadows(metrics)
 
     async def answer(self, lineup: Lineup, call: Call) -> AnyAnswered:
@@ -117,18 +117,8 @@ class Predictor:
         self.turns.add(lineup, Waiting(call, asked, tell))
         return await done
 
-    def _at_once(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
-        """What requests are answered of what they sent alone."""
-        assert lineup.sole is not None, "nothing else is gathered"
-        asked, at_us = _rows_of(waiting), self._clock.now_us()
-        try:
-            inputs = lineup.sole.served.builder.build(asked, None)
-        except OctavoError:
-            return None
-        return self._together(lineup, lineup.sole, waiting, asked, inputs, at_us=at_us)
-
-    async def _soon(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
-        """What requests are answered once features are looked up for all of them."""
+    async def _few(self, lineup: Lineup, waiting: Sequence[Waiting]) -> Together | None:
+        """What requests of few rows are answered, once features are looked up for all of them if there are any."""
         assert lineup.sole is not None, "nothing else is gathered"
         builder, at_us = lineup.sole.served.builder, self._clock.now_us()
         asked = _rows_of(waiting)

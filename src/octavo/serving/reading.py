@@ -11,14 +11,15 @@ from octavo.serving.asked import Asked, AskedColumns, AskedMatrix, AskedRows
 from octavo.serving.columns import Grid, accept_all, are_all_small, plain, rows_of
 from octavo.serving.lineup import Lineup
 from octavo.serving.requests import LARGEST_FLOAT32
+from octavo.serving.transposed import asked_by_rows
 
 Read = Callable[[Lineup, bytes], Asked]
 """Reads a body as a door takes it."""
 
 
-def read_rows(lineup: Lineup, body: bytes) -> AskedRows:
+def read_rows(lineup: Lineup, body: bytes) -> AskedRows | AskedColumns:
     """The rows of ``{"rows": [{...}, ...]}``."""
-    return AskedRows(lineup.decoder.decode(body))
+    return asked_by_rows(lineup.decoder, body)
 
 
 def asked_by_records(lineup: Lineup, records: Sequence[dict[str, Any]]) -> Asked:

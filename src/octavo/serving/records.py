@@ -35,6 +35,8 @@ class BlockHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ----------
     keys, fields : dict of str to int
         The entity keys, and the other fields of the request that the version takes, with their places in a row.
+    sent : dict of int to int
+        The places of numbers that are inputs as they are sent, and their columns in the model's matrix.
     """
 
     deployment: str
@@ -44,6 +46,7 @@ class BlockHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     arm: str
     keys: dict[str, int]
     fields: dict[str, int]
+    sent: dict[int, int] = {}
 
 
 class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=2):
@@ -62,8 +65,8 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     columns : list or None
         By the places of `BlockHead`; None in a field's place if it was not sent.
     inputs : bytes
-        The model's matrix: float32, little-endian, row by row, but for the columns that `columns` holds already; empty,
-        and of no such column, if the version failed before it was complete.
+        The model's matrix: float32, little-endian, row by row, but for the columns that `columns` holds already, or
+        `rows` if it is short; empty, and of no such column, if the version failed before it was complete.
     status : bytes
         One `FeatureStatus` per input, row by row; empty if all are present.
     ages_s : bytes
@@ -78,6 +81,8 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
         The group of an experiment; empty outside of one.
     parents : bytes
         Of a composite's nodes: the ids of the composite's predictions, 16 bytes of each; empty outside of one.
+    is_short : bool
+        Whether the inputs lack the columns of `BlockHead.sent`, whose values the rows hold.
     """
 
     head: msgspec.Raw
@@ -95,6 +100,7 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     propensity: float | list[float] = 1.0
     group: str | list[str] = ""
     parents: bytes = b""
+    is_short: bool = False
 
     @property
     def n_rows(self) -> int:

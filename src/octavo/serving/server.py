@@ -13,6 +13,7 @@ from octavo.config import PredictorSettings
 from octavo.servers import AnnouncingServer
 from octavo.serving.app import PredictorApp
 from octavo.serving.connections import Connections
+from octavo.serving.watchdog import Watchdog
 
 DRAIN_S = 10
 """How long requests under way may take once the predictor has stopped listening."""
@@ -68,6 +69,7 @@ class PredictorServer(AnnouncingServer):
         self._beside = beside
         self._linger_s = settings.linger_ms / 1000
         self._ends_at_s = float("inf")
+        self._watchdog = Watchdog(after_s=settings.stuck_after_ms / 1000)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to watch requests and connections, and to listen."""
@@ -77,9 +79,11 @@ class PredictorServer(AnnouncingServer):
             await self._beside.start()
             self.grpc_port = self._beside.port
         await super().startup(sockets)
+        self._watchdog.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, by any protocol, and wait for what is under way."""
+        self._watchdog.stop()
         async with asyncio.TaskGroup() as ending:
             ending.create_task(super().shutdown(sockets))
             if self._beside is not None:
@@ -95,6 +99,7 @@ class PredictorServer(AnnouncingServer):
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when it has lingered long enough."""
+        self._watchdog.turned()
         self.should_exit = self.should_exit or time.monotonic() >= self._ends_at_s
         return await super().on_tick(counter)
 

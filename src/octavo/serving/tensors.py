@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from octavo.definitions.types import DType
 from octavo.errors import InvalidRequest
+from octavo.serving.columns import Words, numbered
 from octavo.serving.documents import Scalar
 from octavo.serving.requests import LARGEST_FLOAT32
 
@@ -24,6 +25,7 @@ FIXED: dict[str, np.dtype[Any]] = {"BOOL": np.dtype(np.uint8), **INTEGERS, **FLO
 BYTES = "BYTES"
 LENGTH_BYTES = 4
 """Bytes before each element of BYTES."""
+_ZEROS, _FEW = bytes(LENGTH_BYTES - 1), 8
 _KINDS: dict[str, set[type]] = {BYTES: {str}, "BOOL": {bool}, **{name: {int, float} for name in FLOATS}}
 """What JSON has for a datatype; for the others whole numbers."""
 
@@ -46,7 +48,7 @@ class Tensor:
     ----------
     place : str
         Where in the request it stands, such as ``inputs[2]``.
-    values : list or ndarray
+    values : list, ndarray or Words
         Flat; an array if it came as bytes and is of numbers. In JSON null is missing.
     """
 
@@ -54,13 +56,13 @@ class Tensor:
     place: str
     datatype: str
     shape: tuple[int, ...]
-    values: list[Scalar] | npt.NDArray[Any]
+    values: list[Scalar] | npt.NDArray[Any] | Words
 
     def floats(self) -> npt.NDArray[np.float64]:
         """As an array of its shape; NaN is missing."""
         return np.array(self.values, np.float64).reshape(self.shape)
 
-    def column(self) -> list[Scalar] | npt.NDArray[Any]:
+    def column(self) -> list[Scalar] | npt.NDArray[Any] | Words:
         """One value per row; None is missing, which in bytes is NaN."""
         return self.values
 
@@ -116,7 +118,7 @@ def from_bytes(data: memoryview, *, name: str, place: str, datatype: str, shape:
             place=place,
             datatype=datatype,
             shape=shape,
-            values=_texts(data, n_values, place=place, shape=shape),
+            values=_words(bytes(data), n_values) or _texts(bytes(data), n_values, place=place, shape=shape),
         )
     dtype = FIXED[datatype]
     if len(data) != n_values * dtype.itemsize:
@@ -135,21 +137,45 @@ def bytes_of_texts(texts: list[str]) -> bytes:
     return b"".join(part for one in encoded for part in (len(one).to_bytes(LENGTH_BYTES, "little"), one))
 
 
-def _texts(data: memoryview, n_values: int, *, place: str, shape: tuple[int, ...]) -> list[Scalar]:
-    whole, found = bytes(data), list[bytes]()
+def _words(data: bytes, n_values: int) -> Words | None:
+    """The elements of BYTES, if they are many and all short; None where they are to be looked at one by one.
+
+    The length of a short one ends in three zeros. So between these stand an element and the first byte of the next
+    one's length, which is looked at once for each such pair; if all lengths are right, the parts are.
+    """
+    if not _FEW < n_values <= len(data) // (LENGTH_BYTES + 1):
+        return None
+    first, *parts = (data + b"\0").split(_ZEROS, n_values)
+    if len(first) != 1 or len(parts) != n_values:
+        return None
+    found, places = numbered(parts)
+    if b"" in found:
+        return None
+    sizes, following = np.array([(len(part) - 1, part[-1]) for part in found]).T
+    if sizes[places[0]] != first[0] or (sizes[places[1:]] != following[places[:-1]]).any():
+        return None
+    try:
+        words, numbers = numbered([part[:-1].decode() for part in found])
+    except UnicodeDecodeError:
+        return None
+    return Words(words, numbers[places])
+
+
+def _texts(data: bytes, n_values: int, *, place: str, shape: tuple[int, ...]) -> list[Scalar]:
+    found = list[bytes]()
     at, size = 0, len(data)
     for _ in range(n_values + 1):
         if at >= size:
             break
         start = at + LENGTH_BYTES
-        at = start + int.from_bytes(whole[at:start], "little")
+        at = start + int.from_bytes(data[at:start], "little")
         if at > size:
             raise InvalidRequest(
                 f"{place}: element {len(found)} ends {at - size} bytes behind the tensor",
                 field=place,
                 fix="send each element after its length in 4 bytes, little-endian",
             )
-        found.append(whole[start:at])
+        found.append(data[start:at])
     texts = {one: _text(one, found, place=place) for one in dict.fromkeys(found)}
     if len(found) != n_values:
         many = "more" if len(found) > n_values else str(len(found))

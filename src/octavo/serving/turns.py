@@ -7,7 +7,8 @@ Nobody waits for others: what has come by the end of a turn of the event loop is
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ FEW = 8
 """Rows of a request that is answered together with others."""
 _MOST = 64
 """Rows that are answered together."""
+
+T = TypeVar("T")
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -43,17 +46,12 @@ class Turns:
 
     Parameters
     ----------
-    answer, answer_soon : callable
-        Answers requests of one lineup; None if each is to be answered by itself. The second where features are to be
-        looked up.
+    answer : callable
+        Answers requests of one lineup; None if each is to be answered by itself.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Lineup, Sequence[Waiting]], Together | None],
-        answer_soon: Callable[[Lineup, Sequence[Waiting]], Awaitable[Together | None]],
-    ) -> None:
-        self._answer, self._answer_soon = answer, answer_soon
+    def __init__(self, answer: Callable[[Lineup, Sequence[Waiting]], Coroutine[Any, Any, Together | None]]) -> None:
+        self._answer = answer
         self._gathered: dict[tuple[Lineup, bool], list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,32 +73,33 @@ class Turns:
             self._see_to(lineup, gathered[start : start + _MOST // FEW])
 
     def _see_to(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
-        sole = lineup.sole
-        if sole is not None and sole.looks_up and gathered[0].asked.matrix is None:
-            task = asyncio.get_running_loop().create_task(self._soon(lineup, gathered))
-            self._tasks.add(task)  # the loop itself does not keep it
-            task.add_done_callback(self._tasks.discard)
+        sole, answering = lineup.sole, self._tell(lineup, gathered)
+        if sole is None or gathered[0].asked.matrix is not None or not sole.served.builder.waits:
+            at_once(answering)
             return
+        task = asyncio.get_running_loop().create_task(answering)
+        self._tasks.add(task)  # the loop itself does not keep it
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
         together = None
         try:
-            together = self._answer(lineup, gathered)
+            together = await self._answer(lineup, gathered)
         except Exception:  # of whatever kind: those who wait must hear of it, each of his own
             log.exception("requests could not be answered together")
-        _tell(gathered, together)
-
-    async def _soon(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
-        together = None
-        try:
-            together = await self._answer_soon(lineup, gathered)
-        except Exception:  # as above
-            log.exception("requests could not be answered together")
-        _tell(gathered, together)
+        first = 0
+        for one in gathered:
+            last = first + one.asked.n_rows
+            one.tell(None if together is None else AnsweredTogether(together, first, last, one.call.with_values))
+            first = last
 
 
-def _tell(gathered: Sequence[Waiting], together: Together | None) -> None:
-    first = 0
-    for one in gathered:
-        last = first + one.asked.n_rows
-        answered = None if together is None else AnsweredTogether(together, first, last, one.call.with_values)
-        one.tell(answered)
-        first = last
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that never waits: without a task, and without another turn of the loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise AssertionError("it waits for something")

@@ -26,8 +26,8 @@ from octavo.release.manifests import FOLDER, PURPOSE, Arm, DeploymentManifest
 from octavo.release.statements import check_statements
 from octavo.serving.alias_watcher import AliasWatcher
 from octavo.serving.code import OpenFunctions, run_here
+from octavo.serving.composed import ServedComposite
 from octavo.serving.composite_watcher import CompositeWatcher
-from octavo.serving.composites import ServedComposite
 from octavo.serving.fellows import Worker
 from octavo.serving.fleet import Fleet
 from octavo.serving.following import Following, Kind

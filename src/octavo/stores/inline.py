@@ -14,6 +14,7 @@ class InlineReader:
         Memory of this process or of this machine.
     """
 
+    waits = False
     retries = 0
 
     def __init__(self, store: OnlineStore) -> None:

@@ -3,10 +3,11 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 import lmdb
 
@@ -15,6 +16,9 @@ from octavo.errors import Conflict, Unavailable
 MAP_BYTES = 16 * 1024**3
 _LONGEST_KEY = 500
 _MAX_READERS = 1024
+_REMEMBERED_BYTES = 8_000_000
+
+Name = TypeVar("Name", str, bytes)
 
 
 class LmdbOnlineStore:
@@ -29,7 +33,8 @@ class LmdbOnlineStore:
         The folder; a writer makes it.
     readonly : bool
         Whether this process only reads. Where there is no store its reader finds nothing, and notices within
-        `look_every_s` seconds if one is removed or put in another's place.
+        `look_every_s` seconds if one is removed or put in another's place. It remembers what it found, up to some
+        megabytes, for as long as nothing is written.
     map_bytes : int
         Address space set aside; doubled whenever the values outgrow it.
     look_every_s : float
@@ -52,6 +57,9 @@ class LmdbOnlineStore:
         self._lock = threading.RLock()  # the map must not grow while a thread reads
         self._environment: lmdb.Environment | None = None
         self._file: tuple[int, int] | None = None
+        self._remembered: dict[str | bytes, bytes] = {}
+        self._version = -1  # of what is remembered
+        self._room = _REMEMBERED_BYTES
         if not readonly:
             self._open()
 
@@ -63,7 +71,7 @@ class LmdbOnlineStore:
         Unavailable
             If the store cannot be read now.
         """
-        return self._read([b"v" + key if len(key) < _LONGEST_KEY else _value_key(key) for key in keys])
+        return self._read(keys, _value_key)
 
     def write(self, values: Mapping[bytes, bytes | None], *, marks: Mapping[str, int]) -> None:
         """See `OnlineStore.write`.
@@ -88,19 +96,20 @@ class LmdbOnlineStore:
 
     def mark(self, name: str) -> int:
         """See `OnlineStore.mark`."""
-        value = self._read([_mark_key(name)])[0]
+        value = self._read([name], _mark_key)[0]
         return -1 if value is None else int(value)
 
     def close(self) -> None:
         """Flush, if it writes, and release the files."""
         with self._lock:
             environment, self._environment = self._environment, None
+            self._forget()
             if environment is not None:
                 if not self._readonly:
                     environment.sync(True)
                 environment.close()
 
-    def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    def _read(self, names: Sequence[Name], key_of: Callable[[Name], bytes]) -> list[bytes | None]:
         with self._lock:
             if self._readonly and (now_s := time.monotonic()) >= self._look_at_s:
                 self._look_at_s = now_s + self._look_every_s
@@ -108,15 +117,44 @@ class LmdbOnlineStore:
                     self.close()
             environment = self._environment or self._open()
             if environment is None:
-                return [None] * len(keys)
+                return [None] * len(names)
             try:
-                return _values(environment, keys)
+                return self._values(environment, names, key_of)
             except lmdb.MapResizedError:
                 with self._translated():
                     environment.set_mapsize(0)  # adopts the size that the writer gave it
-                    return _values(environment, keys)
+                    return self._values(environment, names, key_of)
             except (lmdb.Error, OSError) as error:
                 raise self._unavailable(error) from error
+
+    def _values(
+        self, environment: lmdb.Environment, names: Sequence[Name], key_of: Callable[[Name], bytes]
+    ) -> list[bytes | None]:
+        with environment.begin() as transaction:
+            if not self._readonly:
+                return [transaction.get(key_of(name)) for name in names]
+            if (version := transaction.id()) != self._version:
+                self._forget(version)
+            found: list[bytes | None] = list(map(self._remembered.get, names))
+            fresh: dict[str | bytes, bytes] = {}
+            for place, known in enumerate(found):
+                if known is None and (value := transaction.get(key_of(names[place]))) is not None:
+                    found[place] = fresh[names[place]] = value
+            if fresh:
+                self._remember(fresh)
+            return found
+
+    def _remember(self, values: Mapping[str | bytes, bytes]) -> None:
+        size = sum(map(len, values.values()))
+        if size > self._room:
+            self._forget(self._version)
+        if size <= self._room:
+            self._remembered.update(values)
+            self._room -= size
+
+    def _forget(self, version: int = -1) -> None:
+        self._remembered.clear()
+        self._version, self._room = version, _REMEMBERED_BYTES
 
     def _open(self) -> lmdb.Environment | None:
         with self._lock, self._translated():
@@ -155,11 +193,6 @@ class LmdbOnlineStore:
 
     def _unavailable(self, error: Exception) -> Unavailable:
         return Unavailable(f"the online store at {self._path} cannot be used now: {error}")
-
-
-def _values(environment: lmdb.Environment, keys: Sequence[bytes]) -> list[bytes | None]:
-    with environment.begin() as transaction:
-        return list(map(transaction.get, keys))
 
 
 def _written(environment: lmdb.Environment, changes: Sequence[tuple[bytes, bytes | None]]) -> bool:

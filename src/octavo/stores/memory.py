@@ -13,7 +13,6 @@ import pyarrow as pa
 from octavo.errors import Conflict, IntegrityError, NotFound
 from octavo.stores.chain import ALL, AuditEntry, AuditEvent, AuditFilter, AuditHead, head_at, link, row_of
 from octavo.stores.columns import added_columns, conform, plain
-from octavo.stores.duckdb import DuckDB
 from octavo.stores.metrics import MetricPoint, latest
 from octavo.stores.names import check_document_name, check_table, check_topic, digest_of, hex_of
 from octavo.stores.partitions import check_sizes, partition_names, split_partition
@@ -67,7 +66,7 @@ class MemoryTransaction:
 
     def add(self, record: Record) -> None:
         if (record.kind, record.key) in self.records:
-            raise Conflict(f"there is a {record.kind} {record.key!r} already", kind=record.kind, key=record.key)
+            raise Conflict(f"{record.kind} {record.key!r} is there already", kind=record.kind, key=record.key)
         self.put(record)
 
     def put(self, record: Record) -> None:
@@ -138,6 +137,8 @@ class MemoryTables:
     """
 
     def __init__(self, *, heavy: Engine | None = None) -> None:
+        from octavo.stores.duckdb import DuckDB  # not every store of this module needs it
+
         self._tables: dict[str, pa.Table] = {}
         self._pinned: dict[tuple[str, int], pa.Table] = {}
         self._versions: dict[str, int] = {}
@@ -372,6 +373,9 @@ class MemoryArtifacts:
                 return False
             del self._bytes[digest], self.put_at[digest]
         return True
+
+    def half_written(self, *, before: datetime, remove: bool = False) -> list[int]:
+        return []
 
     def publish(self, name: str, data: bytes) -> None:
         self._documents[check_document_name(name)] = bytes(data)

@@ -17,6 +17,8 @@ from octavo.stores.names import check_document_name, digest_of, hex_of
 from octavo.stores.ports import KeptBytes
 
 _BYTES, _DOCUMENTS = "sha256", "published"
+_HALF = re.compile(r".+#[0-9]+")
+"""The name of a file, and a number: what obstore writes before it moves it to its place, and lists nowhere."""
 _PLACE = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 
 
@@ -75,6 +77,22 @@ class ObjectArtifacts:
             except FileNotFoundError:
                 return False
         return True
+
+    def half_written(self, *, before: datetime, remove: bool = False) -> list[int]:
+        """See `Artifacts.half_written`; as old as its file is, and no `put` is under way in any process meanwhile."""
+        sizes = []
+        with self._translated(), self._turn(fcntl.LOCK_EX if remove else fcntl.LOCK_SH):
+            for path in [path for folder in (_BYTES, _DOCUMENTS) for path in (self._path / folder).rglob("*#*")]:
+                try:
+                    found = path.stat()
+                    if not _HALF.fullmatch(path.name) or found.st_mtime >= before.timestamp():
+                        continue
+                    if remove:
+                        path.unlink()
+                except FileNotFoundError:  # a document was published just now
+                    continue
+                sizes.append(found.st_size)
+        return sizes
 
     def publish(self, name: str, data: bytes) -> None:
         """See `Artifacts.publish`."""

@@ -225,9 +225,14 @@ class LoopReader(Protocol):
 
     Attributes
     ----------
+    waits : bool
+        Whether a read may wait for something; one that never does ends within the turn that it began in.
     retries : int
         Reads that were sent once more.
     """
+
+    @property
+    def waits(self) -> bool: ...
 
     @property
     def retries(self) -> int: ...
@@ -344,6 +349,15 @@ class Artifacts(Protocol):
         """Remove bytes, unless they were put at this moment or later; whether they were removed.
 
         A `put` at the same time comes before, and they stay, or after, and they are there again.
+        """
+
+    def half_written(self, *, before: datetime, remove: bool = False) -> list[int]:
+        """Sizes of what was begun to be written, by processes that were killed, and not touched since a moment.
+
+        Parameters
+        ----------
+        remove : bool
+            Whether to remove it too.
         """
 
     def publish(self, name: str, data: bytes) -> None:

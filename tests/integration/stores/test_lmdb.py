@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from octavo.errors import Conflict, Unavailable
+from octavo.stores import lmdb
 from octavo.stores.lmdb import LmdbOnlineStore
 from tests.integration.stores.processes import python
 
@@ -44,6 +46,37 @@ def test_a_reader_sees_what_another_process_wrote_as_soon_as_it_is_written(tmp_p
             reader.go_on()
             assert reader.line() == f"[b'{number}'] {number}"
         store.close()
+
+
+def test_what_a_reader_remembers_is_never_old(tmp_path: Path) -> None:
+    random, kept = Random(7), dict[bytes, bytes]()
+    keys = [b"%d" % number for number in range(6)]
+    with python(READ.replace('[b"key"]', repr(keys)), tmp_path / "online") as reader:
+        reader.line()
+        store = LmdbOnlineStore(tmp_path / "online")
+        for number in range(60):
+            if random.random() < 0.6:  # else it is read again as it is
+                changes = {key: random.choice([b"%d" % number, None]) for key in random.sample(keys, 2)}
+                store.write(changes, marks={})
+                kept = {key: value for key, value in (kept | changes).items() if value is not None}
+            reader.go_on()
+            assert reader.line() == f"{[kept.get(key) for key in keys]} -1"
+        store.close()
+
+
+def test_a_reader_remembers_only_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmdb, "_REMEMBERED_BYTES", 1000)
+    store = LmdbOnlineStore(tmp_path / "online")
+    values = {b"%d" % number: b"x" * (300 + 100 * number) for number in range(10)}
+    store.write(values, marks={})
+    store.close()
+    reader = LmdbOnlineStore(tmp_path / "online", readonly=True)
+    for _ in range(3):
+        for key, value in values.items():
+            assert reader.read([key, b"none"]) == [value, None]
+            assert sum(map(len, reader._remembered.values())) <= 1000
+        assert reader.read([*values]) == [*values.values()]
+    reader.close()
 
 
 def test_the_store_outgrows_its_map_and_readers_follow(tmp_path: Path) -> None:

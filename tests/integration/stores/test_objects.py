@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from octavo.errors import IntegrityError, Unavailable
+from octavo.stores.names import digest_of
 from octavo.stores.objects import ObjectArtifacts
 
 
@@ -51,6 +54,45 @@ def test_a_document_is_never_seen_by_halves(tmp_path: Path) -> None:
     done.set()
     reader.join()
     assert seen <= set(versions)
+
+
+def test_what_a_process_that_was_killed_left_is_seen_and_removed_once_it_is_old(tmp_path: Path) -> None:
+    artifacts, now = ObjectArtifacts(tmp_path), datetime.now(UTC)
+    digest = artifacts.put(b"model")
+    artifacts.publish("deployments/eta.json", b"x")
+    documents = tmp_path / "published" / "deployments"
+    halves = [Path(f"{kept(tmp_path, digest)}#1"), documents / "eta.json#12", documents / "new.json#1"]
+    for size, half in enumerate(halves, 1):
+        half.write_bytes(bytes(size))
+    for half in halves[:2]:
+        os.utime(half, (0, 0))
+    assert sorted(artifacts.half_written(before=now - timedelta(days=1))) == [1, 2]
+    assert [half.exists() for half in halves] == [True, True, True]
+    assert sorted(artifacts.half_written(before=now - timedelta(days=1), remove=True)) == [1, 2]
+    assert [half.exists() for half in halves] == [False, False, True]
+    assert artifacts.half_written(before=now - timedelta(days=1)) == []
+    assert (artifacts.get(digest), artifacts.published("deployments/eta.json")) == (b"model", b"x")
+
+
+def test_half_of_a_file_is_what_obstore_leaves_behind(tmp_path: Path) -> None:
+    writing = (
+        "import sys; from pathlib import Path; from octavo.stores.objects import ObjectArtifacts\n"
+        "artifacts = ObjectArtifacts(Path(sys.argv[1])); print(flush=True)\n"
+        "while True: artifacts.put(bytes(50_000_000))"
+    )
+    artifacts, later = ObjectArtifacts(tmp_path), datetime.now(UTC) + timedelta(days=1)
+    for _ in range(20):
+        with subprocess.Popen([sys.executable, "-c", writing, str(tmp_path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            while not list(tmp_path.rglob("*#*")):
+                pass
+            process.kill()
+        if artifacts.half_written(before=later):
+            break
+    assert artifacts.half_written(before=later, remove=True)
+    assert {one.digest for one in artifacts.kept()} <= {digest_of(bytes(50_000_000))}
+    assert list(tmp_path.rglob("*#*")) == []
 
 
 def test_another_instance_sees_what_was_published(tmp_path: Path) -> None:

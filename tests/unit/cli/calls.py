@@ -308,6 +308,7 @@ CALLS: Mapping[Path, Callable[[Shop], list[str]]] = {
     ("events", "discard"): lambda shop: [_dead_letter(shop), "--reason", "a test [of all]"],
     ("sources",): lambda shop: [],
     ("sources", "refresh"): lambda shop: ["daily"],
+    ("sources", "show"): lambda shop: ["visits"],
     ("features",): lambda shop: [],
     ("features", "list"): lambda shop: [],
     ("features", "show"): lambda shop: ["takings"],

@@ -40,6 +40,21 @@ def test_what_nothing_mentions_is_shown_and_only_with_yes_removed(aged: Shop) ->
     assert removed["target"] == f"artifacts=1 bytes=20000 list={digest_of(lines)}"
 
 
+def test_half_written_files_go_too_and_are_told_of(aged: Shop) -> None:
+    aged.done("artifacts", "collect", "--yes")
+    half = aged.folder / ".octavo" / "artifacts" / "sha256" / "eta#1"
+    half.write_bytes(bytes(30_000))
+    assert "half-written" not in aged.done("artifacts", "collect")
+    os.utime(half, (0, 0))
+    told = "half-written files of processes that were killed: 1, 0.03 MB"
+    assert told in aged.done("artifacts", "collect")
+    assert half.exists()
+    assert f"Removed {told}" in aged.done("artifacts", "collect", "--yes")
+    assert not half.exists()
+    events = [event["target"] for event in aged.json("audit", "list") if event["operation"] == "artifacts.removed"]
+    assert "unfinished=1 bytes=30000" in events
+
+
 def test_all_of_a_version_stays(aged: Shop) -> None:
     assert aged.json("artifacts", "collect", "--deleted", "--older-than", "1h", "--yes")["removed"] == 1
     with aged.context() as context:

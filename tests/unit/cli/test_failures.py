@@ -25,6 +25,12 @@ def test_every_kind_of_error_has_an_exit_code_that_its_subclasses_share() -> Non
     assert exit_code_of(OctavoError("no")) == 1
 
 
+def test_what_is_not_there_tells_some_of_what_is_and_how_much_more() -> None:
+    names = [f"feature_{number:02}" for number in range(12)]
+    assert str(NotFound("view", "xyz", names)).endswith("feature_08, feature_09 and 2 more")
+    assert str(NotFound("view", "xyz", names[:10])).endswith("feature_08, feature_09")
+
+
 def test_the_help_lists_every_exit_code(empty_shop: Shop) -> None:
     text = empty_shop.done("--help")
     assert [code for code in (*EXIT_CODES.values(), 0, 1, 2, 130) if f" {code} " not in text] == []

@@ -37,7 +37,14 @@ def test_a_file_of_another_name_needs_its_source(empty_shop: Shop) -> None:
     result = empty_shop.run("ingest", "today.jsonl")
     assert result.exit_code == 7
     assert "no source named 'today'" in result.stderr
+    assert "or say whose events are in today.jsonl: --source NAME" in result.stderr
     assert empty_shop.json("ingest", "today.jsonl", "--source", "visits")[0]["rows"] == N
+
+
+def test_a_file_that_is_not_there_is_said_to_be(empty_shop: Shop) -> None:
+    result = empty_shop.run("ingest", "yesterday.jsonl")
+    assert result.exit_code == 7
+    assert "there is no file named 'yesterday.jsonl'" in result.stderr
 
 
 def test_sending_again_doubles_nothing(empty_shop: Shop) -> None:

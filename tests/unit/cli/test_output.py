@@ -100,9 +100,9 @@ def test_in_a_terminal_there_is_style_and_no_line_is_longer_than_it(shop: Shop) 
 
 def test_in_a_narrow_terminal_columns_that_can_be_spared_are_left_out(shop: Shop) -> None:
     narrow, wide = (in_terminal(shop, "runs", COLUMNS=columns, NO_COLOR="1") for columns in ("80", "200"))
-    assert "because of" not in narrow.splitlines()[0]
-    assert "too narrow for: started, took, metrics, because of." in narrow.replace("\r\n", " ")
-    assert "because of" in wide.splitlines()[0]
+    assert "started by" not in narrow.splitlines()[0]
+    assert "too narrow for: started, took, metrics, started by." in narrow.replace("\r\n", " ")
+    assert "started by" in wide.splitlines()[0]
     assert "too narrow" not in wide
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
 from html import escape
 
 import msgspec
@@ -11,6 +13,10 @@ from tests.showrooms.doors import Door, Html, browser
 from tests.showrooms.moments import call_id
 
 from octavo.console.pages import all_pages
+from octavo.console.pages.monitoring import verdict
+from octavo.monitoring.incidents import Incident, IncidentKind
+from octavo.monitoring.looks import Look
+from octavo.monitoring.operations import MonitoringDetails, Thresholds
 from octavo.processes import announce, withdraw
 from octavo.serving.status import ModelStatus, PredictorStatus, write_atomically
 
@@ -304,6 +310,23 @@ def test_a_deployment_shows_how_training_and_serving_compare(full: Door) -> None
     assert "Training and serving, compared" in text
     assert "900 predictions; 2 of 900 values are not what the events say." in text
     assert "landings flight=storms over the north-east" in text
+
+
+def test_an_open_incident_is_told_where_the_newest_look_says_nothing_of_it() -> None:
+    now = datetime(2013, 7, 12, tzinfo=UTC)
+    look = Look(deployment="eta", model="arrival_delay", version=1, at=now, since=now)
+    open_one = Incident(
+        id=incident_id(0), deployment="eta", model="arrival_delay", version=1, incident_kind=IncidentKind.PERFORMANCE,
+        subject="mae", value=0.3, threshold=0.2, opened_at=now, cause="",
+    )  # fmt: skip
+    quiet = MonitoringDetails(
+        deployment="eta", model="arrival_delay", version=1, metric="mae", held_out=None,
+        thresholds=Thresholds(drift=0.25, degradation=0.25, missing=0.2, min_rows=200),
+        every_s=60, window_s=60, looks=(look,), incidents=(),
+    )  # fmt: skip
+    assert verdict(quiet, look)[0].word == "too little"
+    status, text = verdict(replace(quiet, incidents=(open_one,)), look)
+    assert (status.word, text) == ("1 incident", "Still open: performance (mae is worse than on the held-out rows).")
 
 
 def test_a_deployment_that_was_never_audited_shows_no_audit(full: Door) -> None:

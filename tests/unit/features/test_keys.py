@@ -7,7 +7,8 @@ import octavo as oc
 from octavo.definitions.plans import plan_view
 from octavo.errors import IntegrityError
 from octavo.features.composite import entity_column
-from octavo.features.online.keys import composite_key, decode_generation, entity_key, generation_of
+from octavo.features.online import keys
+from octavo.features.online.keys import StateKeys, composite_key, decode_generation, entity_key, generation_of
 from octavo.features.online.reader import OnlineReader
 from octavo.stores.memory import MemoryOnlineStore
 
@@ -17,6 +18,18 @@ def test_a_long_key_is_kept_by_its_digest() -> None:
     assert joined is not None
     assert len(joined) > 300
     assert len(entity_key(joined)) == len(entity_key("x" * 300)) == 33
+
+
+KNOWN_BY = ["a", "1", "ü\ud800", "x" * 300, 1, True, 2**70, composite_key(["a", 1]), None, 1.0, "", "a"]
+
+
+@pytest.mark.parametrize("remembered", [1, 1000])
+def test_keys_that_are_remembered_are_those_that_are_made(monkeypatch: pytest.MonkeyPatch, remembered: int) -> None:
+    monkeypatch.setattr(keys, "_REMEMBERED", remembered)
+    known = StateKeys(b"prefix")
+    for one in KNOWN_BY * 2:
+        assert known[one] == (b"prefix" + entity_key(one) if isinstance(one, keys.KEYS) else None), one
+    assert len(known) <= min(remembered, 4)
 
 
 @pytest.mark.parametrize("parts", [["a", None], [None, 1], [None, None], ["a", 1.5]])

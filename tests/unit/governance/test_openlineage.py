@@ -19,11 +19,12 @@ from tests.showrooms import Showroom, empty_showroom, full_showroom
 from octavo.clock import ManualClock
 from octavo.errors import ConfigurationError, InvalidRequest, Unavailable
 from octavo.governance.openlineage.delivery import REFUSALS, deliver
-from octavo.governance.openlineage.outbox import LineageMessage, fill_outbox
+from octavo.governance.openlineage.outbox import LineageMark, LineageMessage, fill_outbox
 from octavo.governance.openlineage.receivers import open_receiver
 from octavo.operations import Context
 from octavo.record_settings import LineageSettings
 from octavo.training.runs import Run, RunStatus
+from octavo.training.tracking.lost import SILENT_FOR, heard, record_lost, wall_now
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TEXT = {"type": "string", "minLength": 1}
@@ -174,6 +175,47 @@ def test_what_was_told_is_not_told_again_and_what_ends_later_is(room: Showroom) 
         tx.put(replace(run, status=RunStatus.FAILED, error="out of memory"))
     assert fill_outbox(context) == 1
     assert waiting(context)[before].id == f"run/{run.id}/FAIL"
+
+
+def test_a_run_that_was_lost_and_comes_back_is_told_to_go_on_each_time(room: Showroom) -> None:
+    context = room.context
+    with context.transaction() as tx:
+        run = replace(
+            tx.find(Run)[0],
+            id=f"01900000-0000-7000-8000-{99:012d}",
+            status=RunStatus.RUNNING,
+            version=None,
+            finished_at=None,
+            heard_at=wall_now(),
+        )
+        tx.add(run)
+    fill_outbox(context)
+    for goes_on in (RunStatus.RUNNING, RunStatus.RUNNING, RunStatus.SUCCEEDED):
+        assert run.id in record_lost(context, now=wall_now() + 2 * SILENT_FOR)
+        assert [fill_outbox(context), fill_outbox(context)] == [1, 0]
+        with context.transaction() as tx:
+            lost = tx.get(Run, run.id)
+            assert lost is not None
+            ended_at = context.clock.now() if goes_on.ended else None
+            tx.put(replace(heard(lost, now=wall_now()), status=goes_on, finished_at=ended_at))
+        assert [fill_outbox(context), fill_outbox(context)] == [1 + goes_on.ended, 0]
+    told = [event for event in events_of(context) if event["run"]["runId"] == run.id]
+    types = [event["eventType"] for event in told]
+    assert types == ["START", "ABORT", "RUNNING", "ABORT", "RUNNING", "ABORT", "RUNNING", "COMPLETE"]
+    assert told[-2]["eventTime"] <= told[-1]["eventTime"]
+
+
+def test_one_that_is_lost_for_good_is_looked_at_no_more(room: Showroom) -> None:
+    context, ids = room.context, [f"01900000-0000-7000-8000-{number:012d}" for number in (98, 99)]
+    with context.transaction() as tx:
+        for run_id, silent_for in zip(ids, (timedelta(hours=1), timedelta(days=8)), strict=True):
+            heard_at = wall_now() - silent_for
+            tx.add(replace(tx.find(Run)[0], id=run_id, status=RunStatus.LOST, heard_at=heard_at))
+    fill_outbox(context)
+    with context.transaction() as tx:
+        mark = tx.get(LineageMark, Run.kind)
+    assert mark is not None
+    assert [run_id in mark.going for run_id in ids] == [True, False]
 
 
 def test_more_records_than_one_look_takes_are_all_found(tmp_path: Path) -> None:

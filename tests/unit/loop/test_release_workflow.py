@@ -14,6 +14,7 @@ import pytest
 from tests.stages import DEPLOYMENT, HOUR, MODEL, START, Stage, set_stage
 
 import octavo as oc
+from octavo.clock import ReplayClock
 from octavo.loop import release_workflow
 from octavo.loop.agenda import Agenda
 from octavo.loop.durable import DurableWorkflows
@@ -194,6 +195,38 @@ def test_a_release_that_waits_for_a_person_goes_on_when_it_is_approved(tmp_path:
         until(lambda: workflows.begin("release", release.id) or is_at(stage, release, S.LIVE, 100))
 
 
+@pytest.mark.parametrize("is_held", [False, True])
+def test_one_that_nobody_approves_in_time_ends_at_that_moment_under_a_clock_that_jumps(
+    tmp_path: Path, is_held: bool
+) -> None:
+    clock = ReplayClock(tmp_path / "clock", start=START)
+    staged = set_stage(tmp_path, rollout=oc.Rollout(approval=oc.Approval(expires="1d")))
+    stage = Stage(replace(staged.context, clock=clock), clock)  # type: ignore[arg-type]  # it is advanced alike
+    with Predictor(stage), releasing(stage) as workflows:
+        release = ask(stage, 1)
+        workflows.begin("release", release.id)
+        until(lambda: now(stage, release).state is S.WAITING_FOR_APPROVAL)
+        if is_held:
+            interventions.hold(by_ada(stage), DEPLOYMENT, reason="let us see")
+            until(lambda: not workflows.is_live(release.id))
+            interventions.resume(by_ada(stage), DEPLOYMENT)
+            until(lambda: workflows.begin("release", release.id) and workflows.is_live(release.id))
+        stage.wait(90 * HOUR)
+        until(lambda: now(stage, release).state is S.REJECTED)
+    assert now(stage, release).history[-1].at == START + 24 * HOUR
+
+
+def test_one_that_is_approved_in_time_does_not_wait_any_longer(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, rollout=oc.Rollout(approval=oc.Approval(expires="1d")))
+    with Predictor(stage), releasing(stage) as workflows:
+        release = ask(stage, 1)
+        workflows.begin("release", release.id)
+        until(lambda: now(stage, release).state is S.WAITING_FOR_APPROVAL)
+        interventions.approve(by_ada(stage), release.id)
+        until(lambda: is_at(stage, release, S.LIVE, 100))
+    assert stage.clock.now() == START, "no time has passed"
+
+
 def test_a_release_goes_on_in_the_next_process(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, rollout=ROLLOUT)
     with Predictor(stage):
@@ -276,9 +309,9 @@ def test_a_release_that_is_held_before_it_has_traffic_waits_for_nobody_to_work_o
         workflows.begin("release", release.id)
         until(lambda: workflows.knows(release.id) and not workflows.is_live(release.id))
         assert now(stage, release).state is S.REQUESTED
-        assert not is_going(now(stage, release), stage.state(), now=stage.clock.now())
+        assert not is_going(now(stage, release), stage.state())
         interventions.resume(by_ada(stage), DEPLOYMENT)
-        assert is_going(now(stage, release), stage.state(), now=stage.clock.now())
+        assert is_going(now(stage, release), stage.state())
         until(lambda: workflows.begin("release", release.id) or is_at(stage, release, S.LIVE, 100))
 
 

@@ -1,11 +1,14 @@
 """Movements of inputs in words."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from octavo.definitions.deployments import Monitor
 from octavo.monitoring.inputs import InputLook
-from octavo.monitoring.wording import movement, movements, number
+from octavo.monitoring.staleness import judge_staleness
+from octavo.monitoring.wording import movement, movements, number, span
 
 TEMP = InputLook(
     name="temp", importance=0.1, drift=1.0, absent=0.0, missing=0.0, stale=0.0, default=0.0, outside=0.0, mean=41.2,
@@ -39,3 +42,25 @@ def test_only_the_first_few_are_told() -> None:
 
 def test_numbers_have_three_figures() -> None:
     assert [number(v) for v in (0.12345, 18.44, 12_345.6, -1_234.5, 0.0)] == ["0.123", "18.4", "12,346", "-1,234", "0"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "less than a minute"),
+        (59, "less than a minute"),
+        (60, "1 min"),
+        (3_569, "59 min"),
+        (3_599, "1 h"),
+        (111_600, "31 h"),
+    ],
+)
+def test_spans_of_time_have_a_unit_in_which_they_are_something(seconds: int, words: str) -> None:
+    assert span(timedelta(seconds=seconds)) == words
+
+
+def test_an_outcome_of_a_minute_ago_is_not_of_no_hours_ago() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    monitor = Monitor(every="1h", window="1d")
+    finding = judge_staleness(at=at, predictions=9, newest_outcome_at=at - timedelta(seconds=80), monitor=monitor)
+    assert finding.summary == "the newest outcome became known 1 min ago"

@@ -7,13 +7,14 @@ import pytest
 from tests.serving import calls
 from tests.serving.bundles import ROW, publish_bundle
 from tests.serving.composed import CODE, FAR, OFFER, SEATS, deployment, function, publish_composite, publish_nodes
-from tests.serving.doors import tensors
+from tests.serving.doors import DOORS, outputs, tensors
 from tests.serving.predictors import Bench
 from tests.serving.projects import arm
 
 from octavo.monitoring.prediction_log import rows_of
 from octavo.release.composites import PlannedNode
-from octavo.serving.grpc.messages import SERVICE
+from octavo.serving.grpc.messages import HEALTH, HealthCheckRequest, HealthCheckResponse
+from octavo.serving.inference import MATRIX
 from octavo.serving.recorder import TOPIC
 
 
@@ -109,14 +110,92 @@ def test_without_a_live_version_of_a_node_the_call_is_refused_with_what_to_do(de
     assert "octavo deployments release gone" in reply.json["detail"]
 
 
-def test_a_door_that_takes_no_composite_says_by_which_it_is_asked(deal: Bench) -> None:
-    told = [deal.caller.post("/v2/models/deal/infer", {"inputs": tensors([ROW])}).json["error"]]
-    told += [deal.caller.post("/predict/deal/invocations", {"inputs": [ROW]}).json["detail"]]
-    request = calls.by_lists(tensors([ROW]))
-    request.model_name = "deal"
-    reply = deal.caller.post(f"/{SERVICE}/ModelInfer", calls.frame(request.SerializeToString()), **calls.HEADERS)
-    told += [reply.headers["grpc-message"]]
-    assert all("'deal' is a composite" in one and "JSON" in one for one in told), told
+@pytest.mark.parametrize("door", [name for name, door in DOORS.items() if "eta" in door.path or "gRPC" in name])
+def test_it_answers_the_same_by_every_door(deal: Bench, door: str) -> None:
+    publish(deal, *OFFER, name="eta")
+    rows = [{**ROW, "amount": 2.0, "seats": 200}, {**ROW, "amount": 2.0, "distance": 300.0}]
+    body, headers = DOORS[door].body(rows)
+    assert DOORS[door].values(deal.caller.post(DOORS[door].path, body, **headers)) == [1400.0, 600.0]
+    assert [one["deployment"] for one in recorded(deal)] == ["far", "far", "wide", "eta", "eta"]
+    requests = [msgspec.json.decode(one["request"]) for one in recorded(deal)[-2:]]
+    assert [(one["amount"], one["distance"], one["seats"]) for one in requests] == [
+        (2.0, 500.0, 200),
+        (2.0, 300.0, 100),
+    ]
+
+
+@pytest.mark.parametrize("door", ["predict", "arrow", "tensors", "binary tensors", "gRPC, raw"])
+def test_of_many_rows_each_is_answered_as_it_would_be_alone(deal: Bench, door: str) -> None:
+    publish(deal, *OFFER, name="eta")
+    rows = [{**ROW, "amount": 2.0, "distance": 10.0 * number, "seats": number} for number in range(300)]
+    body, headers = DOORS[door].body(rows)
+    values = DOORS[door].values(deal.caller.post(DOORS[door].path, body, **headers))
+    assert values == [2.0 * (10.0 * number + (number if number > 150 else 0)) for number in range(300)]
+
+
+def test_calls_of_grpc_in_a_form_that_is_known_are_answered_as_the_first_was(deal: Bench) -> None:
+    publish(deal, *OFFER, name="eta")
+    for number in range(40):
+        body, headers = DOORS["gRPC"].body([{**ROW, "amount": 2.0, "distance": 100.0 + number}])
+        assert DOORS["gRPC"].values(deal.caller.post(DOORS["gRPC"].path, body, **headers)) == [200.0 + 2 * number]
+
+
+def test_its_tensors_name_it_and_its_version_and_the_predictions_own_ids(deal: Bench) -> None:
+    sent = {"inputs": tensors([{**ROW, "amount": 2.0}]), "id": "7"}
+    for path in ("/v2/models/deal/infer", "/v2/models/deal/versions/1/infer"):
+        reply = deal.caller.post(path, sent)
+        about = [reply.json[name] for name in ("model_name", "model_version", "id")]
+        assert about == ["deal", "1", "7"]
+        assert (outputs(reply)["version"], outputs(reply)["id"]) == ([1], [recorded(deal)[-1]["id"]])
+    assert deal.caller.post("/v2/models/deal/versions/2/infer", sent).status == 404
+
+
+def test_it_is_described_as_a_model_is(deal: Bench) -> None:
+    about = deal.caller.get("/v2/models/deal").json
+    assert (about["name"], about["versions"]) == ("deal", ["1"])
+    required = {one["name"]: one["parameters"]["required"] for one in about["inputs"]}
+    assert required == {"amount": True, "distance": True, "sched_dep": True, "origin": True, "seats": False}
+    assert deal.caller.get("/v2/models/deal/ready").json == {"name": "deal", "ready": True}
+    index = deal.caller.post("/v2/repository/index").json
+    assert {"name": "deal", "version": "1", "state": "READY"} in index
+
+
+def test_while_it_cannot_be_asked_it_is_not_ready_and_says_why(deal: Bench) -> None:
+    publish(deal, deployment("far"), deployment("gone"), sequence=2)
+    refused = deal.caller.get("/v2/models/deal/ready")
+    assert (refused.status, "octavo deployments release gone" in refused.json["error"]) == (503, True)
+    [told] = [one for one in deal.caller.post("/v2/repository/index").json if one["name"] == "deal"]
+    assert (told["state"], "'gone'" in told["reason"]) == ("UNAVAILABLE", True)
+    assert not [one for one in deal.caller.post("/v2/repository/index", {"ready": True}).json if one["name"] == "deal"]
+
+
+def test_the_health_service_knows_it(deal: Bench) -> None:
+    asked = calls.frame(HealthCheckRequest(service="deal").SerializeToString())
+
+    def told() -> int:
+        reply = deal.caller.post(f"/{HEALTH}/Check", asked, **calls.HEADERS)
+        status: int = HealthCheckResponse.FromString(reply.body).status
+        return status
+
+    assert told() == HealthCheckResponse.SERVING
+    publish(deal, deployment("far"), deployment("gone"), sequence=2)
+    assert told() == HealthCheckResponse.NOT_SERVING
+
+
+def test_a_matrix_is_refused_since_its_models_take_different_inputs(deal: Bench) -> None:
+    matrix = {"name": MATRIX, "datatype": "FP32", "shape": [1, 5], "data": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    replies = [deal.caller.post("/v2/models/deal/infer", {"inputs": [matrix]})]
+    replies += [deal.caller.post("/predict/deal/invocations", {"inputs": [matrix["data"]]})]
+    assert [reply.status for reply in replies] == [422, 422]
+    assert all(b"'deal' is a composite" in reply.body for reply in replies)
+
+
+def test_later_its_rows_may_be_arrow_too(deal: Bench) -> None:
+    body, headers = DOORS["arrow"].body([{**ROW, "amount": 2.0, "seats": 200}])
+    place = deal.caller.post("/predictions/deal", body, **headers).headers["location"]
+    assert deal.work_off()
+    assert DOORS["arrow"].values(deal.caller.get(place)) == [1400.0]
+    deal.app.close()
 
 
 def test_reasons_are_not_told_of_a_composite(deal: Bench) -> None:

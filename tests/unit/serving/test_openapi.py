@@ -67,6 +67,10 @@ def test_a_composite_is_described_with_the_fields_of_all_its_nodes(bench: Bench)
     for answer in (deal, paths["/predictions/deal/{id}"]["get"]):
         told = answer["responses"]["200"]["content"]["application/json"]["schema"]
         assert told == {"$ref": "#/components/schemas/Together"}
+    for path in ("/v2/models/deal/infer", "/v2/models/deal/versions/1/infer"):
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert set(body["properties"]["inputs"]["items"]["properties"]["name"]["enum"]) == set(row["properties"])
+    assert {"/predict/deal/invocations", "/v2/models/deal", "/v2/models/deal/ready"} <= paths.keys()
 
 
 def test_a_composite_that_cannot_be_asked_is_not_described(bench: Bench) -> None:

@@ -81,20 +81,22 @@ def test_it_answers_from_its_own_process_once_all_is_said(tmp_path: Path) -> Non
     assert bench.predict(ROW)["predictions"][0]["value"] == 7.0
 
 
-def test_while_it_is_asked_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("query", ["", "?explain=true"])
+def test_while_it_is_asked_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     bench = bench_with(tmp_path, ALLOWED)
     publish(bench, unsafe_by=("ada",))
     bench.publish(arm(publish_bundle(bench.project.artifacts)), deployment="other")
     begun, others = threading.Event(), threading.Event()
 
     def slow(model: JailedModel, matrix: Any) -> Any:
-        begun.set()
-        assert others.wait(10)
+        if len(matrix) > 1 or not query:  # the reasons, if they are asked for
+            begun.set()
+            assert others.wait(10)
         return np.full(len(matrix), 7.0)
 
     async def both() -> list[Reply]:
         body = [msgspec.json.encode({"rows": [ROW]})]
-        asked = asyncio.create_task(bench.caller.ask("POST", f"/predict/{DEPLOYMENT}", parts=body))
+        asked = asyncio.create_task(bench.caller.ask("POST", f"/predict/{DEPLOYMENT}{query}", parts=body))
         await asyncio.to_thread(begun.wait, 10)
         other = await bench.caller.ask("POST", "/predict/other", parts=body)
         others.set()

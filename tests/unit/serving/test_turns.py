@@ -12,7 +12,8 @@ from tests.serving.predictors import PATH, Bench, Unplugged
 from tests.serving.projects import arm
 
 from octavo.definitions.plans import LookupPlan
-from octavo.serving.turns import Turns
+from octavo.serving.turns import Turns, at_once
+from octavo.stores.inline import InlineReader
 
 ROWS: list[dict[str, Any]] = [
     ROW,
@@ -128,6 +129,29 @@ def test_a_caller_who_leaves_does_not_hold_the_others(bench: Bench) -> None:
     first, gone, last = asyncio.run(ask())
     assert isinstance(gone, asyncio.CancelledError)
     assert (first.status, last.status) == (200, 200)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_whether_the_store_takes_waiting_makes_no_difference(
+    bench: Bench, runs: list[int], monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    monkeypatch.setattr(InlineReader, "waits", waits)
+    bench.delays(3.0, 5.0)
+    serve(bench, weights=range(1, 1 + len(PLAN_LOOKED_UP.inputs)))
+    answers = [reply.json for reply in ask_together(bench, [ROW], ROWS, [ROW])]
+    assert runs == [3]
+    assert [_told(answer) for answer in answers] == [_told(bench.predict(*rows)) for rows in ([ROW], ROWS, [ROW])]
+
+
+def test_what_never_waits_is_done_at_once_and_what_waits_is_not_taken_for_it() -> None:
+    async def said(pause: bool) -> str:
+        if pause:
+            await asyncio.sleep(0)
+        return "done"
+
+    assert at_once(said(False)) == "done"
+    with pytest.raises(AssertionError, match="waits"):
+        at_once(said(True))
 
 
 def test_without_the_store_all_are_told_so(bench: Bench, runs: list[int]) -> None:

@@ -134,7 +134,7 @@ def _run_needs(runs: Sequence[Run]) -> list[Need]:
         if run.status is RunStatus.FAILED:
             text = f"The newest run of {run.model} failed"
             needs.append(Need(status=failing("run"), text=text, path=f"/runs/{run.id}", at=run.started_at))
-        elif run.status is not RunStatus.SUCCEEDED:
+        elif not run.status.ended:
             text = f"A training of {run.model} is {run.status}"
             needs.append(Need(status=running("run"), text=text, path=f"/runs/{run.id}", at=run.started_at))
     return needs

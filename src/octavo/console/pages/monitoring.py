@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from octavo.console.audits import audit_view
-from octavo.console.formatting import decimal, number, percent, plural
+from octavo.console.formatting import decimal, listed, number, percent, plural
 from octavo.console.looks import (
     KINDS,
     drift_chart,
@@ -12,6 +12,7 @@ from octavo.console.looks import (
     performance_chart,
     respects_of,
 )
+from octavo.console.pages.incidents import subject_of
 from octavo.console.rendering import render
 from octavo.console.status import Status, failing, healthy, incident_status, unknown
 from octavo.console.traffic import live_markers
@@ -81,6 +82,9 @@ def verdict(details: MonitoringDetails, look: Look | None) -> tuple[Status, str]
     if unhealthy:
         text = " ".join(f"{finding.kind.capitalize()}: {finding.summary}." for finding in unhealthy)
         return failing(plural(len(unhealthy), "problem")), text
+    if details.incidents:
+        words = listed([f"{one.incident_kind} ({subject_of(one)})" for one in details.incidents])
+        return failing(plural(len(details.incidents), "incident")), f"Still open: {words}."
     judged = [finding for finding in look.findings if finding.verdict is Verdict.HEALTHY]
     if not judged:
         return unknown("too little"), "There are too few predictions and outcomes to judge by."

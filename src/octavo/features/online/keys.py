@@ -33,6 +33,7 @@ COMPOSITE = b"c"
 """What a key joined of several begins with."""
 
 _LONGEST_KEY = 200
+_REMEMBERED = 16_384
 _PLACE = struct.Struct("<q")
 
 
@@ -110,8 +111,6 @@ def decode_generation(data: bytes) -> Generation:
 
 def entity_key(key: Key) -> bytes:
     """An entity's key as bytes: distinct for text, numbers and what `composite_key` made; a long one by its digest."""
-    if isinstance(key, str) and len(key) < _LONGEST_KEY and key.isascii():
-        return b"s" + key.encode()  # nearly all are, and this runs in every request
     encoded = (
         b"s" + key.encode("utf-8", "surrogatepass")
         if isinstance(key, str)
@@ -120,6 +119,34 @@ def entity_key(key: Key) -> bytes:
         else key
     )
     return encoded if len(encoded) <= _LONGEST_KEY else b"h" + blake2b(encoded, digest_size=32).digest()
+
+
+class StateKeys(dict[object, bytes | None]):
+    """The keys of a generation's states by what entities are known by; None for what is no key.
+
+    Those of texts are remembered, since the same ones are asked for again and again, up to some number of them.
+
+    Parameters
+    ----------
+    prefix : bytes
+        Of the generation.
+    """
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, prefix: bytes) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def __missing__(self, key: object) -> bytes | None:
+        if not isinstance(key, KEYS):
+            return None
+        made = self._prefix + entity_key(key)
+        if isinstance(key, str) and len(key) <= _LONGEST_KEY:  # of numbers some are equal that are no keys
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[key] = made
+        return made
 
 
 def composite_key(parts: Iterable[object]) -> bytes | None:

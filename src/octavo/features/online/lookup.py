@@ -12,7 +12,7 @@ from octavo.definitions.plans import PlannedView
 from octavo.features.defaults import Defaults
 from octavo.features.offline.sql import half_life_us
 from octavo.features.online.compiled import Table
-from octavo.features.online.keys import decode_generation
+from octavo.features.online.keys import StateKeys, decode_generation
 from octavo.features.online.layout import Layout, TileGroup, decay_of
 from octavo.features.online.reading import (
     COUNT,
@@ -73,7 +73,8 @@ class Lookup:
         self.is_complete = None not in self.pointers
         """Whether all views have states, be they of entities that nothing is known about."""
         generations = [None if pointer is None else decode_generation(pointer) for pointer in pointers]
-        self.prefixes = [None if generation is None else generation.prefix for generation in generations]
+        self.state_keys = [None if generation is None else StateKeys(generation.prefix) for generation in generations]
+        """Of each view, where it has states."""
         program, first = _Program(), 0
         unknown: list[tuple[float, int]] = []
         for generation, view in zip(generations, views, strict=True):

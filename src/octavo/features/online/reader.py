@@ -7,7 +7,7 @@ import numpy as np
 
 from octavo.definitions.plans import PlannedView
 from octavo.features.defaults import Defaults
-from octavo.features.online.keys import KEYS, composite_key, entity_key, pointer_key
+from octavo.features.online.keys import composite_key, pointer_key
 from octavo.features.online.lookup import Lookup
 from octavo.features.values import FeatureStatus, OnlineValues
 from octavo.stores.ports import OnlineStore
@@ -69,12 +69,10 @@ class ViewsReader:
         lookup = self._lookup
         states: dict[bytes, int] = {}
         places = []
-        for entity, prefix in zip(self._entities, lookup.prefixes, strict=True):
+        for entity, known in zip(self._entities, lookup.state_keys, strict=True):
             for key in _by_row(keys, entity):
-                if prefix is None or not isinstance(key, KEYS):
-                    places.append(-1)
-                else:
-                    places.append(states.setdefault(prefix + entity_key(key), len(states)))
+                name = None if known is None else known[key]
+                places.append(-1 if name is None else states.setdefault(name, len(states)))
         return Wanted(lookup, [*self._pointers, *states], places, n_rows)
 
     def values(self, wanted: Wanted, found: list[bytes | None], *, at_us: int) -> OnlineValues | None:

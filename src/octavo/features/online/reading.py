@@ -65,7 +65,7 @@ def read_states(
     bool
         Whether all states were sound; those after the first that was not are not read.
     """
-    rows = np.full(len(starts) - 1, -1, np.int64)
+    rows, room = np.full(len(starts) - 1, -1, np.int64), _room(shapes, groups)
     for row in range(index.shape[1]):
         for number in range(index.shape[0]):
             state, view = index[number, row], views[number]
@@ -80,8 +80,19 @@ def read_states(
             if not is_sound(data, shape, of_groups):
                 return False
             answer = values[row], status[row], ages_s[row]
-            _read(data, at_us, view, shape, of_groups, windows, features, ranks, answer)
+            _read(data, at_us, view, shape, of_groups, windows, features, ranks, answer, room)
     return True
+
+
+@inlined
+def _room(shapes: Table, groups: Table) -> tuple[Words, Words, Words]:
+    """Room for what is known of one state while it is read, of whichever shape: memory for each would take as long."""
+    n_groups, n_held, n_counts = 0, 0, 0
+    for s in range(len(shapes)):
+        n_groups, n_counts = max(n_groups, shapes[s].n_groups), max(n_counts, shapes[s].n_counts)
+    for g in range(len(groups)):
+        n_held = max(n_held, groups[g].n_quantiles + groups[g].n_distincts)
+    return np.empty((n_groups, 2), np.int64), np.empty((n_groups, n_held, 2), np.int64), np.empty(n_counts, np.int64)
 
 
 @compiled
@@ -114,13 +125,14 @@ def _read(
     features: Table,
     ranks: Floats,
     answer: tuple[Singles, Octets, Singles],
+    room: tuple[Words, Words, Words],
 ) -> None:
     """Read the features of one view from one state."""
-    tiles, held, end = _places(data, shape, groups)
+    tiles, held, newest = room
+    end = _find_places(data, shape, groups, tiles, held)
     tail = _known(data[end:].reshape(data[0], shape.row_words), at_us)
-    newest = data[shape.header : shape.header + shape.n_counts]
     if view.n_windows:
-        newest = _newest_times(newest, tail)
+        _find_newest(data[shape.header : shape.header + shape.n_counts], tail, newest)
     for w in range(view.window, view.window + view.n_windows):
         window = windows[w]
         edge = (at_us - window.span_us) // window.tile_us
@@ -161,12 +173,8 @@ def _put(answer: tuple[Singles, Octets, Singles], place: int, value: float, stat
 
 
 @inlined
-def _places(data: Words, shape: Record, groups: Table) -> tuple[Words, Words, int]:
-    """Where things are: each group's tiles and how many, its columns' words and how many, and the tail."""
-    most = 0
-    for g in range(len(groups)):
-        most = max(most, groups[g].n_quantiles + groups[g].n_distincts)
-    tiles, held = np.empty((len(groups), 2), np.int64), np.empty((len(groups), most, 2), np.int64)
+def _find_places(data: Words, shape: Record, groups: Table, tiles: Words, held: Words) -> int:
+    """Find where things are: how many tiles each group has and where, and words of its columns; returns the tail's."""
     entry, at = 1, shape.tiles
     for g in range(len(groups)):
         n_tiles = data[entry]
@@ -177,7 +185,7 @@ def _places(data: Words, shape: Record, groups: Table) -> tuple[Words, Words, in
             held[g, c, 0], held[g, c, 1] = data[entry], at
             at += n_tiles + data[entry]
         entry += 1
-    return tiles, held, at
+    return at
 
 
 @inlined
@@ -197,15 +205,15 @@ def _known(tail: Words, at_us: int) -> Words:
 
 
 @inlined
-def _newest_times(kept: Words, tail: Words) -> Words:
-    """The newest event time per count field."""
-    newest, values = kept.copy(), tail.view(np.float64)
-    for place in range(len(newest)):
+def _find_newest(kept: Words, tail: Words, newest: Words) -> None:
+    """Find the newest event time per count field."""
+    values = tail.view(np.float64)
+    for place in range(len(kept)):
+        newest[place] = kept[place]
         for r in range(len(tail) - 1, -1, -1):
             if values[r, ROW_HEAD + place] > 0:
                 newest[place] = max(newest[place], tail[r, 0])
                 break
-    return newest
 
 
 @inlined

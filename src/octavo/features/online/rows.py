@@ -63,8 +63,7 @@ class RowsReader:
         self._tables_at = tables.ctypes.data
         self._n_values = int(tables[_HEAD - 1])
         self._call = _machine_code()
-        self._row = self._room(1)
-        self._row_at = _addresses(self._row)
+        self._row, self._row_at = self._room(1)
 
     def read(self, states: Sequence[bytes], places: Sequence[int], *, n_rows: int, at_us: int) -> OnlineValues:
         """Values of some rows.
@@ -87,18 +86,19 @@ class RowsReader:
                 raise damaged()
             values, status, ages_s = self._row
             return OnlineValues(values.copy(), status.copy(), ages_s.copy())
-        answer = self._room(n_rows)
-        if not self._call(request, data, self._tables_at, *_addresses(answer)):
+        answer, addresses = self._room(n_rows)
+        if not self._call(request, data, self._tables_at, *addresses):
             raise damaged()
         return answer
 
-    def _room(self, n_rows: int) -> OnlineValues:
-        shape = n_rows, self._n_values
-        return OnlineValues(np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.float32))
-
-
-def _addresses(answer: OnlineValues) -> tuple[int, ...]:
-    return tuple(array.ctypes.data for array in answer)
+    def _room(self, n_rows: int) -> tuple[OnlineValues, tuple[int, int, int]]:
+        """Room for an answer in one block of memory, and the addresses of its arrays: numpy takes long to tell them."""
+        shape, n = (n_rows, self._n_values), n_rows * self._n_values
+        room = bytearray(max(9 * n, 1))
+        at = ctypes.addressof(ctypes.c_char.from_buffer(room))
+        arrays = np.ndarray(shape, np.float32, room), np.ndarray(shape, np.float32, room, 4 * n)
+        answer = OnlineValues(arrays[0], np.ndarray(shape, np.uint8, room, 8 * n), arrays[1])
+        return answer, (at, at + 8 * n, at + 4 * n)
 
 
 @lru_cache(maxsize=256)

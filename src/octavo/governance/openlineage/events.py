@@ -67,8 +67,14 @@ class Events:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
-    def of_run(self, run: Run, version: ModelVersion | None) -> Iterator[Told]:
-        """Of a training, or of another run: that it began, and how it ended."""
+    def of_run(self, run: Run, version: ModelVersion | None, *, returns: int, now: datetime) -> Iterator[Told]:
+        """Of a training, or of another run: that it began, that it goes on after it was lost, and how it ended.
+
+        Parameters
+        ----------
+        returns : int
+            How often it was told of as lost and was heard of again.
+        """
         name = f"train.{run.model}" if run.model else f"run.{run.belongs_to or 'default'}"
         job, inputs = self._job(name, kind="TRAINING"), [self._dataset(run.dataset)] if run.dataset else []
         key = f"run/{run.id}"
@@ -76,6 +82,9 @@ class Events:
             return
         facets = self._run_facets(run)
         yield self._told(f"{key}/START", RunState.START, run.started_at, run.id, job, facets, inputs=inputs)
+        if returns:
+            at = min(now, run.finished_at or now)
+            yield self._told(returned_key(run, returns), RunState.RUNNING, at, run.id, job, facets, inputs=inputs)
         if not run.status.ended:
             return
         state = _ENDS.get(run.status, RunState.FAIL)
@@ -84,8 +93,9 @@ class Events:
                 message=run.error, programmingLanguage="PYTHON", producer=PRODUCER
             )
         outputs = [] if version is None else [self._version(version)]
-        at = run.finished_at or run.started_at
-        yield self._told(f"{key}/{state.value}", state, at, run.id, job, facets, inputs=inputs, outputs=outputs)
+        at, end = run.finished_at or run.started_at, f"{key}/{state.value}"
+        end = lost_key(run, returns) if run.status is RunStatus.LOST else end
+        yield self._told(end, state, at, run.id, job, facets, inputs=inputs, outputs=outputs)
 
     def of_dataset(self, snapshot: DatasetSnapshot) -> Iterator[Told]:
         """Of a dataset: that it was built, from which tables in which versions."""
@@ -201,6 +211,16 @@ class Events:
                 producer=PRODUCER,
             )
         return facets
+
+
+def lost_key(run: Run, returns: int) -> str:
+    """The key of the event that a run is lost; another one each time it is lost again."""
+    return f"run/{run.id}/LOST/{returns}"
+
+
+def returned_key(run: Run, returns: int) -> str:
+    """The key of the event that a run goes on that was lost."""
+    return f"run/{run.id}/RUNNING/{returns}"
 
 
 def _release_facet(release: Release, *, state: str, reason: str) -> ReleaseRunFacet:

@@ -6,18 +6,20 @@ Nothing depends on a process that was told: what happened while no worker ran is
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, TypeVar
 
 from octavo.features.datasets.snapshots import DatasetSnapshot
-from octavo.governance.openlineage.events import Events, Told
+from octavo.governance.openlineage.events import Events, Told, lost_key, returned_key
 from octavo.operations import Context
 from octavo.registry.versions import ModelVersion
 from octavo.release.releases import Release
 from octavo.stores.ports import Record, Transaction
-from octavo.training.runs import Run
+from octavo.training.runs import Run, RunStatus
+from octavo.training.tracking.lost import wall_now
 
 _FIRST_LOOK = 32
+_MAY_COME_BACK = timedelta(days=7)
 R = TypeVar("R", bound=Record)
 
 
@@ -83,16 +85,32 @@ def fill_outbox(context: Context) -> int:
 
     def of_run(tx: Transaction, run: Run) -> Iterable[Told]:
         version = tx.get(ModelVersion, f"{run.model}/{run.version}") if run.version else None
-        return events.of_run(run, version)
+        return events.of_run(run, version, returns=_returns(tx, run), now=context.clock.now())
 
     def of_release(tx: Transaction, release: Release) -> Iterable[Told]:
         return events.of_release(release, tx.get(ModelVersion, f"{release.model}/{release.version}"))
 
     return (
         _look(context, DatasetSnapshot, lambda tx, snapshot: events.of_dataset(snapshot), lambda snapshot: True)
-        + _look(context, Run, of_run, lambda run: run.status.ended)
+        + _look(context, Run, of_run, _has_ended)
         + _look(context, Release, of_release, lambda release: not release.state.in_progress)
     )
+
+
+def _returns(tx: Transaction, run: Run) -> int:
+    """How often a run was told of as lost, and was heard of again by now."""
+    returns = 0
+    while tx.get(LineageMessage, returned_key(run, returns + 1)) is not None:
+        returns += 1
+    is_back = run.status is not RunStatus.LOST and tx.get(LineageMessage, lost_key(run, returns)) is not None
+    return returns + is_back
+
+
+def _has_ended(run: Run) -> bool:
+    """Whether nothing more is to be told of a run; one that is lost may come back for a while."""
+    if run.status is RunStatus.LOST and run.heard_at is not None:
+        return wall_now() - run.heard_at > _MAY_COME_BACK
+    return run.status.ended
 
 
 def _look(

@@ -43,7 +43,8 @@ class HealthService:
         name = parse(HealthCheckRequest, call.message).service
         status = self._status(name)
         if status == _UNKNOWN:
-            raise NotFound("service", name[:80], ["", SERVICE, HEALTH, *self._app.asking.watcher.lineups])
+            watcher = self._app.asking.watcher
+            raise NotFound("service", name[:80], ["", SERVICE, HEALTH, *watcher.lineups, *watcher.composites])
         return Replied(status)
 
     async def _watch(self, call: GrpcCall) -> AsyncIterator[bytes]:
@@ -69,9 +70,11 @@ class HealthService:
             self._watchers -= 1
 
     def _status(self, name: str) -> bytes:
-        if name and name not in (SERVICE, HEALTH) and name not in self._app.asking.watcher.lineups:
+        asking = self._app.asking
+        is_composite = name in asking.watcher.composites
+        if name and name not in (SERVICE, HEALTH, *asking.watcher.lineups) and not is_composite:
             return _UNKNOWN
-        is_ready = self._app.asking.is_ready
+        is_ready = asking.is_ready and not (is_composite and asking.finder.trouble(name))
         return _SERVING if is_ready else _NOT_SERVING
 
 

@@ -108,7 +108,7 @@ class InferenceService:
         if sent.request is not None:
             self._forms.learn(sent.request, call.message, wanted=wanted)
         answer = answered.answer
-        version = answer.version or lineup.fallback.arm.version
+        version = answer.version or lineup.version
         return Replied(encode_response(answer, wanted, id=sent.id, version=version, raw=sent.raw), answered.follow_up)
 
     def _check(self, call: GrpcCall, name: str, version: str = "") -> None:

@@ -13,6 +13,7 @@ from octavo.serving.answers import Predictions, encode_answer
 from octavo.serving.asked import Asked
 from octavo.serving.asking import Asking
 from octavo.serving.attempts import Call
+from octavo.serving.composed import Composed
 from octavo.serving.explaining import wanted_reasons
 from octavo.serving.later.jobs import Job
 from octavo.serving.later.pieces import moved, read_pieces, together
@@ -86,11 +87,11 @@ class Answering:
             As ``POST /predict`` is refused.
         """
         question = job.question
-        is_composite = job.deployment in self._asking.watcher.composites
-        if is_composite or len(job.body) < self._large_bytes or wanted_reasons(question.query) is not None:
+        lineup = await self._asking.finder.lineup(job.deployment)
+        is_small = len(job.body) < self._large_bytes or wanted_reasons(question.query) is not None
+        if is_small or isinstance(lineup, Composed):
             answer, follow_up = await self._handle(_request(job))
             return answer, [] if follow_up is None else [follow_up]
-        lineup = await self._asking.finder.lineup(job.deployment)
         pieces = await read_pieces(lineup, job.body, question.headers, max_rows=self._max_rows)
         answers, follow_ups = list[Predictions](), FollowUps()
         for call, first in _calls(job, pieces):

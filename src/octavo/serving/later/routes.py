@@ -119,14 +119,11 @@ class LaterRoutes:
 
     async def _check(self, deployment: str, request: Request) -> None:
         """Refuse at once what could never be answered."""
-        is_composite = deployment in self._asking.watcher.composites
-        if not is_composite:
-            await self._asking.finder.lineup(deployment)
+        await self._asking.finder.lineup(deployment)
         check_encoding(
             request.headers,
-            kinds=(JSON,) if is_composite else (JSON, *arrow.KINDS),
-            fix="send JSON with Content-Type: application/json"
-            + ("" if is_composite else ", or Arrow with application/vnd.apache.arrow.stream"),
+            kinds=(JSON, *arrow.KINDS),
+            fix="send JSON with Content-Type: application/json, or Arrow with application/vnd.apache.arrow.stream",
         )
         wanted_reasons(request.query)
 

@@ -63,8 +63,10 @@ class LocalLog:
         IntegrityError
             If bytes in the midst of a synced topic have changed since they were written.
         """
-        end = self.append(log, payloads)
-        if self._sync and payloads:
+        if not payloads:
+            return self.end(log)
+        end = (self._writers.get(log) or self._writer(log)).append(payloads)
+        if self._sync:
             self.flush(log, end)
         return end
 
@@ -73,10 +75,7 @@ class LocalLog:
 
         With `sync` it waits for the disk only once in `segment_bytes`, when a segment ends.
         """
-        if not payloads:
-            return self.end(log)
-        writer = self._writers.get(log) or self._writer(log)
-        return writer.append(payloads)
+        return (self._writers.get(log) or self._writer(log)).append(payloads) if payloads else self.end(log)
 
     def flush(self, log: str, end: int) -> None:
         """Make what this process has appended up to an offset survive a crash of the machine.

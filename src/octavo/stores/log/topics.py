@@ -77,8 +77,9 @@ class TopicWriter:
             raise Unavailable(f"{self._folder} is written by another process; stop that one first") from error
 
     def _append(self, data: bytes, count: int) -> int:
+        if self._failed:
+            self._check_sound()
         segment = self._segment
-        self._check_sound()
         if segment is None or not self._certain:
             segment = self._catch_up()
         if segment.position >= self._segment_bytes:

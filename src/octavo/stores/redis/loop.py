@@ -81,6 +81,8 @@ class RedisLoopReader:
         Lookups that were sent once more.
     """
 
+    waits = True
+
     def __init__(self, address: RedisAddress, *, project: str, timeout_s: float) -> None:
         protocol_library()
         self.retries = 0

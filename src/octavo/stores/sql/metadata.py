@@ -256,7 +256,7 @@ def _first_line(error: DBAPIError) -> str:
 
 
 def _exists(record: Record) -> Conflict:
-    return Conflict(f"there is a {record.kind} {record.key!r} already", kind=record.kind, key=record.key)
+    return Conflict(f"{record.kind} {record.key!r} is there already", kind=record.kind, key=record.key)
 
 
 def _equals(name: str, value: Scalar, *, dialect: str) -> sa.ColumnElement[bool]:

@@ -87,7 +87,13 @@ def events(start: pd.Timestamp, end: pd.Timestamp) -> dict[str, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    first, last, folder = pd.Timestamp(sys.argv[1], tz="UTC"), pd.Timestamp(sys.argv[2], tz="UTC"), Path(sys.argv[3])
+    try:
+        first, last = (pd.Timestamp(moment, tz="UTC") for moment in sys.argv[1:3])
+        folder = Path(sys.argv[3])
+    except (ValueError, IndexError):
+        sys.exit(
+            "usage: python flights.py FROM TO FOLDER, such as: python flights.py 2013-04-09 2013-07-09T04:00 events/"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for source, table in events(first, last).items():
         table.to_parquet(folder / f"{source}.parquet", index=False)
