@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from octavo.errors import NotFound
 from octavo.loop.agenda import Agenda, Appointment
 from octavo.loop.durable import Execution
 from octavo.loop.retrainings import tell
@@ -234,10 +233,7 @@ class ReleaseWorkflow:
 
     def _release(self, release_id: str) -> Release:
         with self._context.transaction() as tx:
-            release = tx.get(Release, release_id)
-        if release is None:
-            raise NotFound("release", release_id)
-        return release
+            return lifecycle.release_of(tx, release_id)
 
 
 def _seen(release: Release, state: DeploymentState) -> _Seen:

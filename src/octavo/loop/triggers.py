@@ -152,7 +152,7 @@ def _is_to_be_tried_again(tx: Transaction, deployment: Deployment, known: Retrai
 def _why_it_did_not_help(tx: Transaction, deployment: Deployment, run_id: str, *, at: datetime) -> str:
     """Why a training is no answer to an incident that is still open; empty as long as it may become one."""
     run = tx.get(Run, run_id)
-    if run is None or run.status is RunStatus.FAILED:
+    if run is None or run.status in (RunStatus.FAILED, RunStatus.KILLED):
         return f"it failed ({run.error.splitlines()[0] if run and run.error else 'no record of it is left'})"
     version = tx.get(ModelVersion, f"{run.model}/{run.version}") if run.version else None
     if version is None:

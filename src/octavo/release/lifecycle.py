@@ -276,7 +276,7 @@ def release_of(tx: Transaction, release_id: str) -> Release:
     """
     release = tx.get(Release, release_id)
     if release is None:
-        raise NotFound("release", release_id)
+        raise NotFound("release", release_id, fix="see those that wait: octavo deployments approvals")
     return release
 
 

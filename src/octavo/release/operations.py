@@ -150,10 +150,7 @@ def list_releases(request: ListReleases, context: Context) -> tuple[Release, ...
 @operations.operation("releases.show", request=ShowRelease, permission="releases:read")
 def show_release(request: ShowRelease, context: Context) -> Release:
     """Show a release with its history."""
-    release = context.transacted.get(Release, request.release)
-    if release is None:
-        raise NotFound("release", request.release)
-    return release
+    return lifecycle.release_of(context.transacted, request.release)
 
 
 @operations.operation("deployments.list", request=ListDeployments, permission="deployments:read")

@@ -115,7 +115,8 @@ def train(
     try:
         trained = _train(context, model, run=begun, imported=imported)
     except BaseException as error:  # also an interruption: a run never stays open because its process was told to stop
-        _record(context, _ended(context, begun, RunStatus.FAILED, started=started, error=_message(error)))
+        status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
+        _record(context, _ended(context, begun, status, started=started, error=_message(error)))
         raise
     values = {name: interval.value for name, interval in trained.report.metrics.items()}
     done = replace(trained.run, metrics=values)
@@ -301,7 +302,7 @@ def _ended(context: Context, run: Run, status: RunStatus, *, started: float, err
 
 
 def _message(error: BaseException) -> str:
-    return error.message if isinstance(error, OctavoError) else f"{type(error).__name__}: {error}"
+    return error.message if isinstance(error, OctavoError) else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _record(context: Context, run: Run) -> None:

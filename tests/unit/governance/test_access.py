@@ -110,6 +110,11 @@ def test_a_role_is_given_for_a_while_and_taken_back(room: Showroom, known: Autho
         call(room, access.RevokeRole(account="ada", role="approver", deployment="eta"))
 
 
+def test_a_service_is_no_approver(room: Showroom) -> None:
+    with pytest.raises(InvalidRequest, match="services approve nothing"):
+        service(room, role="approver")
+
+
 def test_a_role_is_one_there_is_about_something_there_is(room: Showroom) -> None:
     add(room, "ada")
     with pytest.raises(InvalidRequest, match="no role"):

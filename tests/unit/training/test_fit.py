@@ -191,7 +191,7 @@ def test_an_interruption_is_recorded_too(tmp_path: Path) -> None:
     workshop = workshop_of(tmp_path, interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained_in(workshop)
-    assert [run.status for run in runs(workshop)] == [RunStatus.FAILED]
+    assert [(run.status, run.error) for run in runs(workshop)] == [(RunStatus.KILLED, "KeyboardInterrupt")]
 
 
 @pytest.mark.parametrize(

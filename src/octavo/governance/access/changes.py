@@ -89,13 +89,17 @@ def grant(
     Raises
     ------
     InvalidRequest
-        If there is no such role, or the thing is not declared.
+        If there is no such role, it is for people only and the account is none, or the thing is not declared.
     """
     if role not in ROLES:
         raise InvalidRequest(f"there is no role {role!r}", field="role", fix=f"send one of {', '.join(ROLES)}")
     tx = context.transacted
     holder, now = find_account(tx, account), now_utc()
     _check_thing(context, about, thing)
+    if holder.account_kind == SERVICE and any(map(is_for_people, ROLES[role])):
+        raise InvalidRequest(
+            f"{holder.name} is a service, and services approve nothing", field="role", fix="grant it to a person"
+        )
     given = Grant(
         account=holder.name,
         role=role,
