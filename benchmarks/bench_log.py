@@ -52,7 +52,7 @@ def compare(model: str, asked: argparse.Namespace, *, core: int) -> list[dict[st
                 Contender(name=f"log {mode}", server=server, requests=[ROWS.request(token, model, b) for b in batches])
                 for mode, (token, server) in served.items()
             ]
-            for connections in asked.connections:
+            for connections in asked.connections[: None if n_rows == 1 else 1]:  # more only wait in a longer queue
                 results = take_turns(contenders, seconds=asked.seconds, rounds=asked.rounds, connections=connections)
                 title = f"{model}, {n_rows:,} rows, {connections} connections"
                 documents += report(title, results, ours="log off", per_request=n_rows)

@@ -27,7 +27,7 @@ from octavo.release.outcomes import DividedOutcomes, PairedOutcomes, greatest_lo
 from octavo.release.publish import publish_current
 from octavo.release.releases import DeploymentState, Release, ReleaseState, is_frozen
 from octavo.release.rollout import Evidence, entered_at, is_going, look_again_at
-from octavo.stores.ports import Notice
+from octavo.stores.ports import Notice, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +89,17 @@ class ReleaseWorkflow:
             return ""
         return after.state
 
-    def see(self, release: Release, state: DeploymentState) -> None:
-        """Look at a release at once that waits for its next look, if people have done something about it meanwhile."""
+    def see(self, tx: Transaction) -> None:
+        """Look at once at releases that wait for their next look, if people have done something about them meanwhile.
+
+        Also at those that they have brought to their end, which are no deployment's release in progress any more.
+        """
         with self._lock:
-            known = self._waiting.get(release.id)
-        if known is not None and known.seen != _seen(release, state):
-            known.appointment.wake()
+            waiting = dict(self._waiting)
+        for release_id, known in waiting.items():
+            release = lifecycle.release_of(tx, release_id)
+            if known.seen != _seen(release, lifecycle.deployment_state(tx, release.deployment)):
+                known.appointment.wake()
 
     def _serve(self, execution: Execution) -> str:
         """Have predictors serve by what is decided; a release that they refuse ends."""

@@ -222,16 +222,17 @@ class Worker:
             releases = [tx.get(Release, state.release) for state in states if state.release]
             experiments = [tx.get(StartedExperiment, state.experiment) for state in states if state.experiment]
             requested, running = (tx.find(Run, status=status) for status in UNDER_WAY)
+            self._releases.see(tx)
             elsewhere = self._elsewhere(tx, [*requested, *running, *(r for r in releases if r is not None)])
         project = self._context.project
         requested, running = ([r for r in runs if r.id not in elsewhere] for runs in (requested, running))
         work = [(TRAIN, run.id) for run in requested if run.model in project.models]
         work += [(TRAIN, run.id) for run in running if run.model in project.models and self._is_ours(run)]
         for state, release in zip((one for one in states if one.release), releases, strict=True):
-            if release is not None and release.deployment in project.deployments:
-                self._releases.see(release, state)
-                if release.id not in elsewhere and is_going(release, state):
-                    work.append((RELEASE, release.id))
+            if release is None or release.deployment not in project.deployments or release.id in elsewhere:
+                continue
+            if is_going(release, state):
+                work.append((RELEASE, release.id))
         ours = [record_id for workflow, record_id in work if self._workflows.begin(workflow, record_id)]
         for state in states:
             self._publish(state)

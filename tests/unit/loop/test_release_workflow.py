@@ -90,10 +90,8 @@ def releasing(stage: Stage) -> Iterator[DurableWorkflows]:
 def watch(stage: Stage, work: ReleaseWorkflow, stop: threading.Event) -> None:
     """Have releases looked at when people have done something about them, as a worker does."""
     while not stop.wait(0.01):
-        state = stage.state()
-        if state.release is not None:
-            [release] = [one for one in stage.releases() if one.id == state.release]
-            work.see(release, state)
+        with stage.context.transaction() as tx:
+            work.see(tx)
 
 
 def ask(stage: Stage, version: int) -> Release:
