@@ -97,8 +97,8 @@ class ReleaseWorkflow:
         with self._lock:
             waiting = dict(self._waiting)
         for release_id, known in waiting.items():
-            release = lifecycle.release_of(tx, release_id)
-            if known.seen != _seen(release, lifecycle.deployment_state(tx, release.deployment)):
+            release = tx.get(Release, release_id)
+            if release is not None and known.seen != _seen(release, lifecycle.deployment_state(tx, release.deployment)):
                 known.appointment.wake()
 
     def _serve(self, execution: Execution) -> str:
