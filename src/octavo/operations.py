@@ -7,6 +7,7 @@ permission that it needs and what it is about. CLI, HTTP API, console and client
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -147,6 +148,7 @@ class Operations:
         self._by_name: dict[str, Operation] = {}
         self._by_request: dict[type, Operation] = {}
         self._not_loaded = list(modules)
+        self._loading = threading.RLock()
         self.belongings: Mapping[str, Belongs] = {"model": itself("model"), "deployment": itself("deployment")}
 
     def operation(
@@ -178,12 +180,13 @@ class Operations:
 
     def of(self, request: type) -> Operation:
         """The operation that takes requests of a type: it stands in the module of the type, or in one of its slice."""
-        own_slice = request.__module__.split(".")[:2]
-        near = [module for module in self._not_loaded if module.split(".")[:2] == own_slice]
-        for module in sorted(near, key=lambda module: module != request.__module__):
-            if request in self._by_request:
-                break
-            self._load(module)
+        if request not in self._by_request:
+            own_slice = request.__module__.split(".")[:2]
+            near = [module for module in self._not_loaded if module.split(".")[:2] == own_slice]
+            for module in sorted(near, key=lambda module: module != request.__module__):
+                self._load(module)
+                if request in self._by_request:
+                    break
         return self._by_request[request]
 
     def __iter__(self) -> Iterator[Operation]:
@@ -201,8 +204,10 @@ class Operations:
         return self._by_name
 
     def _load(self, module: str) -> None:
-        self._not_loaded.remove(module)
-        self.include(import_module(module).operations)
+        with self._loading:
+            if module in self._not_loaded:  # else another thread has done so meanwhile
+                self.include(import_module(module).operations)
+                self._not_loaded.remove(module)
 
     def _add(self, operation: Operation) -> None:
         if operation.name in self._by_name:

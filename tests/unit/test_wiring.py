@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,7 @@ def test_a_server_offers_no_commands() -> None:
 
 _ASKS_FOR_ONE = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from octavo.wiring import all_operations
 from octavo.release.operations import ListDeployments
 all_operations(command=True).of(ListDeployments)
@@ -33,3 +35,9 @@ print([name for name in sys.modules if name.startswith("octavo.loop") or name ==
 def test_what_is_not_asked_for_is_not_loaded() -> None:
     found = subprocess.run([sys.executable, "-c", _ASKS_FOR_ONE], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_threads_that_ask_at_once_find_the_same() -> None:
+    offered = all_operations(command=True)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(offered.of, [operation.request for operation in OPERATIONS])) == OPERATIONS
