@@ -15,8 +15,7 @@ def paced(server: Server, requests: Sequence[bytes], *, per_s: float, seconds: f
 
     Each connection is used once before: many that are opened at the same moment are not what is asked about.
 
-    One thread sends and hears, without an event loop of Python, which would be what is measured: it takes 15 to 20 us
-    for a request.
+    One thread sends and hears, without an event loop of Python, which would be what is measured.
     """
     sending, poll = cycle(requests), select.epoll()
     made = [Connection(server, sending) for _ in range(connections)]

@@ -57,7 +57,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             pids = demo.pids()
             demo.send(number)
             endings.append(demo.end())
-            if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else 2 * PATIENCE_S):
+            if not wait_for_death(pids, timeout_s=0.0 if number is signal.SIGINT else PATIENCE_S + 5):
                 outlived.append(f"after {number.name}")
         demo.start()
         endings.append(demo.end())
