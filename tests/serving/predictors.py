@@ -187,16 +187,16 @@ def remembering(folder: Path, plan: LookupPlan) -> Bench:
     return bench
 
 
-def made_to_tell(monkeypatch: pytest.MonkeyPatch, shortcut: type[Any]) -> list[bool]:
+def made_to_tell(monkeypatch: pytest.MonkeyPatch, shortcut: type[Any], method: str = "take") -> list[bool]:
     """Of each request that a shortcut is shown from now on, whether it took it."""
     found: list[bool] = []
-    take = shortcut.take
+    take = getattr(shortcut, method)
 
     def told(*shown: Any) -> bool:
         found.append(take(*shown))
         return found[-1]
 
-    monkeypatch.setattr(shortcut, "take", told)
+    monkeypatch.setattr(shortcut, method, told)
     return found
 
 

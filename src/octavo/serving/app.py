@@ -19,9 +19,8 @@ from octavo.serving.asking import Asking
 from octavo.serving.callers import LimitedCaller
 from octavo.serving.composed import AnyLineup
 from octavo.serving.composites import CompositePredictor
-from octavo.serving.connections import ARRIVED
 from octavo.serving.fellows import Fellows
-from octavo.serving.heads import Head, Heads, request_id_of, sent_id
+from octavo.serving.heads import ARRIVED, Head, Heads, Scope, request_id_of, sent_id
 from octavo.serving.invocations import INVOCATIONS, ScoringRoutes
 from octavo.serving.later.answering import Answering
 from octavo.serving.later.routes import LATER, LaterRoutes
@@ -33,7 +32,7 @@ from octavo.serving.openinference import MODELS, OpenInferenceRoutes
 from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, HttpError, answer_of, inference_answer_of
 from octavo.serving.reading import read_rows
-from octavo.serving.routes import JSON, PREDICT, PUBLIC, Handled, Headers, Request, Route, check_encoding
+from octavo.serving.routes import JSON, PREDICT, PUBLIC, Handled, Headers, Request, Route, Told, check_encoding
 from octavo.serving.shortcut import Shortcut, asked_plainly
 from octavo.serving.tracing import Trace, Tracing
 from octavo.serving.watcher import Watcher
@@ -48,7 +47,6 @@ _NOT_KEPT = (b"cache-control", b"no-store")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Scope = MutableMapping[str, Any]
 
 
 class PredictorApp:
@@ -174,6 +172,15 @@ class PredictorApp:
         """Answer one connection's request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"the predictor does not speak {scope['type']}")
+        told = await self.answer(scope, receive)
+        if told is None:
+            return
+        await send({"type": "http.response.start", "status": told.status, "headers": told.headers})
+        await send({"type": "http.response.body", "body": told.body})
+        told.done()
+
+    async def answer(self, scope: Scope, receive: Receive) -> Told | None:
+        """What a request is told; None if its caller is gone."""
         arrived_ns = scope.get(ARRIVED) or time.perf_counter_ns()
         trace = head = follow_up = None
         try:
@@ -182,7 +189,7 @@ class PredictorApp:
                 trace = self.tracing.begin(head.headers.get(_TRACE))
             answer, follow_up = await self._answer(head, scope, receive, arrived_ns=arrived_ns, trace=trace)
         except ClientGone:
-            return
+            return None
         except Exception as error:  # the edge of the process: whatever happens, the caller is answered
             answer = _problem(error, dict(scope["headers"]), path=scope["path"])
         self.metrics.request(answer.status, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
@@ -194,12 +201,14 @@ class PredictorApp:
         ]
         if trace is not None or self.asking.is_draining or head is None or head.is_followed:
             headers += self._more_headers(dict(scope["headers"]), trace)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-        if trace is not None:
-            self._end(trace, scope, status=answer.status, arrived_ns=arrived_ns)
-        if follow_up is not None:
-            asyncio.get_running_loop().call_soon(follow, follow_up)
+
+        def done() -> None:
+            if trace is not None:
+                self._end(trace, scope, status=answer.status, arrived_ns=arrived_ns)
+            if follow_up is not None:
+                asyncio.get_running_loop().call_soon(follow, follow_up)
+
+        return Told(answer.status, headers, answer.body, done)
 
     def _more_headers(self, headers: Headers, trace: Trace | None) -> list[tuple[bytes, bytes]]:
         """What an answer says besides what it is."""
@@ -297,6 +306,7 @@ class PredictorApp:
         return Shortcut(
             self._heads,
             self.asking,
+            answer=self.answer,
             turns=predictor.turns,
             admission=self.admission,
             tracing=self.tracing,

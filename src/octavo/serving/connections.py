@@ -6,6 +6,7 @@ read. Here one sweep a second looks at all connections; a timer for each request
 
 import asyncio
 import time
+from collections.abc import Sequence
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,16 +17,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from octavo import problems
 from octavo.clock import SystemClock
 from octavo.identifiers import new_id
-from octavo.serving.heads import SENT
-
-ARRIVED = "octavo.arrived_ns"
-"""Where a request's scope says when its first bytes were read, on the clock of `time.perf_counter_ns`."""
+from octavo.serving.heads import ARRIVED, SENT, Known
 
 HEAD_TIMEOUT_S, IDLE_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 75.0, 30.0
 MOST_HEAD_BYTES, MOST_HEADERS = 16_384, 64
 _HEAD_END = b"\r\n\r\n"
 _SWEEP_EVERY_S = 1.0
 _GRACE_S, _FAREWELL_S = 1.0, 2.0
+_MOST_GATHERED = 32
 
 
 class State(IntEnum):
@@ -44,8 +43,32 @@ _MORE = {HTTPStatus.SERVICE_UNAVAILABLE: b"retry-after: 1\r\n"}
 class Shortcut(Protocol):
     """Answers some requests from their bytes on: `octavo.serving.shortcut.Shortcut`."""
 
-    def take(self, sent: bytes, connection: "Connection") -> bool:
-        """Take a whole request; whether the connection will be told its answer, or given it back."""
+    def known(self, head: bytes, *, now_ns: int) -> Known | None:
+        """What is known of a request by its head; None if it is to go the long way."""
+
+    def take(self, known: Known, head: bytes, body: bytes, connection: "Connection", *, arrived_ns: int) -> None:
+        """Have a request answered that is known and there; the connection is told the answer, or given it back."""
+
+
+class Gathered(msgspec.Struct):
+    """What has come of a request whose head is known.
+
+    Attributes
+    ----------
+    parts : list of bytes
+        Of its body.
+    n_lacking : int
+        Bytes that are still to come.
+    """
+
+    head: bytes
+    parts: list[bytes]
+    n_lacking: int
+
+    @property
+    def sent(self) -> bytes:
+        """All of it, as it was sent."""
+        return b"".join([self.head, *self.parts])
 
 
 class Connections:
@@ -57,12 +80,18 @@ class Connections:
         Beyond it, whoever has kept the server waiting longest for a request's headers makes room; if nobody does, the
         new one is turned away.
     shortcut : Shortcut or None
-        Is shown the requests that follow the first one of a connection.
+        Is shown all requests.
+
+    Attributes
+    ----------
+    n_gathered : int
+        Connections that wait for the rest of a request whose head is known.
     """
 
     def __init__(self, *, most: int, shortcut: Shortcut | None = None) -> None:
         self.most = most
         self.shortcut = shortcut
+        self.n_gathered = 0
         self._open: set[Connection] = set()
         self._answer_head = b""
         self._told_headers: list[tuple[bytes, bytes]] | None = None
@@ -142,7 +171,8 @@ class Connection(HttpToolsProtocol):
         self._unsent_since_ns = 0
         self._head_bytes = self._read_bytes = 0
         self._sent = self._held = b""
-        self._is_taken = self._is_last = False
+        self._is_new, self._is_taken, self._is_last = True, False, False
+        self._gathered: Gathered | None = None
         self._refusal = HTTPStatus.BAD_REQUEST
 
     def lasts_s(self, now_ns: int) -> float:
@@ -160,7 +190,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         waited_s = self.lasts_s(now_ns)
-        if self.state is State.HEAD and self._head_bytes and waited_s > HEAD_TIMEOUT_S:
+        if self._gathered is not None and waited_s > _GRACE_S:
+            self.go_on(self._gather_no_more().sent)
+        elif self.state is State.HEAD and self._head_bytes and waited_s > HEAD_TIMEOUT_S:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         elif self.state is not State.ANSWER and waited_s > _IDLE_S[self.state]:
             self.transport.close()
@@ -174,34 +206,82 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        if self._gathered is not None:
+            self._gather_no_more()
         self._all.closed(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Have a request answered the short way, or read on."""
-        if self._is_taken:
+        if self.state is State.NOTHING or self._is_new:
+            self._is_new = False
+            self._begin(data)
+        elif self._gathered is not None:
+            self._gather(self._gathered, data)
+        elif self._is_taken:
             self._held += data
             self.flow.pause_reading()
-        elif self.state is State.NOTHING:
-            shortcut = self._all.shortcut
-            if shortcut is not None and not self.flow.write_paused and shortcut.take(data, self):
-                self._is_taken, self.state = True, State.ANSWER
-                return
-            end = data.find(_HEAD_END)
-            self._sent = data[: end + len(_HEAD_END)] if end >= 0 else b""
-            self._read(data)
         elif self.state is not State.END:
             self._read(data)
 
+    def _begin(self, data: bytes) -> None:
+        """Read the beginning of a request, or all of it."""
+        end, now_ns = data.find(_HEAD_END) + len(_HEAD_END), time.perf_counter_ns()
+        head, shortcut = data[:end], self._all.shortcut
+        known = None if shortcut is None or self.flow.write_paused else shortcut.known(head, now_ns=now_ns)
+        n_lacking = 0 if known is None else known.n_body + end - len(data)
+        if shortcut is None or known is None or n_lacking < 0 or (n_lacking and self._all.n_gathered >= _MOST_GATHERED):
+            self._sent = head if end >= len(_HEAD_END) else b""
+            self._read(data)
+            return
+        self._is_taken, self.state, self.since_ns = True, State.ANSWER, now_ns
+        if n_lacking:
+            self._gathered = Gathered(head, [data[end:]], n_lacking)
+            self._all.n_gathered += 1
+        else:
+            shortcut.take(known, head, data[end:], self, arrived_ns=now_ns)
+
+    def _gather(self, gathered: Gathered, data: bytes) -> None:
+        """Read on until the whole request is there."""
+        gathered.parts.append(data)
+        gathered.n_lacking -= len(data)
+        if gathered.n_lacking > 0:
+            return
+        self._gather_no_more()
+        shortcut = self._all.shortcut
+        assert shortcut is not None, "it knew the head"
+        known = shortcut.known(gathered.head, now_ns=time.perf_counter_ns())
+        if known is None or gathered.n_lacking:
+            self.go_on(gathered.sent)
+        else:
+            shortcut.take(known, gathered.head, b"".join(gathered.parts), self, arrived_ns=self.since_ns)
+
+    def _gather_no_more(self) -> Gathered:
+        """What has come; it is forgotten here."""
+        gathered, self._gathered = self._gathered, None
+        assert gathered is not None, "there is something"
+        self._all.n_gathered -= 1
+        return gathered
+
     def answer(self, body: bytes) -> None:
         """Answer the request that went the short way, with JSON."""
+        head = self._all.answer_head(self.server_state.default_headers)
+        self._answer(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+
+    def tell(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer it with anything else."""
+        told = [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        is_last = any(name == b"connection" and value == b"close" for name, value in headers)
+        self._answer(b"".join([STATUS_LINE[status], *told, b"\r\n"]), body, is_last=is_last)
+
+    def _answer(self, *parts: bytes, is_last: bool = False) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        head = self._all.answer_head(self.server_state.default_headers)
-        self.transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+        for part in parts:
+            self.transport.write(part)
         self._is_taken, self.state, self.since_ns = False, State.NOTHING, time.perf_counter_ns()
-        if self._is_last:
+        if self._is_last or is_last:
             self.transport.close()
         elif self._held:
             self.data_received(self._take_up())
@@ -231,6 +311,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End, once the request under way is answered."""
+        if self._gathered is not None:
+            self.go_on(self._gather_no_more().sent)
         if self._is_taken:
             self._is_last = True
         else:

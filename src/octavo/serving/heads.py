@@ -13,13 +13,18 @@ from octavo.serving.attempts import AnsweredTogether
 from octavo.serving.lineup import Lineup
 from octavo.serving.routes import Headers, Route
 
+ARRIVED = "octavo.arrived_ns"
+"""Where a request's scope says when its first bytes were read, on the clock of `time.perf_counter_ns`."""
+
 SENT = "octavo.sent"
 """Where a request's scope holds its head as it was sent, if all of it came at once."""
 
 _REMEMBERED = 2048
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_KEPT = ("method", "path", "raw_path", "query_string", "headers")
 _OF_ONE_REQUEST = (b"traceparent", b"x-request-id")
 _OF_THE_CONNECTION = (b"transfer-encoding", b"expect", b"upgrade")
+_LENGTH = re.compile(rb"\r\n(content-length): ?(\d{1,12})\r\n", re.IGNORECASE)
 
 Scope = MutableMapping[str, Any]
 Read = Callable[[Scope, Headers], "Head"]
@@ -80,6 +85,7 @@ class Heads:
         self._read = read
         self._for_ns = round(for_s * 1e9)
         self._known: dict[bytes, Known] = {}
+        self._by_rest: dict[bytes, Known] = {}
 
     def of(self, scope: Scope, *, now_ns: int) -> Head:
         """The head of a request.
@@ -95,22 +101,54 @@ class Heads:
             return known.head
         head = self._read(scope, dict(scope["headers"]))
         if sent and self._for_ns and _says_all(sent, scope, head.headers):
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            kept = {name: scope[name] for name in ("method", "path", "query_string", "headers")}
-            n_body = int(head.headers.get(b"content-length", b"0"))
-            self._known[sent] = Known(head, kept, n_body, now_ns + self._for_ns)
+            kept = {name: scope[name] for name in _KEPT}
+            known = Known(head, kept, int(head.headers.get(b"content-length", b"0")), now_ns + self._for_ns)
+            _remember(self._known, sent, known)
+            if (length := _LENGTH.search(sent)) is not None:
+                _remember(self._by_rest, _without(length), known)
         return head
 
     def known(self, sent: bytes, *, now_ns: int) -> Known | None:
-        """The head of a request by its bytes; None if it is not known, or its caller may not make it any more."""
+        """The head of a request by its bytes; None if it is not known, or its caller may not make it any more.
+
+        Raises
+        ------
+        OctavoError
+            As `read` does.
+        """
         known = self._known.get(sent)
+        if known is None and (length := _LENGTH.search(sent)) is not None:
+            known = self._of_another_length(sent, length)
         if known is not None and now_ns >= known.until_ns:
             del self._known[sent]
             known.head = self._read(known.scope, known.head.headers)
             known.until_ns = now_ns + self._for_ns
             self._known[sent] = known
         return known
+
+    def _of_another_length(self, sent: bytes, length: re.Match[bytes]) -> Known | None:
+        """What is known of a head that differs from another in the length of its body alone."""
+        other = self._by_rest.get(_without(length))
+        if other is None:
+            return None
+        name, n_body = length[1].lower(), length[2]
+        headers = [(key, n_body if key == name else value) for key, value in other.scope["headers"]]
+        head = msgspec.structs.replace(other.head, headers=dict(headers))
+        known = Known(head, {**other.scope, "headers": headers}, int(n_body), other.until_ns)
+        _remember(self._known, sent, known)
+        return known
+
+
+def _remember(known: dict[bytes, Known], key: bytes, value: Known) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = value
+
+
+def _without(length: re.Match[bytes]) -> bytes:
+    """A head but for the length of its body."""
+    sent = length.string
+    return sent[: length.start(2)] + sent[length.end(2) :]
 
 
 def _says_all(sent: bytes, scope: Scope, headers: Headers) -> bool:

@@ -43,6 +43,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace | None = None
 
 
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """What a request is told, with all of the headers.
+
+    Attributes
+    ----------
+    done : callable
+        Does what is left to do once it is sent.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    done: Callable[[], None]
+
+
 Handled = tuple[Answer, Callable[[], None] | None]
 """An answer, and what is left to do once it is sent."""
 

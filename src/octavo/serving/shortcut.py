@@ -1,33 +1,35 @@
 """The short way from a request to its answer, for what callers send again and again.
 
-A request that was read whole, whose head is known by its bytes, and whose few rows one version answers by itself, needs
-no parser, no scope, no task, and none of the choices that an application makes: it waits for its turn with the others,
-and its answer is written. Whatever is unusual about it, before that or after, sends it the long way, where it is
-answered as if this were not here.
+A request whose head is known by its bytes needs no parser. If one version answers its few rows by itself, it needs no
+task and none of the choices that an application makes either: it waits for its turn with the others, and its answer is
+written. Whatever is unusual about it, before that or after, sends it the long way, where it is answered as if this were
+not here.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
+from octavo.errors import OctavoError
 from octavo.serving import arrow
 from octavo.serving.asked import Asked, AskedMatrix, AskedRows
 from octavo.serving.asking import Asking
 from octavo.serving.attempts import AnsweredTogether, Call
 from octavo.serving.connections import Connection
-from octavo.serving.heads import Form, Heads
+from octavo.serving.heads import ARRIVED, SENT, Form, Head, Heads, Known, Scope
 from octavo.serving.inference import Inference
-from octavo.serving.limits import Admission
+from octavo.serving.limits import Admission, Receive
 from octavo.serving.lineup import Lineup
 from octavo.serving.metrics import PredictorMetrics
 from octavo.serving.openinference import HEADER_LENGTH, MODELS
 from octavo.serving.reading import read_rows
-from octavo.serving.routes import JSON, PREDICT, Headers, content_type
+from octavo.serving.routes import JSON, PREDICT, Headers, Told, content_type
 from octavo.serving.tracing import Tracing
 from octavo.serving.turns import FEW, Turns, Waiting
 
-_END = b"\r\n\r\n"
 _LONGEST = 16_384
 _INFER = "/infer"
 _Write = Callable[[AnsweredTogether], bytes]
@@ -66,6 +68,8 @@ class Shortcut:
         Remembers the heads of those that have gone the long way.
     asking : Asking
         Knows what answers.
+    answer : callable
+        What a request is told that is answered by itself, by its scope and what receives its body.
     turns : Turns
         Where requests wait.
     admission : Admission
@@ -79,37 +83,51 @@ class Shortcut:
         heads: Heads,
         asking: Asking,
         *,
+        answer: Callable[[Scope, Receive], Coroutine[Any, Any, Told | None]],
         turns: Turns,
         admission: Admission,
         tracing: Tracing,
         metrics: PredictorMetrics,
     ) -> None:
-        self._heads, self._asking, self.turns = heads, asking, turns
+        self._heads, self._asking, self._answer, self.turns = heads, asking, answer, turns
         self._admission, self._tracing, self._metrics = admission, tracing, metrics
-        self._most_bytes = min(_LONGEST, asking.max_body_bytes)
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, sent: bytes, connection: Connection) -> bool:
-        """Take what a connection has just read, if it is a request that this can have answered.
-
-        The connection is told the answer, or given back its request, in a later turn of the loop.
-        """
-        now_ns = time.perf_counter_ns()
-        end = sent.find(_END) + len(_END)
+    def known(self, head: bytes, *, now_ns: int) -> Known | None:
+        """What is known of a request by its head; None if it is to go the long way."""
         try:
-            known = self._heads.known(sent[:end], now_ns=now_ns)
-            if known is None or len(sent) - end != known.n_body or known.n_body > self._most_bytes:
-                return False
-            head, lineup = known.head, self._asking.watcher.lineups.get(known.head.deployment)
-            if lineup is None or lineup.sole is None or head.form is None or self._is_unusual:
-                return False
-            call = Call(body=sent[end:], caller=head.caller, arrived_ns=now_ns)
-            asked, write = head.form(lineup, call.body) or (None, None)
+            known = self._heads.known(head, now_ns=now_ns)
+        except OctavoError:  # it is told on the long way
+            return None
+        if known is None or known.n_body > self._asking.max_body_bytes or self._is_unusual:
+            return None
+        return known
+
+    def take(self, known: Known, head: bytes, body: bytes, connection: Connection, *, arrived_ns: int) -> None:
+        """Have a request answered that is known and there.
+
+        The connection is told the answer, or given back the request, in a later turn of the loop.
+        """
+        if known.n_body > _LONGEST or not self.gather(known.head, head, body, connection, arrived_ns):
+            scope = {**known.scope, "type": "http", ARRIVED: arrived_ns, SENT: head}
+            task = asyncio.get_running_loop().create_task(self._tell(connection, scope, body))
+            self._tasks.add(task)  # the loop itself does not keep it
+            task.add_done_callback(self._tasks.discard)
+
+    def gather(self, known: Head, head: bytes, body: bytes, connection: Connection, arrived_ns: int) -> bool:
+        """Have a request answered in the next turn, together with others; whether it may be."""
+        lineup = self._asking.watcher.lineups.get(known.deployment)
+        if lineup is None or lineup.sole is None or known.form is None:
+            return False
+        call = Call(body=body, caller=known.caller, arrived_ns=arrived_ns)
+        try:
+            asked, write = known.form(lineup, body) or (None, None)
             if not isinstance(asked, AskedRows | AskedMatrix) or write is None or asked.n_rows > FEW:
                 return False
-            self._admission.enter_briefly(now_ns)
-        except Exception:  # of whatever kind: it is told on the long way
+            self._admission.enter_briefly(arrived_ns)
+        except Exception:  # of whatever kind: it is told by itself
             return False
-        self.turns.add(lineup, Waiting(call, asked, partial(self._settle, connection, sent, now_ns, write)))
+        self.turns.add(lineup, Waiting(call, asked, partial(self._settle, connection, head, call, write)))
         return True
 
     @property
@@ -118,11 +136,22 @@ class Shortcut:
         return self._asking.is_draining or self._tracing.samples
 
     def _settle(
-        self, connection: Connection, sent: bytes, arrived_ns: int, write: _Write, answered: AnsweredTogether | None
+        self, connection: Connection, head: bytes, call: Call, write: _Write, answered: AnsweredTogether | None
     ) -> None:
         self._admission.leave_briefly()
         if answered is None:
-            connection.go_on(sent)
+            connection.go_on(head + call.body)
             return
         connection.answer(write(answered))
-        self._metrics.request(200, duration_s=(time.perf_counter_ns() - arrived_ns) / 1e9)
+        self._metrics.request(200, duration_s=(time.perf_counter_ns() - call.arrived_ns) / 1e9)
+
+    async def _tell(self, connection: Connection, scope: Scope, body: bytes) -> None:
+        """Answer a request of which no more is spared than the reading of its head."""
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        told = await self._answer(scope, receive)
+        assert told is not None, "its caller has sent all of it"
+        connection.tell(told.status, told.headers, told.body)
+        told.done()

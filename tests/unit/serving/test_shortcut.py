@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -85,8 +86,8 @@ async def quiet() -> None:
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each request that the shortcut was shown, whether it took it."""
-    return made_to_tell(monkeypatch, Shortcut)
+    """Of each request whose head was known, whether it was answered together with others."""
+    return made_to_tell(monkeypatch, Shortcut, "gather")
 
 
 @pytest.fixture(params=[PLAN_SENT, PLAN_LOOKED_UP], ids=["sent", "looked up"], scope="module")
@@ -224,8 +225,8 @@ def test_tensors_go_the_short_way_unless_bytes_are_wanted(
 
     async def scenario() -> None:
         wire = Wire(bench.app)
-        first, _, last = [await wire.send(request_of(bench, body, path=INFER)) for _ in range(3)]
-        assert taken == [False, is_short]
+        first, last = [await wire.send(request_of(bench, body, path=INFER)) for _ in range(2)]
+        assert taken == [is_short]
         assert answers_alike(first) == answers_alike(last)
 
     run(scenario)
@@ -260,7 +261,7 @@ def test_what_fails_on_the_short_way_is_answered_on_the_long_one(
         bad = msgspec.json.encode({"rows": [{**ROW, "distance": 1234}]}).ljust(len(good))
         good = good.ljust(len(bad))
         told = [await wire.send(request_of(bench, body)) for body in (good, good, good, bad, good)]
-        assert taken == [False, True, True, True]
+        assert taken == [True, True, True, True]
         assert [one[0][9:12] for one in told] == [b"200", b"200", b"200", b"500", b"200"]
         wire.server.data_received(request_of(bench, bad))
         wire.server.shutdown()
@@ -309,9 +310,9 @@ def test_what_is_unusual_goes_the_long_way(tmp_path: Path, taken: list[bool], st
 
     async def scenario() -> None:
         wire = Wire(bench.app)
-        for _ in range(3):
+        for _ in range(2):
             await wire.send(request_of(bench))
-        assert taken == [False, True]
+        assert taken == [True]
         bench.app.is_draining = state == "draining"
         if state == "stopped":
             bench.publish(arm(digest), sequence=2, stopped="a person said so")
@@ -321,7 +322,7 @@ def test_what_is_unusual_goes_the_long_way(tmp_path: Path, taken: list[bool], st
         elif state == "slow reader":
             wire.server.pause_writing()
         await wire.send(request_of(bench))
-        assert taken[2:] == ([] if state == "slow reader" else [False])
+        assert taken[1:] == ([] if state in ("draining", "slow reader") else [False])
         wire.server.resume_writing()
 
     run(scenario)
@@ -373,6 +374,84 @@ def test_without_the_store_it_says_so(tmp_path: Path, taken: list[bool]) -> None
         [answer] = await wire.send(request_of(bench))
         assert taken[-1]
         assert b'"degraded":true' in answer
+
+    run(scenario)
+
+
+def test_a_new_connection_is_known_by_what_others_sent(bench: Bench, taken: list[bool]) -> None:
+    async def scenario() -> None:
+        first = await Wire(bench.app).send(request_of(bench))
+        taken.clear()
+        assert answers_alike(await Wire(bench.app).send(request_of(bench))) == answers_alike(first)
+        assert taken == [True]
+
+    run(scenario)
+
+
+def test_a_body_may_have_any_length_and_come_in_pieces(bench: Bench, taken: list[bool]) -> None:
+    async def scenario() -> None:
+        wire, more = Wire(bench.app), request_of(bench, msgspec.json.encode({"rows": [ROW] * 2}))
+        [first] = await wire.send(request_of(bench))
+        taken.clear()
+        head, _, body = more.partition(b"\r\n\r\n")
+        assert await wire.send(head + b"\r\n\r\n", body[:1], body[1:40]) == []
+        [answer] = await wire.send(body[40:])
+        assert taken == [True]
+        assert answer.count(b'"id"') == 2 * first.count(b'"id"')
+
+    run(scenario)
+
+
+def test_a_long_body_is_answered_by_itself(bench: Bench, taken: list[bool]) -> None:
+    async def scenario() -> None:
+        short, long = Wire(bench.app), Wire(bench.app, is_short=False)
+        for rows in ([ROW] * 700, [ROW] * 600 + [{"distance": "far"}]):
+            sent = request_of(bench, msgspec.json.encode({"rows": rows}))
+            assert answers_alike(await short.send(request_of(bench), sent[:9_000], sent[9_000:])) == answers_alike(
+                await long.send(request_of(bench), sent)
+            )
+        assert all(taken), "what is long is not even shown to it"
+        assert bench.app.admission.present == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("end", ["slow", "gone", "shutdown"])
+def test_a_body_whose_rest_does_not_come_is_waited_for_the_long_way(bench: Bench, end: str) -> None:
+    async def scenario() -> None:
+        wire, sent = Wire(bench.app), request_of(bench)
+        await wire.send(sent, sent[:-5])
+        every = wire.server._all
+        assert every.n_gathered == 1
+        assert bench.app.admission.present == 0, "it takes nobody's place"
+        if end == "gone":
+            wire.close()
+            wire.server.connection_lost(None)
+        elif end == "shutdown":
+            wire.server.shutdown()
+        else:
+            every.sweep(time.perf_counter_ns() + 2_000_000_000)
+        assert every.n_gathered == 0
+        answers = await wire.send(sent[-5:])
+        assert [b'"predictions"' in answer for answer in answers] == ([] if end == "gone" else [True])
+        assert wire.is_closed == (end != "slow")
+        assert bench.app.admission.present == 0
+
+    run(scenario)
+
+
+def test_not_all_connections_may_wait_for_the_rest_of_a_body(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr("octavo.serving.connections._MOST_GATHERED", 0)
+
+    async def scenario() -> None:
+        wire, sent = Wire(bench.app), request_of(bench)
+        await wire.send(sent)
+        taken.clear()
+        [answer] = await wire.send(sent[:-5], sent[-5:])
+        assert b'"predictions"' in answer
+        assert taken == []
 
     run(scenario)
 

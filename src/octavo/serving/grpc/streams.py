@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
-from octavo.serving.connections import ARRIVED
+from octavo.serving.heads import ARRIVED
 
 Fields = tuple[tuple[bytes, bytes], ...]
 Message = MutableMapping[str, Any]
