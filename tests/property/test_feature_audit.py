@@ -88,7 +88,7 @@ def audited(plant: Plant, asked: Asked, *, lag: timedelta = ANY_LAG) -> list[Fea
 
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(STEPS), min_size=1, max_size=20), st.integers(0, 2**32))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_without_corruption_the_store_is_never_called_wrong(script: list[str], seed: int) -> None:
     plant, asked, chance = Plant(), Asked(), random.Random(seed)
     plant.apply()
@@ -101,7 +101,7 @@ def test_without_corruption_the_store_is_never_called_wrong(script: list[str], s
 
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(STEPS), max_size=12), st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_store_that_lost_an_entity_is_called_wrong(script: list[str], seed: int) -> None:
     plant, asked, chance = Plant(), Asked(), random.Random(seed)
     plant.apply()

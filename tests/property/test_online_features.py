@@ -36,7 +36,7 @@ def test_online_features_equal_those_of_the_oracle(script: list[str], seed: int)
 
 
 @given(scripts, st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_online_features_equal_historical_features(script: list[str], seed: int) -> None:
     plant, chance = Plant(), random.Random(seed)
     for step in script:

@@ -156,14 +156,14 @@ def cases(draw: st.DrawFn) -> tuple[list[Event], list[Point]]:
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @given(case=cases())
-@settings(max_examples=35, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_features_equal_those_of_the_oracle(view: FeatureView, case: tuple[list[Event], list[Point]]) -> None:
     events, points = case
     check_against_oracle(view, events=events, points=points)
 
 
 @given(case=cases())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_features_of_events_that_are_known_at_once_equal_those_of_the_oracle(
     case: tuple[list[Event], list[Point]],
 ) -> None:
@@ -173,7 +173,7 @@ def test_features_of_events_that_are_known_at_once_equal_those_of_the_oracle(
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_features_of_crowded_windows_equal_those_of_the_oracle(view: FeatureView, seed: int) -> None:
     events, points = crowd(np.random.default_rng(seed), span_us=reach_s(view) * SECOND)
     check_against_oracle(view, events=events, points=points)
@@ -188,7 +188,7 @@ def test_features_around_1970_equal_those_of_the_oracle(view: FeatureView) -> No
 
 
 @given(cases(), st.integers(0, 3 * DAY), st.sampled_from(VIEWS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_an_event_known_only_at_the_moment_or_later_changes_nothing(
     case: tuple[list[Event], list[Point]], delay: int, view: FeatureView
 ) -> None:

@@ -288,7 +288,7 @@ def live_through(city: City, events: Sequence[Event], chance: random.Random) -> 
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_training_and_requests_see_the_same_bits(seed: int, n_trips: int) -> None:
     chance = random.Random(seed)
     events = [random_trip(chance, number) for number in range(n_trips)]

@@ -76,11 +76,11 @@ def test_what_is_a_name_stays_below_whatever_it_is_joined_to(parts: list[str]) -
 
 
 def test_files_of_runs_cannot_be_put_or_got_elsewhere(room: Showroom, run: str, tmp_path: Path) -> None:
-    """Ten thousand ways to write it: nothing is made outside, nothing outside is told."""
+    """Thousands of ways to write it: nothing is made outside, nothing outside is told."""
     ask, root = Raw(room), room.context.config.root
-    tails = ["etc/passwd", "x", "octavo.toml"]
+    tails = ["etc/passwd", "octavo.toml"]
     targets = [f"{FILES}/{quote(way)}" for way in UPWARDS]
-    for encoding, depth, tail in product(ENCODINGS, (1, 3, 8), tails):
+    for encoding, depth, tail in product(ENCODINGS, (1, 8), tails):
         targets += [f"{FILES}/0/{run}/artifacts/{encoding * depth}{tail}", f"{FILES}/{encoding * depth}{tail}"]
         targets += [f"{FILES}?path={encoding * depth}{tail}", f"{FILES}?path=0/{run}/artifacts/{encoding * depth}"]
     targets += [f"{FILES}/0/{run}/artifacts/{quote(way)}" for way in UPWARDS]
