@@ -78,7 +78,7 @@ def show(incident: Id, json: Json = False) -> None:
             ("incident", found.id),
             ("deployment", f"{found.deployment}, {found.model} {found.version}"),
             ("kind", f"{found.incident_kind} of {found.subject}"),
-            ("measured", f"{number(found.value)}, allowed up to {number(found.threshold)}"),
+            ("last measured", f"{number(found.value)}, allowed up to {number(found.threshold)}"),
             ("opened", found.opened_at),
             ("resolved", _resolved(found)),
             ("cause", found.cause),

@@ -18,8 +18,7 @@ from octavo.serving.arrow_forms import Forms, Sent
 from octavo.serving.asked import Asked
 from octavo.serving.columns import Words
 from octavo.serving.ids import ID_BYTES, ID_LETTERS, Ids
-from octavo.serving.lineup import Lineup
-from octavo.serving.reading import asked_by_columns
+from octavo.serving.reading import Addressee, asked_by_columns
 from octavo.serving.routes import Headers, content_type
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _import() -> None:
     import octavo.features.events.ipc  # noqa: F401  # both are needed from now on
 
 
-def read_arrow(lineup: Lineup, body: bytes) -> Asked:
+def read_arrow(lineup: Addressee, body: bytes) -> Asked:
     """What a stream, or a file, asks for: a column per field, a row per prediction.
 
     Raises

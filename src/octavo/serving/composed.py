@@ -76,6 +76,11 @@ class Composed:
         self.decoder = RequestDecoder(merged_fields(composite, self.lineups), max_rows=self.max_rows)
 
     @property
+    def name(self) -> str:
+        """Of the composite."""
+        return self.manifest.composite
+
+    @property
     def version(self) -> int:
         """Of the graph."""
         return self.manifest.version
@@ -104,7 +109,7 @@ class Composed:
             raise NotFound(f"served version of composite {self.manifest.composite!r}", version, [str(self.version)])
         return self
 
-    def is_of(self, composite: ServedComposite, lineups: Mapping[str, Lineup]) -> bool:
+    def is_of(self, composite: ServedComposite | None, lineups: Mapping[str, Lineup]) -> bool:
         """Whether it is what would be made of these."""
         return self.composite is composite and all(lineups.get(name) is one for name, one in self.lineups.items())
 

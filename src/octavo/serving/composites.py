@@ -7,7 +7,7 @@ and its records are what they always are, and each of its records names the comp
 import time
 from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -57,7 +57,7 @@ class CompositePredictor:
         PredictionFailed
             If the last node gave no finite number for some row.
         """
-        asked = call.read(cast("Lineup", composed), call.body)  # of which readers look at what both have
+        asked = call.read(composed, call.body)
         at_us = self._clock.now_us()
         under_way = _UnderWay(composed, call, asked=asked, ids=self._ids.make(at_us, asked.n_rows))
         for node in composed.manifest.plan.nodes:

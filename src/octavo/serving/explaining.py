@@ -10,9 +10,8 @@ import numpy as np
 from octavo.errors import InvalidRequest, LimitExceeded
 from octavo.serving.answers import Predictions, places_of
 from octavo.serving.asked import Asked
-from octavo.serving.lineup import Lineup
 from octavo.serving.models import LoadedModel
-from octavo.serving.reading import Read
+from octavo.serving.reading import Addressee, Read
 from octavo.serving.reasons import Reasons, Rows, reasons_of
 from octavo.serving.unread import FALLBACK
 
@@ -45,7 +44,7 @@ def wanted_reasons(query: bytes) -> int | None:
 def few(read: Read) -> Read:
     """Reads as another, but no more rows than can be explained."""
 
-    def checked(lineup: Lineup, body: bytes) -> Asked:
+    def checked(lineup: Addressee, body: bytes) -> Asked:
         asked = read(lineup, body)
         if asked.n_rows > MOST_ROWS:
             raise LimitExceeded(

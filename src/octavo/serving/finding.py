@@ -17,7 +17,6 @@ class Finder:
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
-        self._composed: dict[str, Composed] = {}
 
     def deployment(self, name: str) -> AnyLineup:
         """What a deployment, or a composite, answers with.
@@ -123,9 +122,9 @@ class Finder:
     def _composite(self, name: str) -> Composed:
         """A composite with the lineups of now; made anew when one of them is another."""
         composite, lineups = self._watcher.composites[name], self._watcher.lineups
-        known = self._composed.get(name)
+        known = self._watcher.composed.get(name)
         if known is None or not known.is_of(composite, lineups):
-            known = self._composed[name] = Composed(composite, lineups)
+            known = self._watcher.composed[name] = Composed(composite, lineups)
         return known
 
     def _called(self, name: str, version: str) -> str | None:

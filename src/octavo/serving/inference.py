@@ -15,9 +15,8 @@ from octavo.serving.asked import Asked
 from octavo.serving.attempts import AnsweredTogether
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.ids import ID_LETTERS
-from octavo.serving.lineup import Lineup
 from octavo.serving.plain_tensors import read_plain
-from octavo.serving.reading import asked_by_columns, asked_by_matrix, check_count
+from octavo.serving.reading import Addressee, asked_by_columns, asked_by_matrix, check_count
 from octavo.serving.tensors import (
     BYTES,
     DATATYPES,
@@ -83,7 +82,7 @@ class Inference:
         """Whether all outputs that were asked for are to be JSON."""
         return True not in self._outputs.values()
 
-    def read(self, lineup: Lineup, body: bytes) -> Asked:
+    def read(self, lineup: Addressee, body: bytes) -> Asked:
         """What the request asks for.
 
         Raises
@@ -225,7 +224,7 @@ def _tensor(given: _Input, data: memoryview, *, place: str) -> Tensor:
     return from_json(given.data, name=given.name, place=place, datatype=given.datatype, shape=shape)
 
 
-def asked_by_tensors(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
+def asked_by_tensors(lineup: Addressee, tensors: dict[str, Tensor]) -> Asked:
     """What tensors ask for: the model's inputs as they are, or the fields by name.
 
     Raises
@@ -238,7 +237,7 @@ def asked_by_tensors(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
     return _by_columns(lineup, tensors)
 
 
-def _by_matrix(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
+def _by_matrix(lineup: Addressee, tensors: dict[str, Tensor]) -> Asked:
     tensor = tensors[MATRIX]
     if len(tensors) > 1:
         raise InvalidRequest(
@@ -254,7 +253,7 @@ def _by_matrix(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
     return asked_by_matrix(lineup, tensor.floats(), field=MATRIX)
 
 
-def _by_columns(lineup: Lineup, tensors: dict[str, Tensor]) -> Asked:
+def _by_columns(lineup: Addressee, tensors: dict[str, Tensor]) -> Asked:
     n_rows = next(iter(tensors.values())).shape[0]
     for tensor in tensors.values():
         if tensor.shape not in ((n_rows,), (n_rows, 1)):

@@ -20,7 +20,7 @@ from octavo.serving.composed import AnyLineup
 from octavo.serving.documents import DocumentDecoder, Scalar
 from octavo.serving.lineup import Lineup
 from octavo.serving.problems import Answer
-from octavo.serving.reading import asked_by_columns, asked_by_matrix, asked_by_records, check_count
+from octavo.serving.reading import Addressee, asked_by_columns, asked_by_matrix, asked_by_records, check_count
 from octavo.serving.routes import JSON, PUBLIC, Handled, Request, Route, check_encoding, content_type
 
 INVOCATIONS = "/invocations"
@@ -113,7 +113,7 @@ def _answer(answer: Predictions) -> ScoringAnswer:
     )
 
 
-def _read_json(lineup: Lineup, body: bytes) -> Asked:
+def _read_json(lineup: Addressee, body: bytes) -> Asked:
     document = _decoder.decode(body)
     given = [name for name in document.__struct_fields__ if name != "params" and getattr(document, name) is not UNSET]
     if len(given) != 1:
@@ -129,7 +129,7 @@ def _read_json(lineup: Lineup, body: bytes) -> Asked:
     return _of_rows(lineup, value, field=name)
 
 
-def _of_split(lineup: Lineup, split: _Split) -> Asked:
+def _of_split(lineup: Addressee, split: _Split) -> Asked:
     check_count(lineup, len(split.data))
     _check_columns(split.columns, field="dataframe_split.columns")
     for number, row in enumerate(split.data):
@@ -137,7 +137,7 @@ def _of_split(lineup: Lineup, split: _Split) -> Asked:
     return asked_by_records(lineup, [dict(zip(split.columns, row, strict=True)) for row in split.data])
 
 
-def _of_columns(lineup: Lineup, columns: dict[str, list[Scalar]], *, field: str) -> Asked:
+def _of_columns(lineup: Addressee, columns: dict[str, list[Scalar]], *, field: str) -> Asked:
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise InvalidRequest(
@@ -148,7 +148,7 @@ def _of_columns(lineup: Lineup, columns: dict[str, list[Scalar]], *, field: str)
     return asked_by_columns(lineup, dict(columns), n_rows=next(iter(lengths), 0))
 
 
-def _of_rows(lineup: Lineup, rows: Sequence[Any], *, field: str) -> Asked:
+def _of_rows(lineup: Addressee, rows: Sequence[Any], *, field: str) -> Asked:
     check_count(lineup, len(rows))
     if len({type(row) for row in rows}) > 1:
         raise InvalidRequest(f"{field} mixes objects and lists", field=field, fix="send one kind only")
@@ -159,7 +159,7 @@ def _of_rows(lineup: Lineup, rows: Sequence[Any], *, field: str) -> Asked:
     return asked_by_matrix(lineup, np.array(rows, np.float64), field=field)
 
 
-def _read_csv(lineup: Lineup, body: bytes) -> Asked:
+def _read_csv(lineup: Addressee, body: bytes) -> Asked:
     """Lines below a line of field names; an empty cell is null, an empty line nothing."""
     try:
         lines = csv.reader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
@@ -178,7 +178,7 @@ def _some(lines: Iterator[list[str]], at_most: int) -> Iterator[list[str]]:
     return islice(filter(None, lines), at_most)
 
 
-def _record(lineup: Lineup, columns: Sequence[str], line: Sequence[str], *, number: int) -> dict[str, Scalar]:
+def _record(lineup: Addressee, columns: Sequence[str], line: Sequence[str], *, number: int) -> dict[str, Scalar]:
     _check_width(line, columns, field=f"line {number}")
     dtypes = lineup.decoder.dtypes
     return {name: _cell(text, dtypes.get(name)) for name, text in zip(columns, line, strict=True)}

@@ -22,7 +22,7 @@ from octavo.serving.requests import RequestDecoder
 from octavo.serving.router import Router, Sampler
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class ServedArm:
     """A version that answers or shadows.
 
@@ -137,6 +137,11 @@ class Lineup:
     def arms(self) -> tuple[ServedArm, ...]:
         """All that are loaded, the one that answers by default first."""
         return (*self.answering, *self.shadows)
+
+    @property
+    def name(self) -> str:
+        """Of the deployment."""
+        return self.manifest.deployment
 
     @property
     def version(self) -> int:

@@ -13,8 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from octavo.serving.asked import Asked
 from octavo.serving.columns import rows_of
-from octavo.serving.lineup import Lineup
-from octavo.serving.reading import asked_by_records
+from octavo.serving.reading import Addressee, asked_by_records
 from octavo.serving.requests import LARGEST_FLOAT32, has_more_keys
 from octavo.serving.tensors import BYTES, DATATYPES, FLOATS, INTEGERS
 from octavo.serving.turns import FEW
@@ -57,7 +56,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _decode = msgspec.json.Decoder(_Document).decode
-_fitting: WeakKeyDictionary[Lineup, set[tuple[Any, ...]]] = WeakKeyDictionary()
+_fitting: WeakKeyDictionary[Addressee, set[tuple[Any, ...]]] = WeakKeyDictionary()
 
 
 class Plain(NamedTuple):
@@ -67,7 +66,7 @@ class Plain(NamedTuple):
     id: str | UnsetType
 
 
-def read_plain(lineup: Lineup, body: bytes) -> Plain | None:
+def read_plain(lineup: Addressee, body: bytes) -> Plain | None:
     """The rows of a usual request; None if it is another one, or wrong.
 
     Raises
@@ -95,7 +94,7 @@ def read_plain(lineup: Lineup, body: bytes) -> Plain | None:
     return Plain(asked_by_records(lineup, rows_of(names, columns)), document.id)
 
 
-def _fits(lineup: Lineup, names: list[str], kinds: list[Any]) -> bool:
+def _fits(lineup: Addressee, names: list[str], kinds: list[Any]) -> bool:
     """Whether each name is there once, as a datatype that its field takes; who sends one such request sends more."""
     known = _fitting.get(lineup)
     if known is None:

@@ -89,6 +89,7 @@ def _serve(config: Config, worker: Worker) -> None:
     beside = grpc_server(app, config.predictor, shared=worker.count > 1)
     watcher.restore()
     watcher.look()
+    _hold(record_log)
     # Requests wait for whoever holds the interpreter: what lives long is not collected again and again, and a watcher
     # that loads a bundle gives way ten times as often as by default.
     gc.collect()
@@ -97,7 +98,13 @@ def _serve(config: Config, worker: Worker) -> None:
     watcher.start()
     callers.start()
     server = PredictorServer(
-        app, config.predictor, home=config.home, name=worker.process, listening=listening, beside=beside
+        app,
+        config.predictor,
+        home=config.home,
+        name=worker.process,
+        listening=listening,
+        note_stall=watcher.note_stall,
+        beside=beside,
     )
     try:
         server.serve_until_told()
@@ -170,6 +177,14 @@ def build(
         heads_for_s=_LOOK_EVERY_S,
     )
     return app, watcher, record_log
+
+
+def _hold(record_log: LocalLog) -> None:
+    """Read on to the end of what is recorded, which the first request would do while all others wait."""
+    try:
+        record_log.hold(TOPIC)
+    except OctavoError as error:
+        log.error("predictions cannot be recorded yet", extra={"reason": error.message})
 
 
 def _log_of(config: Config, number: int) -> LocalLog:

@@ -1,7 +1,7 @@
 """From what a door has taken apart to what is asked for: checked, and counted, whatever its form."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,26 +9,46 @@ import numpy.typing as npt
 from octavo.errors import InvalidRequest, LimitExceeded
 from octavo.serving.asked import Asked, AskedColumns, AskedMatrix, AskedRows
 from octavo.serving.columns import Grid, accept_all, are_all_small, plain, rows_of
-from octavo.serving.lineup import Lineup
-from octavo.serving.requests import LARGEST_FLOAT32
+from octavo.serving.requests import LARGEST_FLOAT32, RequestDecoder
 from octavo.serving.transposed import asked_by_rows
 
-Read = Callable[[Lineup, bytes], Asked]
+
+class Addressee(Protocol):
+    """What a body is addressed to, as far as reading it goes: a deployment's lineup, or a composite of some."""
+
+    @property
+    def name(self) -> str:
+        """Of the deployment, or the composite."""
+
+    @property
+    def decoder(self) -> RequestDecoder:
+        """Of the fields that a caller sends."""
+
+    @property
+    def max_rows(self) -> int:
+        """Per request."""
+
+    @property
+    def common_inputs(self) -> tuple[str, ...] | None:
+        """The columns of the matrix, if all its versions take the same."""
+
+
+Read = Callable[[Addressee, bytes], Asked]
 """Reads a body as a door takes it."""
 
 
-def read_rows(lineup: Lineup, body: bytes) -> AskedRows | AskedColumns:
+def read_rows(lineup: Addressee, body: bytes) -> AskedRows | AskedColumns:
     """The rows of ``{"rows": [{...}, ...]}``."""
     return asked_by_rows(lineup.decoder, body)
 
 
-def asked_by_records(lineup: Lineup, records: Sequence[dict[str, Any]]) -> Asked:
+def asked_by_records(lineup: Addressee, records: Sequence[dict[str, Any]]) -> Asked:
     """The rows of objects that were decoded already; each is checked as it would be in a body of rows."""
     return AskedRows(lineup.decoder.convert(records))
 
 
 def asked_by_columns(
-    lineup: Lineup,
+    lineup: Addressee,
     columns: Mapping[str, Any],
     *,
     n_rows: int,
@@ -63,7 +83,7 @@ def asked_by_columns(
     return asked_by_records(lineup, rows_of(tuple(columns), [plain(column) for column in columns.values()]))
 
 
-def asked_by_matrix(lineup: Lineup, matrix: npt.NDArray[np.floating[Any]], *, field: str) -> Asked:
+def asked_by_matrix(lineup: Addressee, matrix: npt.NDArray[np.floating[Any]], *, field: str) -> Asked:
     """The model's inputs as they are.
 
     Raises
@@ -92,7 +112,7 @@ def asked_by_matrix(lineup: Lineup, matrix: npt.NDArray[np.floating[Any]], *, fi
     return AskedMatrix(np.ascontiguousarray(matrix, np.float32))
 
 
-def check_count(lineup: Lineup, n_rows: int) -> None:
+def check_count(lineup: Addressee, n_rows: int) -> None:
     """Refuse too many rows, or none.
 
     Raises
@@ -109,7 +129,7 @@ def check_count(lineup: Lineup, n_rows: int) -> None:
         raise InvalidRequest("the request holds no row", fix="send at least one row")
 
 
-def matrix_inputs(lineup: Lineup, *, field: str) -> tuple[str, ...]:
+def matrix_inputs(lineup: Addressee, *, field: str) -> tuple[str, ...]:
     """The columns of the matrix that all loaded versions take.
 
     Raises
@@ -120,7 +140,7 @@ def matrix_inputs(lineup: Lineup, *, field: str) -> tuple[str, ...]:
     inputs = lineup.common_inputs
     if inputs is None:
         raise InvalidRequest(
-            f"the loaded versions of {lineup.manifest.deployment!r} take different inputs, so {field} fits only some",
+            f"the loaded versions of {lineup.name!r} take different inputs, so {field} fits only some",
             field=field,
             fix="send the request's fields by name, or ask one version",
         )

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -49,6 +50,8 @@ class PredictorServer(AnnouncingServer):
         Of the process.
     listening : socket
         Bound already.
+    note_stall : callable
+        Is told the digest of a model that does not come back.
     beside : Beside or None
         A server of another protocol, which starts before this one is announced and ends with it.
     """
@@ -61,6 +64,7 @@ class PredictorServer(AnnouncingServer):
         home: Path,
         name: str,
         listening: socket.socket,
+        note_stall: Callable[[str], None],
         beside: Beside | None = None,
     ) -> None:
         self._connections = Connections(most=settings.max_connections, shortcut=app.shortcut)
@@ -69,7 +73,7 @@ class PredictorServer(AnnouncingServer):
         self._beside = beside
         self._linger_s = settings.linger_ms / 1000
         self._ends_at_s = float("inf")
-        self._watchdog = Watchdog(after_s=settings.stuck_after_ms / 1000)
+        self._watchdog = Watchdog(after_s=settings.stuck_after_ms / 1000, note=note_stall)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to watch requests and connections, and to listen."""

@@ -21,7 +21,7 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     sequence : int
         Of the manifest that it serves by; 0 if it serves by none.
     error : str or None
-        Why it does not serve by the newest one; None if it does.
+        Why it does not serve by the newest one, or not by all of it; None if it does.
     stopped : str
         Why no model is asked; empty if it is not stopped.
     """

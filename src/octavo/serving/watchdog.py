@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import FrameType
 
 from octavo.serving.models import LoadedModel
@@ -34,9 +35,12 @@ class Watchdog:
     ----------
     after_s : float
         How long the loop may stand still, a second at least; 0 for ever.
+    note : callable
+        Is told the digest of the model in which it stood still, before the process ends.
     """
 
-    def __init__(self, *, after_s: float) -> None:
+    def __init__(self, *, after_s: float, note: Callable[[str], None]) -> None:
+        self._note = note
         self._after_s = after_s and max(after_s, _SHORTEST_S)
         self._has_turned = True
         self._stopping = threading.Event()
@@ -76,6 +80,11 @@ class Watchdog:
         facts = {} if model is None else {"model": model.plan.model, "digest": model.digest}
         log.critical("nothing was answered for %g s; this process ends", self._after_s, extra=facts)
         traceback.print_stack(frame)
+        try:
+            if model is not None:
+                self._note(model.digest)
+        except Exception:  # the process ends, whatever its disk says
+            log.exception("that cannot be noted")
         os._exit(STUCK)
 
 

@@ -26,7 +26,7 @@ from octavo.release.manifests import FOLDER, PURPOSE, Arm, DeploymentManifest
 from octavo.release.statements import check_statements
 from octavo.serving.alias_watcher import AliasWatcher
 from octavo.serving.code import OpenFunctions, run_here
-from octavo.serving.composed import ServedComposite
+from octavo.serving.composed import Composed, ServedComposite
 from octavo.serving.composite_watcher import CompositeWatcher
 from octavo.serving.fellows import Worker
 from octavo.serving.fleet import Fleet
@@ -34,6 +34,7 @@ from octavo.serving.following import Following, Kind
 from octavo.serving.lineup import Lineup
 from octavo.serving.lookup import FeatureLookup
 from octavo.serving.models import LoadedModel
+from octavo.serving.stalled import StalledModel, Stalls, stalled_in, stalled_in_words
 from octavo.serving.status import DeploymentStatus, ModelStatus, PredictorStatus, write_atomically
 from octavo.stores.ports import Artifacts
 
@@ -70,6 +71,8 @@ class Watcher:
         Whether it has looked for manifests at least once.
     aliases : AliasWatcher
         What is called without a deployment.
+    composed : dict of composite name to Composed
+        Those that have been asked; what is not of the lineups of now is let go.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Watcher:
     ) -> None:
         self.lineups: dict[str, Lineup] = {}
         self.stopped: dict[str, DeploymentManifest] = {}
+        self.composed: dict[str, Composed] = {}
         self.has_looked = False
         self._config = config
         self._artifacts = artifacts
@@ -92,6 +96,7 @@ class Watcher:
         self._home = config.home / "predictor"
         self._key = config.home / "keys" / "release.pub"
         self._is_restoring = False
+        self._stalls = Stalls(config.home)
         self._status_file = (worker or Worker()).status_file(config.home)
         self._composites = CompositeWatcher(config, artifacts, open_functions=open_functions)
         self._following = Following(config, artifacts, kind=_KIND, prepare=self._prepared, refused=self._note_refused)
@@ -149,6 +154,7 @@ class Watcher:
             self._following.look()
             self._composites.look()
             self.aliases.look()
+            self._heed_stalls()
             self._error = None
         except OctavoError as error:
             self._error = error.message
@@ -156,6 +162,10 @@ class Watcher:
         self.aliases.fulfil()
         self._settle()
         self._write_status()
+
+    def note_stall(self, digest: str) -> None:
+        """Have all workers know that this process stands still in a model; from any thread."""
+        self._stalls.note(digest, dict(self.lineups))
 
     def start(self) -> None:
         """Look from now on, in a thread of its own, until `stop`; another sees to stops while that one loads models."""
@@ -235,6 +245,7 @@ class Watcher:
         manifest = lineup.manifest
         self._statuses[deployment] = DeploymentStatus(
             sequence=manifest.sequence,
+            error=stalled_in_words(lineup),
             applied_at_us=self._clock.now_us(),
             arms=manifest.arms,
             stopped=manifest.stopped,
@@ -247,10 +258,20 @@ class Watcher:
 
     def _lineup(self, manifest: DeploymentManifest, load: Callable[[Arm], LoadedModel]) -> Lineup:
         models = {arm.digest: load(arm) for arm in manifest.arms}
+        models |= {digest: StalledModel.of(models[digest]) for digest in self._stalls.of(manifest)}
         return Lineup(manifest, models, lookup_of=self._lookup_of, max_rows=self._config.predictor.max_rows)
+
+    def _heed_stalls(self) -> None:
+        """Ask those versions no more in which another worker stood still."""
+        for name, lineup in list(self.lineups.items()):
+            if self._stalls.of(lineup.manifest) != {arm.digest for arm in stalled_in(lineup)}:
+                self._put_live(name, self._lineup(lineup.manifest, self._fleet.load))
 
     def _settle(self) -> None:
         """Unload what is needed no more."""
+        for name, known in list(self.composed.items()):
+            if not known.is_of(self.composites.get(name), self.lineups):
+                self.composed.pop(name, None)
         self._note_holders()
         if self._fleet.tidy():
             self.aliases.forget_unloaded()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from octavo.errors import Unavailable
 from octavo.features.online.keys import generation_of, pointer_key
 from octavo.monitoring.prediction_log import rows_of
 from octavo.processes import find_running
@@ -132,6 +133,15 @@ def test_it_starts_before_anything_was_published_and_serves_what_comes(tmp_path:
         assert running.call([ROW])[0] == 404
         project.publish(manifest(arm(publish_bundle(project.artifacts))))
         until(lambda: running.call([ROW])[0] == 200, what="an answer")
+
+
+def test_it_has_read_its_log_before_it_listens(project: ServingProject) -> None:
+    with predictor(project) as running:
+        log = LocalLog(project.config.home / "predictor" / "log", sync=False, exclusive=True)
+        with pytest.raises(Unavailable, match="written by another process"):
+            log.publish(TOPIC, [b"x"])
+        assert running.call([ROW])[0] == 200
+    assert len(recorded(project)) == 1
 
 
 def test_two_predictors_never_write_one_log(project: ServingProject) -> None:

@@ -6,17 +6,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import isnan
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from octavo.monitoring.prediction_log import rows_of
 from octavo.processes import find_running
 from octavo.registry.bundles import ONNX, PLAN, digest_of
+from octavo.release.acknowledgement import complaints
+from octavo.serving.recorder import TOPIC
 from octavo.serving.watchdog import STUCK
+from octavo.stores.log import LocalLog
 from octavo.stores.ports import Artifacts
-from tests.serving.bundles import MODEL, PLAN_SENT, ROW, SCHEMAS, bundle_files, linear_model, pack
+from tests.serving.bundles import MODEL, PLAN_SENT, ROW, SCHEMAS, bundle_files, linear_model, pack, publish_bundle
 from tests.serving.processes import Running, predictor, until
 from tests.serving.projects import SETTINGS, arm, make_project, manifest
 
@@ -25,7 +30,7 @@ WATCHED = """
 import sys, threading, time
 from octavo.serving.watchdog import Watchdog
 
-watchdog = Watchdog(after_s=1.0)
+watchdog = Watchdog(after_s=1.0, note=print)
 watchdog.start()
 for _ in range(15):
     time.sleep(0.1)
@@ -122,6 +127,37 @@ def test_other_workers_answer_meanwhile_and_it_is_started_again(tmp_path: Path) 
         assert len(set(pids()) & set(before)) == 1, "the other one did not notice"
         assert {found.call([ROW])[0] for _ in range(20)} == {200}
         assert f"ended with {STUCK}; started again" in log_of(found)
+
+
+def test_a_canary_that_does_not_come_back_is_asked_no_more_and_what_it_was_to_answer_counts_as_failed(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path, settings=f"{SETTINGS}stuck_after_ms = 1000\n")
+    live = publish_bundle(project.artifacts, plan=PLAN_SENT, weights=[2.0, 0.0])
+    arms = arm(live), arm(publish_endless(project.artifacts), role="canary", version=2, percent=50)
+    project.publish(manifest(*arms))
+    with predictor(project) as found:
+        while found.process.poll() is None:
+            with suppress(OSError, http.client.HTTPException):
+                found.call([FOR_EVER])
+        assert found.process.wait() == STUCK
+    with predictor(project) as found:
+        answers = [found.call([FOR_EVER] * 20) for _ in range(5)]
+        assert {status for status, _ in answers} == {200}
+        told = [one for _, answer in answers for one in answer["predictions"]]
+        assert {(one["version"], one["value"]) for one in told} == {(1, 4e6)}
+        assert b"a process stood still in version 2 (canary)" in found.get("/status")[1]
+        assert "a process stood still in version 2" in complaints(project.config)["eta"]
+        project.publish(manifest(*arms, sequence=2))
+        until(lambda: not complaints(project.config), what="the next manifest")
+        assert {one["version"] for one in found.call([ROW] * 50)[1]["predictions"]} == {1, 2}, "it is tried again"
+        assert found.stop() == 0
+    log = LocalLog(project.config.home / "predictor" / "log", sync=False)
+    rows = rows_of(log.read(TOPIC, start=0)).to_pylist()
+    log.close()
+    failed = [row for row in rows if row["version"] == 2 and isnan(row["output"])]
+    assert 20 < len(failed) < 80, "about half of a hundred"
+    assert {row["arm"] for row in failed} == {"canary"}
 
 
 @pytest.mark.parametrize(

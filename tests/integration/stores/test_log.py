@@ -106,6 +106,26 @@ def test_a_second_exclusive_writer_is_refused(tmp_path: Path) -> None:
     assert second.publish("outcomes", [b"y"]) == 2
 
 
+def test_a_topic_that_is_held_is_read_before_its_first_publication_not_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = LocalLog(tmp_path, sync=False, exclusive=True, segment_bytes=2_000)
+    ends = [first.publish("outcomes", [b"x" * 100] * 3) for _ in range(20)]
+    first.close()
+    [*_, last] = segments(tmp_path)
+    with last.open("ab") as file:
+        file.write(b"torn")
+    second = LocalLog(tmp_path, sync=False, exclusive=True, segment_bytes=2_000)
+    second.hold("outcomes")
+    assert [path.read_bytes() for path in torn_files(tmp_path)] == [b"torn"]
+    with pytest.raises(Unavailable, match="written by another process"):
+        LocalLog(tmp_path, sync=False, exclusive=True).hold("outcomes")
+    with monkeypatch.context() as patch:
+        patch.setattr("octavo.stores.log.segments.SegmentReader.batch", None)
+        assert second.publish("outcomes", [b"y"]) == ends[-1] + 1
+    assert contents(tmp_path)[-2:] == [b"x" * 100, b"y"]
+
+
 def test_a_batch_torn_at_any_byte_is_unseen_and_set_aside(tmp_path: Path) -> None:
     log = open_log(tmp_path, sync=False)
     log.publish("outcomes", [b"whole"])

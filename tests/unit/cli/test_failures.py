@@ -124,3 +124,21 @@ def test_whoever_ends_a_command_is_told_so(capsys: pytest.CaptureFixture[str], m
     with pytest.raises(SystemExit) as ended:
         app(["outcomes", "-"])
     assert (ended.value.code, capsys.readouterr().err) == (INTERRUPTED, "interrupted\n")
+
+
+@pytest.mark.parametrize("module", ["octavo", "octavo.client.runs", "octavo.cli.app"])
+def test_interrupted_while_it_loads_it_ends_with_a_line_too(module: str) -> None:
+    program = f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from octavo_command import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "interrupted\n")

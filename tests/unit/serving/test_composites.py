@@ -1,6 +1,9 @@
 """A graph of deployments and functions answers one call, and each node is recorded."""
 
+import gc
+from datetime import timedelta
 from typing import Any
+from weakref import ref
 
 import msgspec
 import pytest
@@ -8,7 +11,7 @@ from tests.serving import calls
 from tests.serving.bundles import ROW, publish_bundle
 from tests.serving.composed import CODE, FAR, OFFER, SEATS, deployment, function, publish_composite, publish_nodes
 from tests.serving.doors import DOORS, outputs, tensors
-from tests.serving.predictors import Bench
+from tests.serving.predictors import NOW, Bench
 from tests.serving.projects import arm
 
 from octavo.monitoring.prediction_log import rows_of
@@ -93,6 +96,17 @@ def test_a_canary_that_fails_in_a_node_is_stood_in_for_by_the_live_version(deal:
     answers = ask(deal, *[{"distance": 500.0, "seats": 100}] * 20).json["predictions"]
     assert [one["value"] for one in answers] == [1000.0] * 20
     assert {one["nodes"]["far"]["version"] for one in answers} == {1}
+
+
+def test_a_version_that_a_composite_was_asked_by_is_let_go_once_another_is_live(deal: Bench) -> None:
+    ask(deal, {})
+    before = ref(deal.watcher.lineups["far"].fallback.model)
+    deal.publish(arm(publish_bundle(deal.project.artifacts, weights=SEATS), version=2), deployment="far", sequence=2)
+    deal.clock.advance(NOW + timedelta(days=1))
+    deal.watcher.look()
+    gc.collect()
+    assert before() is None
+    assert ask(deal, {"seats": 100}).json["predictions"][0]["value"] == 200.0
 
 
 def test_a_field_that_only_a_condition_needs_may_be_left_out_where_it_does_not_hold(deal: Bench) -> None:

@@ -110,7 +110,7 @@ def _verdict_of_all(found: Sequence[Incident], visit: Visit) -> tuple[Status, st
 
 
 def _verdict(found: Incident, visit: Visit) -> str:
-    text = f"{_measured(found)}; the bound is {amount(found.incident_kind, found.threshold)}."
+    text = f"{_measured(found)}, as last measured; the bound is {amount(found.incident_kind, found.threshold)}."
     if found.resolved_at is None:
         return f"{text} Open for {duration((visit.now - found.opened_at).total_seconds())}."
     return f"{text} It was over after {duration((found.resolved_at - found.opened_at).total_seconds())}."

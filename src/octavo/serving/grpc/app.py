@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from octavo.serving.app import PredictorApp, Scope, Send, follow
+from octavo.serving.app import PredictorApp, Send, follow
 from octavo.serving.grpc.deadlines import timeout_s, within
 from octavo.serving.grpc.forms import Forms
 from octavo.serving.grpc.framing import frame, read_message
@@ -17,7 +17,7 @@ from octavo.serving.grpc.messages import HEALTH, SERVICE
 from octavo.serving.grpc.methods import Method, Replied, StreamMethod
 from octavo.serving.grpc.shortcut import GrpcShortcut
 from octavo.serving.grpc.statuses import Trailers, trailers_of
-from octavo.serving.heads import ARRIVED, request_id_of
+from octavo.serving.heads import ARRIVED, Scope, request_id_of
 from octavo.serving.limits import READ_TIMEOUT_S, ClientGone, Receive
 from octavo.serving.problems import HttpError, problem_of
 from octavo.serving.routes import Headers

@@ -14,11 +14,12 @@ from itertools import chain
 
 import ngh2
 
-from octavo.serving.app import Scope, Send
+from octavo.serving.app import Send
 from octavo.serving.grpc.framing import frame
 from octavo.serving.grpc.incoming import OK, START_HEADERS
 from octavo.serving.grpc.shortcut import GrpcShortcut
 from octavo.serving.grpc.streams import Message, Stream
+from octavo.serving.heads import Scope
 from octavo.serving.limits import Receive
 
 log = logging.getLogger(__name__)

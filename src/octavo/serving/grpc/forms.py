@@ -20,8 +20,7 @@ from octavo.serving.columns import are_all_small
 from octavo.serving.grpc import wire
 from octavo.serving.grpc.layouts import Layout, read_text
 from octavo.serving.inference import MATRIX
-from octavo.serving.lineup import Lineup
-from octavo.serving.reading import asked_by_matrix, asked_by_records
+from octavo.serving.reading import Addressee, asked_by_matrix, asked_by_records
 from octavo.serving.requests import LARGEST_FLOAT32, RequestDecoder
 from octavo.serving.tensors import BYTES, DATATYPES, FIXED, LENGTH_BYTES
 
@@ -81,7 +80,7 @@ class Form:
         """The values of a request, its id before them if there is one; None if it is of another form."""
         return None if self._layout is None else self._layout.values(message)
 
-    def asked(self, lineup: Lineup, values: Sequence[Any]) -> Asked | None:
+    def asked(self, lineup: Addressee, values: Sequence[Any]) -> Asked | None:
         """What values, without an id, ask for; None if that is to be seen field by field.
 
         Raises
@@ -100,7 +99,7 @@ class Form:
         row = {name: None if value != value else value for (name, _), value in zip(self._sent, values, strict=True)}
         return asked_by_records(lineup, [row])
 
-    def _matrix(self, lineup: Lineup, data: bytes) -> Asked | None:
+    def _matrix(self, lineup: Addressee, data: bytes) -> Asked | None:
         inputs = lineup.common_inputs
         if MATRIX in lineup.decoder.dtypes or inputs is None or len(inputs) != self._n_inputs:
             return None

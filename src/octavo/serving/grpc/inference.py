@@ -28,9 +28,8 @@ from octavo.serving.grpc.methods import PREDICTS, GrpcCall, Method, Replied
 from octavo.serving.grpc.rows import asked_by_fields
 from octavo.serving.grpc.tensors import check_parameters
 from octavo.serving.inference import OUTPUTS
-from octavo.serving.lineup import Lineup
 from octavo.serving.openinference import model_metadata
-from octavo.serving.reading import Read
+from octavo.serving.reading import Addressee, Read
 from octavo.serving.routes import PUBLIC
 
 _LONGEST_ID = 1024
@@ -124,7 +123,7 @@ class InferenceService:
         form, values = found
         id_ = values.pop(0) if form.has_id else ""
 
-        def read(lineup: Lineup, body: bytes) -> Asked:
+        def read(lineup: Addressee, body: bytes) -> Asked:
             return form.asked(lineup, values) or asked_by_fields(lineup, parse(ModelInferRequest, body))
 
         return _Sent(form.model, form.version, id_, form.raw, read, wanted=form.wanted)

@@ -12,8 +12,7 @@ from octavo.serving.asked import Asked
 from octavo.serving.documents import Scalar
 from octavo.serving.grpc.tensors import tensors_of
 from octavo.serving.inference import asked_by_tensors
-from octavo.serving.lineup import Lineup
-from octavo.serving.reading import asked_by_records
+from octavo.serving.reading import Addressee, asked_by_records
 from octavo.serving.tensors import DATATYPES
 
 _LISTS: dict[str, str] = {
@@ -37,7 +36,7 @@ _FORMATS: dict[str, Struct] = {
 _LENGTH_BYTES = 4
 
 
-def asked_by_fields(lineup: Lineup, request: Any) -> Asked:
+def asked_by_fields(lineup: Addressee, request: Any) -> Asked:
     """What a ModelInferRequest asks for, of whatever form it is.
 
     Raises

@@ -17,10 +17,9 @@ from octavo.serving.composed import Composed
 from octavo.serving.explaining import wanted_reasons
 from octavo.serving.later.jobs import Job
 from octavo.serving.later.pieces import moved, read_pieces, together
-from octavo.serving.lineup import Lineup
 from octavo.serving.predict import Predictor
 from octavo.serving.problems import Answer, answer_of
-from octavo.serving.reading import Read
+from octavo.serving.reading import Addressee, Read
 from octavo.serving.routes import Handle, Request
 from octavo.serving.tracing import trace_id_of
 
@@ -157,7 +156,7 @@ def _calls(job: Job, pieces: Sequence[Asked]) -> list[tuple[Call, int]]:
 
 
 def _given(asked: Asked) -> Read:
-    def read(lineup: Lineup, body: bytes) -> Asked:
+    def read(lineup: Addressee, body: bytes) -> Asked:
         return asked
 
     return read

@@ -77,6 +77,16 @@ class LocalLog:
         """
         return (self._writers.get(log) or self._writer(log)).append(payloads) if payloads else self.end(log)
 
+    def hold(self, log: str) -> None:
+        """Take a topic that is written exclusively, and read on to its end, so that no publication has to.
+
+        Raises
+        ------
+        Unavailable, IntegrityError
+            As `publish`.
+        """
+        (self._writers.get(log) or self._writer(log)).reach_end()
+
     def flush(self, log: str, end: int) -> None:
         """Make what this process has appended up to an offset survive a crash of the machine.
 

@@ -36,15 +36,22 @@ class TopicWriter:
             self._hold_for_good()
 
     def append(self, payloads: Sequence[bytes]) -> int:
-        data = frames.encode(payloads)
+        parts = frames.encode(payloads)
         with self._turn:
             if self._exclusive:
-                return self._append(data, len(payloads))
+                return self._append(parts, len(payloads))
             fcntl.flock(self._lock_file, fcntl.LOCK_EX)
             try:
-                return self._append(data, len(payloads))
+                return self._append(parts, len(payloads))
             finally:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def reach_end(self) -> None:
+        """Read on to the end now, as the first append would otherwise; where others write too, it is not theirs yet."""
+        if self._exclusive:
+            with self._turn:
+                self._catch_up()
+                self._certain = True
 
     def flush(self, end: int) -> None:
         """Flush, unless another thread's flush, which came later, has covered it: many appends share one."""
@@ -76,7 +83,7 @@ class TopicWriter:
             os.close(self._lock_file)
             raise Unavailable(f"{self._folder} is written by another process; stop that one first") from error
 
-    def _append(self, data: bytes, count: int) -> int:
+    def _append(self, parts: Sequence[bytes], count: int) -> int:
         if self._failed:
             self._check_sound()
         segment = self._segment
@@ -85,7 +92,7 @@ class TopicWriter:
         if segment.position >= self._segment_bytes:
             segment = self._roll(segment)
         self._certain = False  # until the batch is known to be written whole
-        segment.append(data, count=count)
+        segment.append(parts, count=count)
         self._certain = self._exclusive
         return segment.offset
 
