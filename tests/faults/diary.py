@@ -77,8 +77,8 @@ def idle_calls(kind: str, count: int, place: Path) -> None:
             os.fdatasync(idle)
         elif kind == "fsync":
             os.fsync(idle)
-        elif kind == "write":
-            os.write(idle, b"x")
+        elif kind == "writev":
+            os.writev(idle, [b"x"])
     os.close(idle)
 
 
@@ -114,7 +114,7 @@ def _live_and_end(place: Path, mouth: int) -> None:
 
 
 def _say(mouth: int, told: str) -> None:
-    os.writev(mouth, [f"{told}\n".encode()])  # by another call than those that are struck
+    os.write(mouth, f"{told}\n".encode())  # by another call than those that are struck
 
 
 def _copy(template: Path, place: Path) -> None:

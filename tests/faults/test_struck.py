@@ -70,7 +70,7 @@ def check(place: Path) -> None:
     log.close()
 
 
-@pytest.mark.parametrize("kind", ["pwrite64", "fdatasync", "write"])
+@pytest.mark.parametrize("kind", ["pwrite64", "fdatasync", "writev"])
 def test_killed_at_every_call_it_keeps_what_it_told(kind: str, template: Path, tmp_path: Path) -> None:
     found = lives(kind, "signal=KILL", template, tmp_path)
     assert len(found) > 2, "it was struck at least once"
@@ -81,7 +81,7 @@ def test_killed_at_every_call_it_keeps_what_it_told(kind: str, template: Path, t
 
 
 @pytest.mark.parametrize(
-    ("kind", "fault"), [("fdatasync", "error=EIO"), ("pwrite64", "error=ENOSPC"), ("write", "error=ENOSPC")]
+    ("kind", "fault"), [("fdatasync", "error=EIO"), ("pwrite64", "error=ENOSPC"), ("writev", "error=ENOSPC")]
 )
 def test_told_that_the_disk_failed_it_tells_nobody_that_all_is_well(
     kind: str, fault: str, template: Path, tmp_path: Path

@@ -17,7 +17,7 @@ from octavo.serving.asked import Asked, AskedColumns, AskedRows
 from octavo.serving.blocks import BlockMaker, Made
 from octavo.serving.columns import accept_all
 from octavo.serving.functions import FunctionsHere
-from octavo.serving.ids import IdMaker
+from octavo.serving.ids import ID_BYTES, Run
 from octavo.serving.inputs import Floats, InputBuilder
 from octavo.serving.lineup import Assigned
 from octavo.serving.lookup import FeatureLookup
@@ -128,9 +128,10 @@ def test_a_record_tells_what_was_sent_and_what_the_model_was_given(records: list
     inputs, n_rows = BUILDER.build(asked, None), len(records)
     some = data.draw(st.none() | st.lists(st.integers(0, n_rows - 1), min_size=1, unique=True).map(sorted))
     rows = None if some is None else np.array(some)
+    ids = data.draw(st.binary(min_size=ID_BYTES, max_size=ID_BYTES).map(lambda first: Run(first, n_rows)))
     block = BlockMaker().block(
         asked,
-        IdMaker().make(1, n_rows),
+        ids,
         served=SERVED,
         rows=rows,
         inputs=inputs,
@@ -144,10 +145,14 @@ def test_a_record_tells_what_was_sent_and_what_the_model_was_given(records: list
     given_to_it = np.frombuffer(b"".join(one["inputs"] for one in told), np.float32).reshape(expected.shape)
     np.testing.assert_array_equal(given_to_it, expected)
     sent = [dict(zip(DECODER.names, row, strict=True)) for row in DECODER.convert(records)]
-    assert [json.loads(one["request"]) for one in told] == (sent if some is None else [sent[row] for row in some])
+    chosen = range(n_rows) if some is None else some
+    assert [json.loads(one["request"]) for one in told] == [sent[row] for row in chosen]
+    assert [one["id"] for one in told] == [ids[row] for row in chosen]
+    with_each_id = msgspec.structs.replace(block, ids=ids.data if rows is None else ids.chosen(rows))
+    assert rows_of([(0, msgspec.msgpack.encode(with_each_id))]).equals(table)
     if block.rows is not None:
         assert block.is_short == (inputs.status is None)
-        assert rows_of([(0, as_before(block, expected))]).equals(table)
+        assert rows_of([(0, as_before(with_each_id, expected))]).equals(table)
 
 
 def as_before(block: PredictionBlock, matrix: Floats) -> bytes:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from octavo.clock import from_micros
 from octavo.errors import IntegrityError
-from octavo.serving.ids import ID_LETTERS, Ids
+from octavo.serving.ids import ID_LETTERS, Ids, ids_of
 from octavo.serving.recorder import TOPIC
 from octavo.serving.records import INPUT, WORDS, BlockColumn, BlockHead, PredictionBlock, PredictionRecord
 from octavo.stores.columns import TIME
@@ -153,7 +153,7 @@ def _of_blocks(blocks: Sequence[PredictionBlock]) -> pa.Table:
         (head, _sent(block, head, matrix), block.n_rows) for (block, head, _), matrix in zip(parts, inputs, strict=True)
     ]
     columns = {
-        "id": _texts(Ids(b"".join(block.ids for block in blocks))),
+        "id": _texts(Ids(b"".join(ids_of(block.ids, block.n_rows).data for block in blocks))),
         "at": pa.array(np.array([block.at_us for block in blocks], np.int64)[which]).cast(TIME),
         "entities": [text for head, values, n in sent for text in _objects(head.keys, values, n, nulls=False)],
         "request": [text for head, values, n in sent for text in _objects(head.fields, values, n, nulls=True)],

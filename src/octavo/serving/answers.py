@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octavo.features.values import FeatureStatus
-from octavo.serving.ids import Ids
+from octavo.serving.ids import ID_LETTERS, Ids
 from octavo.serving.models import LoadedModel
 
 _REMEMBERED = 4096
@@ -198,13 +198,17 @@ def _rest_of(share: Share, *, features: str = "", values: str = "", live: str = 
 
 
 def _alike(answer: Predictions, head: str, rest: str, tail: str) -> bytes:
-    """An answer of many rows that all end with the same."""
-    ends = f"{rest},".encode()
-    parts = [b""] * (2 * len(answer))
-    parts[::2] = answer.ids.between(ends + b'{"id":"', b'","value":').tolist()
-    parts[1::2] = _digits(answer.values).split(b",")
-    parts[0] = head.encode() + parts[0][len(ends) :]
-    return b"".join(parts) + f"{rest}{tail}".encode()
+    """An answer of many rows that all end with the same: written around their numbers, then the ids into the gaps."""
+    numbers, first = _digits(answer.values), f'{head}{{"id":"'.encode()
+    to_value, to_id = b'","value":', f'{rest},{{"id":"'.encode()
+    gap = to_id + bytes(ID_LETTERS) + to_value
+    written = first + gap[len(to_id) :] + numbers.replace(b",", gap) + f"{rest}{tail}".encode()
+    ends = np.flatnonzero(np.frombuffer(numbers, np.uint8) == ord(","))  # of all numbers but the last
+    shifts = len(first) + len(gap) + (len(gap) - 1) * np.arange(len(ends))
+    body = bytearray(written)
+    anywhere = np.ndarray(len(body) - ID_LETTERS + 1, f"V{ID_LETTERS}", body, strides=1)
+    anywhere[np.append(len(first), ends + shifts)] = answer.ids.letters.view(anywhere.dtype)[:, 0]
+    return bytes(body)
 
 
 def _numbers(values: npt.NDArray[np.float64]) -> list[str]:

@@ -219,7 +219,7 @@ def encode_arrow(answer: Predictions, *, with_values: bool = False, live: str = 
         return _written(answer, with_values=with_values, live=live)
     share = answer.shares[0]
     parts = _around(answer.deployment, answer.model, share.version, len(answer), answer.degraded)
-    return parts.before + answer.ids.letters.tobytes() + parts.between + answer.values.tobytes() + parts.after
+    return b"".join((parts.before, answer.ids.letters.tobytes(), parts.between, answer.values.tobytes(), parts.after))
 
 
 def _written(answer: Predictions, *, with_values: bool, live: str) -> bytes:

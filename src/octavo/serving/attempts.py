@@ -180,12 +180,7 @@ class Request:
         if asked.n_rows <= at_once:
             return [Part(self, asked=asked, first=0, ids=ids)]
         return [
-            Part(
-                self,
-                asked=asked.part(first, first + at_once),
-                first=first,
-                ids=Ids(ids.chosen(slice(first, first + at_once))),
-            )
+            Part(self, asked=asked.part(first, first + at_once), first=first, ids=ids.part(first, first + at_once))
             for first in range(0, asked.n_rows, at_once)
         ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -12,8 +13,6 @@ from octavo.serving.ids import Ids
 from octavo.serving.inputs import Floats, Inputs
 from octavo.serving.lineup import Assigned, ServedArm
 from octavo.serving.records import INPUT, BlockColumn, BlockHead, PredictionBlock
-
-_REMEMBERED = 1024
 
 Rows = npt.NDArray[np.intp] | None
 """Places of rows within a part of a request; None for all."""
@@ -33,7 +32,7 @@ class BlockMaker:
     """Makes blocks; remembers what is the same in all of a version."""
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[str, ServedArm], msgspec.Raw] = {}
+        self._heads: WeakKeyDictionary[ServedArm, msgspec.Raw] = WeakKeyDictionary()
 
     def block(
         self,
@@ -69,9 +68,9 @@ class BlockMaker:
         if inputs is not None:
             kept = _bytes(inputs.matrix[:, builder.others] if is_short else _without(inputs.matrix, columns), rows)
         return PredictionBlock(
-            head=self._heads.get((made.deployment, served)) or self._head(made.deployment, served),
+            head=self._heads.get(served) or self._head(made.deployment, served),
             at_us=made.at_us,
-            ids=ids.data if rows is None else ids.chosen(rows),
+            ids=ids.kept if rows is None else ids.chosen(rows),
             rows=as_asked,
             columns=columns,
             inputs=kept,
@@ -88,13 +87,11 @@ class BlockMaker:
         )
 
     def _head(self, deployment: str, served: ServedArm) -> msgspec.Raw:
-        if len(self._heads) >= _REMEMBERED:
-            self._heads.clear()
         arm, builder = served.arm, served.builder
         head = BlockHead(
             deployment, arm.model, arm.version, arm.digest, arm.role, builder.keys, builder.fields, builder.sent
         )
-        encoded = self._heads[deployment, served] = msgspec.Raw(msgspec.msgpack.encode(head))
+        encoded = self._heads[served] = msgspec.Raw(msgspec.msgpack.encode(head))
         return encoded
 
 

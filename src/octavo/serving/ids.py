@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ ID_BYTES = 16
 ID_LETTERS = 36
 _RANDOM_BYTES = 10
 _TIME_BYTES, _TIME_LETTERS = 6, 14
+_LAST, _LAST_DIGITS = np.dtype(">u4"), np.dtype("V8")
 _HALVES = np.dtype([("time", f"V{_TIME_BYTES}"), ("rest", f"V{_RANDOM_BYTES}")])
 _POOL = 512
 _FEW = 64
@@ -40,10 +42,10 @@ class Ids(Sequence[str]):
         Each in its usual form, if that is known already.
     """
 
-    __slots__ = ("_texts", "data")
+    __slots__ = ("_data", "_texts")
 
     def __init__(self, data: bytes, texts: list[str] | None = None) -> None:
-        self.data = data
+        self._data = data
         self._texts = texts
 
     def __len__(self) -> int:
@@ -58,6 +60,16 @@ class Ids(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.texts)
+
+    @property
+    def data(self) -> bytes:
+        """16 of each."""
+        return self._data
+
+    @property
+    def kept(self) -> bytes:
+        """As they are recorded: what `ids_of` makes them of."""
+        return self._data
 
     @property
     def texts(self) -> list[str]:
@@ -98,11 +110,68 @@ class Ids(Sequence[str]):
         return np.frombuffer(self.data, f"V{ID_BYTES}")[rows].tobytes()
 
 
+class Run(Ids):
+    """Ids that follow each other: each is, in its last 32 bits, one more than the one before.
+
+    Parameters
+    ----------
+    first : bytes
+        The first one.
+    n : int
+        How many they are.
+    """
+
+    __slots__ = ("_n",)
+
+    def __init__(self, first: bytes, n: int) -> None:
+        super().__init__(first)
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def data(self) -> bytes:
+        """See `Ids.data`."""
+        data = bytearray(self._data * self._n)
+        np.ndarray(self._n, _LAST, data, ID_BYTES - _LAST.itemsize, ID_BYTES)[:] = self._lasts
+        return bytes(data)
+
+    def part(self, first: int, last: int) -> "Run":
+        """See `Ids.part`."""
+        start = first * ID_BYTES
+        return Run(self.data[start : start + ID_BYTES], min(last, self._n) - first)
+
+    @property
+    def letters(self) -> npt.NDArray[np.uint8]:
+        """See `Ids.letters`."""
+        return self.between(b"", b"").view(np.uint8).reshape(self._n, ID_LETTERS)
+
+    def between(self, before: bytes, after: bytes) -> npt.NDArray[np.void]:
+        """See `Ids.between`."""
+        line = before + str(UUID(bytes=self._data)).encode("ascii") + after
+        lines, last = bytearray(line * self._n), len(before) + ID_LETTERS
+        digits = np.frombuffer(self._lasts.tobytes().hex().encode("ascii"), _LAST_DIGITS)
+        np.ndarray(self._n, _LAST_DIGITS, lines, last - _LAST_DIGITS.itemsize, len(line))[:] = digits
+        return np.frombuffer(lines, f"V{len(line)}")
+
+    @property
+    def _lasts(self) -> npt.NDArray[np.uint32]:
+        """What differs; after the largest number comes 0."""
+        first = np.frombuffer(self._data, _LAST)[-1:]
+        return (first + np.arange(self._n, dtype=np.uint32)).astype(_LAST)
+
+
+def ids_of(kept: bytes, n: int) -> Ids:
+    """`n` ids as they were recorded: 16 bytes of each, or those of the first if they are a `Run`."""
+    return Run(kept, n) if len(kept) == ID_BYTES else Ids(kept)
+
+
 class IdMaker:
     """Makes ids of moments, all else in them random. Not to be shared between threads or forked processes.
 
     What is random in single ids is made for many of them at once, and what tells the time once in a millisecond: an id
-    is then put together of two halves.
+    is then put together of two halves. Those of many rows follow the first of them.
     """
 
     def __init__(self) -> None:
@@ -113,10 +182,10 @@ class IdMaker:
 
     def make(self, at_us: int, n: int) -> Ids:
         """`n` ids of a moment, microseconds since 1970."""
-        if n > _FEW:
-            return Ids(_many(at_us, n))
         if at_us // 1000 != self._at_ms:
             self._tell(at_us // 1000)
+        if n > _FEW:
+            return Run(self.make(at_us, 1).data, n)
         if len(self._rest) < n:
             self._add_halves()
         time, time_text = self._time, self._time_text
@@ -126,25 +195,20 @@ class IdMaker:
 
     def _tell(self, at_ms: int) -> None:
         self._at_ms = at_ms
-        self._time = _moment(at_ms)
+        self._time = (at_ms & (1 << 48) - 1).to_bytes(_TIME_BYTES, "big")
         digits = self._time.hex()
         self._time_text = f"{digits[:8]}-{digits[8:]}-"
 
     def _add_halves(self) -> None:
         """Make what follows the time in some ids, as bytes and as text."""
-        ids = Ids(_many(0, _POOL))
+        ids = Ids(_of_no_moment(_POOL))
         self._rest += np.frombuffer(ids.data, _HALVES)["rest"].tolist()
         self._rest_texts += [text[_TIME_LETTERS:] for text in ids.texts]
 
 
-def _moment(at_ms: int) -> bytes:
-    return (at_ms & (1 << 48) - 1).to_bytes(_TIME_BYTES, "big")
-
-
-def _many(at_us: int, n: int) -> bytes:
-    made = np.empty((n, ID_BYTES), np.uint8)
-    made[:, :6] = np.frombuffer(_moment(at_us // 1000), np.uint8)
-    made[:, 6:] = np.frombuffer(os.urandom(_RANDOM_BYTES * n), np.uint8).reshape(n, _RANDOM_BYTES)
+def _of_no_moment(n: int) -> bytes:
+    made = np.zeros((n, ID_BYTES), np.uint8)
+    made[:, _TIME_BYTES:] = np.frombuffer(os.urandom(_RANDOM_BYTES * n), np.uint8).reshape(n, _RANDOM_BYTES)
     made[:, 6] = made[:, 6] & 0x0F | 0x70
     made[:, 8] = made[:, 8] & 0x3F | 0x80
     return made.tobytes()

@@ -59,7 +59,7 @@ class PredictionBlock(msgspec.Struct, array_like=True, frozen=True, kw_only=True
     at_us : int
         When they were made, microseconds since 1970, by the platform's clock.
     ids : bytes
-        UUID version 7, 16 bytes of each.
+        UUID version 7, 16 bytes of each, or of the first alone if the others follow it: `octavo.serving.ids.Run`.
     rows : list or None
         The request's rows as received, instants in ISO 8601; None if it came by columns, or as the model's inputs.
     columns : list or None

@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from octavo.serving.answers import Predictions, Share, StatusWords, encode_answer
-from octavo.serving.ids import Ids
+from octavo.serving.ids import Ids, Run
 
 WORDS = StatusWords(["a", "b"])
 
@@ -58,9 +59,9 @@ def test_degradation_is_flagged() -> None:
     assert told(predictions(share(), degraded=True))["degraded"] is True
 
 
-def test_many_rows_that_are_alike_are_told_as_each_alone_would_be() -> None:
-    values = [0.1, -2.5, 1e300, 3.0]
-    ids = Ids(bytes(range(64)))
+@pytest.mark.parametrize("ids", [Ids(bytes(range(64))), Ids(bytes(range(200)) * 8), Run(bytes(range(16)), 300)])
+def test_many_rows_that_are_alike_are_told_as_each_alone_would_be(ids: Ids) -> None:
+    values = ([0.1, -2.5, 1e300, 3.0] * 100)[: len(ids)]
     answer = Predictions("eta", "delay", ids=ids, values=np.array(values), shares=[share()])
     rows = told(answer)["predictions"]
     assert rows == [{"id": one, "value": value, "version": 3} for one, value in zip(ids, values, strict=True)]

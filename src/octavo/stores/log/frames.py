@@ -51,8 +51,8 @@ class Batch:
             position += length
 
 
-def encode(payloads: Sequence[bytes]) -> bytes:
-    """The bytes of a batch.
+def encode(payloads: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The bytes of a batch, in two parts: all before the payloads, and these.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def encode(payloads: Sequence[bytes]) -> bytes:
             f"{size:,} bytes were to be published at once", fix=f"publish at most {LONGEST_BATCH:,} bytes at once"
         )
     checksum = zlib.crc32(body, zlib.crc32(lengths, zlib.crc32(_SUMMED.pack(size, count))))
-    return b"".join((HEADER.pack(size, checksum, count), lengths, body))
+    return HEADER.pack(size, checksum, count) + lengths, body
 
 
 class SegmentReader:

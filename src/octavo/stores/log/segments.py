@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from octavo.errors import IntegrityError, Unavailable
@@ -72,7 +73,7 @@ class Segment:
                 position=self.position,
             )
 
-    def append(self, data: bytes, *, count: int) -> None:
+    def append(self, parts: Sequence[bytes], *, count: int) -> None:
         """Write one batch of `count` payloads at the position, which is the end; all of it or nothing.
 
         Raises
@@ -80,14 +81,15 @@ class Segment:
         Unavailable
             If the disk refuses it.
         """
-        written = 0
+        size = sum(map(len, parts))
         try:
-            while written < len(data):
-                written += os.write(self.descriptor, data[written:] if written else data)
+            written = os.writev(self.descriptor, parts)
+            while written < size:
+                written += os.write(self.descriptor, b"".join(parts)[written:])
         except OSError as error:
             os.ftruncate(self.descriptor, self.position)
-            raise Unavailable(f"{self.path} cannot take {len(data):,} bytes: {error.strerror}") from error
-        self.position += len(data)
+            raise Unavailable(f"{self.path} cannot take {size:,} bytes: {error.strerror}") from error
+        self.position += size
         self.offset += count
 
     def cut(self) -> None:
