@@ -1,10 +1,10 @@
 """What features cost a request: the same model with 20 features of two entities from LMDB, from Redis, and sent along.
 
-Three predictors with their logs on are asked in turns, each alone on its core; Redis shares the other one with the
-load. What is compared is the processor time of a request, and the requests per second. LMDB is asked as it stands,
-when its reader may remember what it has read, and while it is written to all the time. Then each is asked at half of
-what it bears, and latency is counted from the moment at which a request was due; the HTTP server alone is asked
-likewise, which tells what the machine adds.
+Predictors with their logs on are asked in turns, each alone on its core; Redis shares the other one with the load.
+What is compared is the processor time of a request, and the requests per second. The stores are asked as they stand,
+when their readers may remember what they have read, and while states are written all the time; Redis also by a reader
+that may remember nothing. Then each is asked at half of what it bears, and latency is counted from the moment at which
+a request was due; the HTTP server alone is asked likewise, which tells what the machine adds.
 
 Before that, the lookup alone is timed in this process, for one caller and for 32 at a time.
 
@@ -21,8 +21,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -44,16 +45,17 @@ from octavo.definitions.plans import plan_view
 from octavo.definitions.project import Project, collect
 from octavo.features.events.ingest import ingest_table
 from octavo.features.online.pump import Pump
+from octavo.features.online.reader import ViewsReader
 from octavo.serving.guarded import GuardedReader
 from octavo.serving.lookup import FeatureLookup
-from octavo.stores.inline import InlineReader
 from octavo.stores.objects import ObjectArtifacts
-from octavo.stores.ports import LoopReader, OnlineStore
-from octavo.stores.redis import RedisAddress, RedisLoopReader, RedisOnlineStore
+from octavo.stores.online import loop_reader, online_adapter
+from octavo.stores.ports import OnlineStore
 from servers import constant, divide_cores, predictor
 
 TREES, FLIGHTS, REQUESTS, CONNECTIONS, LOOKUPS = 50, 40_000, 2_000, 32, 20_000
-WRITTEN_TO, WRITES_PER_S = "LMDB, written to 50 times a second", 50
+SENT_ALONG, ANEW = "sent along", "Redis, remembering nothing"
+WRITES_PER_S, ENTITIES_PER_WRITE = 50, 20
 KEYS = ("carrier", "tailnum")
 NUMBERS = ("distance", "hour", "seats")
 SENT = tuple(f"sent_{number}" for number in range(20))
@@ -74,6 +76,8 @@ views = {
     )
     for key in KEYS
 }
+
+planned = tuple(plan_view(view) for view in views.values())
 
 
 def boost(train: oc.Dataset) -> lightgbm.Booster:
@@ -104,9 +108,10 @@ def model_of(features: Sequence[object]) -> Model:
 def main(*, seconds: float, rounds: int) -> None:
     core = divide_cores()
     with tempfile.TemporaryDirectory() as folder, running_redis(folder) as port:
-        urls = {"sent along": "lmdb:.octavo/online", "LMDB": "lmdb:.octavo/online"}
-        urls["Redis"] = f"redis://127.0.0.1:{port}/0?timeout_s=5"
-        configs = {name: make_project(Path(folder) / name.split()[0], url) for name, url in urls.items()}
+        urls = {SENT_ALONG: "lmdb:.octavo/online", "LMDB": "lmdb:.octavo/online"}
+        urls["Redis"] = f"redis://127.0.0.1:{port}/0"
+        urls[ANEW] = f"redis://127.0.0.1:{port}/1?remember_mb=0"
+        configs = {name: make_project(Path(folder) / name, url) for name, url in urls.items()}
         alone(configs)
         compare(configs, core=core, seconds=seconds, rounds=rounds)
 
@@ -117,15 +122,15 @@ def make_project(root: Path, url: str) -> Config:
     now = from_micros(airline.end_of(table))
     root.mkdir()
     (root / "octavo.toml").write_text(
-        f'[project]\nname = "airline"\n[predictor]\nport = 0\ngrpc_port = -1\n[stores]\nonline = "{url}"\n'
-        f'[clock]\nmode = "replay"\nstart = "{now.isoformat()}"\n',
+        '[project]\nname = "airline"\n[predictor]\nport = 0\ngrpc_port = -1\nlookup_timeout_ms = 1000\n'
+        f'[stores]\nonline = "{url}"\n[clock]\nmode = "replay"\nstart = "{now.isoformat()}"\n',
         encoding="utf-8",
     )
     config = load_config(root, {})
     ensure_admin(config.home)
-    if root.name != "sent":
+    if root.name != SENT_ALONG:
         fill(config, table=table, clock=ManualClock(now))
-    features = [oc.request(name, oc.Float64) for name in SENT] if root.name == "sent" else [*views.values()]
+    features = [oc.request(name, oc.Float64) for name in SENT] if root.name == SENT_ALONG else [*views.values()]
     model = model_of(features)
     digest = publish_bundle(ObjectArtifacts(config.path(config.stores.artifacts)), model)
     publish_version(config, project="airline", deployment="eta", model=model.name, version=1, digest=digest, sequence=1)
@@ -134,9 +139,8 @@ def make_project(root: Path, url: str) -> Config:
 
 def fill(config: Config, *, table: object, clock: ManualClock) -> None:
     stores = airline.local_stores(config.home, sync=False)
-    if address := address_of(config):
-        stores.online.close()
-        stores = replace(stores, online=RedisOnlineStore(address, project="airline"))
+    stores.online.close()
+    stores = replace(stores, online=online_adapter(config)(readonly=False))
     ingest_table(table, airline.flights, stream=stores.stream, clock=clock)
     pump = Pump(stores, project(), clock)
     while pump.apply("flights"):
@@ -165,33 +169,17 @@ def running_redis(folder: str) -> Iterator[int]:
             process.kill()
 
 
-def address_of(config: Config) -> RedisAddress | None:
-    url = config.stores.online
-    return RedisAddress.parse(url, root=config.root) if url.startswith("redis") else None
-
-
 def alone(configs: Mapping[str, Config]) -> None:
     """Time lookups as the predictor makes them, without a request around them."""
     at_us = airline.end_of(airline.flights_table(FLIGHTS))
     keys = [{key: [airline.keys_of(number)[key]] for key in KEYS} for number in range(REQUESTS)]
-    planned = tuple(plan_view(view) for view in views.values())
     for callers in (1, 32):
         told = []
-        for name in ("LMDB", "Redis"):
-            with opened(configs[name]) as reader:
+        for name in [name for name in configs if name != SENT_ALONG]:
+            with closing(loop_reader(configs[name])) as reader:
                 took = uvloop.run(look_up(FeatureLookup(GuardedReader(reader), planned), keys, at_us, callers=callers))
             told.append(f"{name} {took * 1e6:.1f}")
         print(f"a lookup alone, {callers} at a time, microseconds of processor time: {', '.join(told)}")
-
-
-@contextmanager
-def opened(config: Config) -> Iterator[LoopReader]:
-    if address := address_of(config):
-        yield RedisLoopReader(address, project="airline", timeout_s=5)
-        return
-    store: OnlineStore = airline.local_stores(config.home, sync=False).online
-    yield InlineReader(store)
-    store.close()
 
 
 async def look_up(lookup: FeatureLookup, keys: Sequence[Mapping[str, list[str]]], at_us: int, *, callers: int) -> float:
@@ -209,7 +197,7 @@ async def look_up(lookup: FeatureLookup, keys: Sequence[Mapping[str, list[str]]]
 
 def compare(configs: Mapping[str, Config], *, core: int, seconds: float, rounds: int) -> None:
     requests = {name: [request_of(config, n) for n in range(REQUESTS)] for name, config in configs.items()}
-    measured: dict[str, list[Borne]] = {name: [] for name in (*configs, WRITTEN_TO)}
+    measured: dict[str, list[Borne]] = {name: [] for name in configs}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(predictor(config.root, core=core)) for name, config in configs.items()}
         for name, server in servers.items():
@@ -217,27 +205,27 @@ def compare(configs: Mapping[str, Config], *, core: int, seconds: float, rounds:
         for _ in range(rounds):
             for name, server in servers.items():
                 measured[name].append(drive(server, requests[name], seconds=seconds, connections=CONNECTIONS))
-            with written_to(configs["LMDB"]):
-                borne = drive(servers["LMDB"], requests["LMDB"], seconds=seconds, connections=CONNECTIONS)
-                measured[WRITTEN_TO].append(borne)
+            for name in ("LMDB", "Redis"):
+                with written_to(configs[name]):
+                    borne = drive(servers[name], requests[name], seconds=seconds, connections=CONNECTIONS)
+                measured.setdefault(f"{name}, written to {WRITES_PER_S} times a second", []).append(borne)
         tell(measured)
-        alike = one_answer(servers["sent along"], requests["sent along"][0])
+        alike = one_answer(servers[SENT_ALONG], requests[SENT_ALONG][0])
         servers["the same server, answering a constant,"] = stack.enter_context(constant(alike, core=core))
         for name, server in servers.items():
-            asked = name if name in measured else "sent along"
+            asked = name if name in measured else SENT_ALONG
             half(server, requests[asked], name=name, per_s=middle(measured[asked], "per_s") / 2, seconds=seconds)
 
 
 @contextmanager
 def written_to(config: Config) -> Iterator[None]:
-    """Write to the store again and again, so that nobody may remember for long what stands there."""
-    store, done = airline.local_stores(config.home, sync=False).online, threading.Event()
+    """Write the states of some entities again and again, so that nobody may remember them for long."""
+    store, done = online_adapter(config)(readonly=False), threading.Event()
+    turns = cycle([*states_of(store)])
 
     def write() -> None:
-        number = 0
         while not done.wait(1 / WRITES_PER_S):
-            number += 1
-            store.write({}, marks={"beats": number})
+            store.write(next(turns), marks={})
 
     writing = threading.Thread(target=write)
     writing.start()
@@ -249,8 +237,21 @@ def written_to(config: Config) -> Iterator[None]:
         store.close()
 
 
+def states_of(store: OnlineStore) -> Iterator[Mapping[bytes, bytes | None]]:
+    """What the store holds of the entities that are asked for, some at a time."""
+    reader = ViewsReader(planned)
+    for first in range(0, REQUESTS, ENTITIES_PER_WRITE):
+        numbers = range(first, first + ENTITIES_PER_WRITE)
+        keys = {key: [airline.keys_of(number)[key] for number in numbers] for key in KEYS}
+        for _ in range(2):  # the first time it learns what the views' states are called
+            wanted = reader.wanted(keys, n_rows=ENTITIES_PER_WRITE)
+            found = store.read(wanted.keys)
+            reader.values(wanted, found, at_us=0)
+        yield dict(zip(wanted.keys[len(planned) :], found[len(planned) :], strict=True))
+
+
 def tell(measured: Mapping[str, Sequence[Borne]]) -> None:
-    whole = middle(measured["sent along"], "per_s")
+    whole = middle(measured[SENT_ALONG], "per_s")
     for name, of in measured.items():
         print(
             f"{name}: {middle(of, 'per_s'):,.0f} requests/s ({middle(of, 'per_s') / whole:.2f} of sent along), "
@@ -269,7 +270,7 @@ def middle(of: Sequence[Borne], name: str) -> float:
 
 def request_of(config: Config, number: int) -> bytes:
     row: dict[str, object] = {"distance": 500.0 + number % 100, "hour": number % 24, "seats": 100 + number % 7}
-    if config.root.name == "sent":
+    if config.root.name == SENT_ALONG:
         row |= {name: (number * place) % 97 / 3 for place, name in enumerate(SENT)}
     else:
         row |= {key: airline.keys_of(number)[key] for key in KEYS}

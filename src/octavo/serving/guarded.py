@@ -69,11 +69,6 @@ class GuardedReader:
         return found
 
     @property
-    def waits(self) -> bool:
-        """See `LoopReader`."""
-        return self._store.waits
-
-    @property
     def retries(self) -> int:
         """See `LoopReader`."""
         return self._store.retries

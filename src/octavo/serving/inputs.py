@@ -74,8 +74,8 @@ class InputBuilder:
         The places of numbers that are inputs as they are sent, and their columns in the matrix.
     others : slice or list of int
         The columns of the matrix that `sent` has not.
-    looks_up, waits, computes : bool
-        Whether there are features to be looked up, whether that may take waiting, and whether any are to be computed.
+    looks_up, computes : bool
+        Whether there are features to be looked up, and whether any are to be computed.
     """
 
     def __init__(
@@ -90,7 +90,6 @@ class InputBuilder:
         self.fields = {name: at for name, at in place.items() if name not in keys}
         self.times = tuple(place[name] for name, dtype in dtypes.items() if dtype is DType.TIMESTAMP)
         self.looks_up, self.computes = bool(plan.views), bool(plan.functions)
-        self.waits = self.looks_up and lookup.waits
         self._functions = functions
         self._lookup = lookup
         self._first = sum(len(view.features) for view in plan.views)

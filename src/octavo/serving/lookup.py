@@ -40,18 +40,12 @@ class FeatureLookup:
         From the model's lookup plan; columns of the answer are their features, in order.
     room : int
         How many columns follow these, for others to fill: of NaN, and marked as present.
-
-    Attributes
-    ----------
-    waits : bool
-        Whether a read may wait for something.
     """
 
     def __init__(self, store: LoopReader, views: tuple[PlannedView, ...], *, room: int = 0) -> None:
         self._store = store
         self._views = ViewsReader(views, room=room)
         self._inputs = tuple(name for view in views for name in view.inputs)
-        self.waits = bool(views) and store.waits
 
     @classmethod
     def of_plan(cls, store: LoopReader, plan: LookupPlan) -> Self:

@@ -7,8 +7,9 @@ Nobody waits for others: what has come by the end of a turn of the event loop is
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from types import coroutine
+from typing import Any
 
 import msgspec
 
@@ -23,8 +24,6 @@ FEW = 8
 """Rows of a request that is answered together with others."""
 _MOST = 64
 """Rows that are answered together."""
-
-T = TypeVar("T")
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -65,21 +64,21 @@ class Turns:
         gathered.append(waiting)
 
     def _turn(self, lineup: Lineup, is_of_rows: bool) -> None:
-        gathered = self._gathered.pop((lineup, is_of_rows))
-        if sum([one.asked.n_rows for one in gathered]) <= _MOST:
-            self._see_to(lineup, gathered)
-            return
-        for start in range(0, len(gathered), _MOST // FEW):
-            self._see_to(lineup, gathered[start : start + _MOST // FEW])
+        together, n_rows = list[Waiting](), 0
+        for one in self._gathered.pop((lineup, is_of_rows)):
+            n_rows += one.asked.n_rows
+            if n_rows > _MOST:
+                self._see_to(lineup, together)
+                together, n_rows = [], one.asked.n_rows
+            together.append(one)
+        self._see_to(lineup, together)
 
     def _see_to(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
-        sole, answering = lineup.sole, self._tell(lineup, gathered)
-        if sole is None or gathered[0].asked.matrix is not None or not sole.served.builder.waits:
-            at_once(answering)
-            return
-        task = asyncio.get_running_loop().create_task(answering)
-        self._tasks.add(task)  # the loop itself does not keep it
-        task.add_done_callback(self._tasks.discard)
+        rest = begun(self._tell(lineup, gathered))
+        if rest is not None:
+            task = asyncio.get_running_loop().create_task(rest)
+            self._tasks.add(task)  # the loop itself does not keep it
+            task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, lineup: Lineup, gathered: Sequence[Waiting]) -> None:
         together = None
@@ -94,12 +93,29 @@ class Turns:
             first = last
 
 
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that never waits: without a task, and without another turn of the loop."""
+def begun(answering: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+    """Begin what may never wait for anything; what is left of it if it does, to be a task, else None."""
     try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    coroutine.close()
-    raise AssertionError("it waits for something")
+        awaited = answering.send(None)
+    except StopIteration:
+        return None
+
+    async def rest() -> None:
+        await _rest(answering, awaited)
+
+    return rest()
+
+
+@coroutine
+def _rest(answering: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that waits for something."""
+    try:
+        while True:
+            try:
+                yield awaited
+            except BaseException as error:
+                awaited = answering.throw(error)
+            else:
+                awaited = answering.send(None)
+    except StopIteration:
+        return

@@ -14,7 +14,6 @@ class InlineReader:
         Memory of this process or of this machine.
     """
 
-    waits = False
     retries = 0
 
     def __init__(self, store: OnlineStore) -> None:

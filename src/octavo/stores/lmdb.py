@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
 
 import lmdb
 
 from octavo.errors import Conflict, Unavailable
+from octavo.stores.remembered import Name, Remembered
 
 MAP_BYTES = 16 * 1024**3
 _LONGEST_KEY = 500
 _MAX_READERS = 1024
 _REMEMBERED_BYTES = 8_000_000
-
-Name = TypeVar("Name", str, bytes)
 
 
 class LmdbOnlineStore:
@@ -57,9 +55,8 @@ class LmdbOnlineStore:
         self._lock = threading.RLock()  # the map must not grow while a thread reads
         self._environment: lmdb.Environment | None = None
         self._file: tuple[int, int] | None = None
-        self._remembered: dict[str | bytes, bytes] = {}
+        self._remembered = Remembered(_REMEMBERED_BYTES)
         self._version = -1  # of what is remembered
-        self._room = _REMEMBERED_BYTES
         if not readonly:
             self._open()
 
@@ -102,8 +99,8 @@ class LmdbOnlineStore:
     def close(self) -> None:
         """Flush, if it writes, and release the files."""
         with self._lock:
-            environment, self._environment = self._environment, None
-            self._forget()
+            environment, self._environment, self._version = self._environment, None, -1
+            self._remembered.clear()
             if environment is not None:
                 if not self._readonly:
                     environment.sync(True)
@@ -133,28 +130,17 @@ class LmdbOnlineStore:
         with environment.begin() as transaction:
             if not self._readonly:
                 return [transaction.get(key_of(name)) for name in names]
+            known = self._remembered
             if (version := transaction.id()) != self._version:
-                self._forget(version)
-            found: list[bytes | None] = list(map(self._remembered.get, names))
-            fresh: dict[str | bytes, bytes] = {}
-            for place, known in enumerate(found):
-                if known is None and (value := transaction.get(key_of(names[place]))) is not None:
-                    found[place] = fresh[names[place]] = value
-            if fresh:
-                self._remember(fresh)
-            return found
-
-    def _remember(self, values: Mapping[str | bytes, bytes]) -> None:
-        size = sum(map(len, values.values()))
-        if size > self._room:
-            self._forget(self._version)
-        if size <= self._room:
-            self._remembered.update(values)
-            self._room -= size
-
-    def _forget(self, version: int = -1) -> None:
-        self._remembered.clear()
-        self._version, self._room = version, _REMEMBERED_BYTES
+                known.clear()
+                self._version = version
+            try:
+                return list(map(known.__getitem__, names))
+            except KeyError:
+                fresh = {name: transaction.get(key_of(name)) for name in names if name not in known}
+                found = [fresh[name] if name in fresh else known[name] for name in names]
+                known.keep(fresh)
+                return found
 
     def _open(self) -> lmdb.Environment | None:
         with self._lock, self._translated():

@@ -225,14 +225,9 @@ class LoopReader(Protocol):
 
     Attributes
     ----------
-    waits : bool
-        Whether a read may wait for something; one that never does ends within the turn that it began in.
     retries : int
         Reads that were sent once more.
     """
-
-    @property
-    def waits(self) -> bool: ...
 
     @property
     def retries(self) -> int: ...

@@ -62,7 +62,7 @@ def test_a_server_that_hangs_costs_the_timeout_and_is_used_again_when_it_wakes(o
     fill(own_server, key=b"value", other=b"another")
 
     async def use(reader: RedisLoopReader) -> list[bytes | None]:
-        await reader.read([b"key"])
+        await reader.read([b"other"])
         with own_server.paused():
             for _ in range(3):
                 assert (await refusal(reader)).facts == {"timed_out": True}
@@ -75,7 +75,7 @@ def test_a_server_that_hangs_for_long_is_connected_to_anew(own_server: RedisServ
     fill(own_server, key=b"value")
 
     async def use(reader: RedisLoopReader) -> list[bytes | None]:
-        await reader.read([b"key"])
+        await reader.read([b"other"])
         with own_server.paused():
             await refusal(reader)
             await asyncio.sleep(1.1)
@@ -87,7 +87,7 @@ def test_a_server_that_hangs_for_long_is_connected_to_anew(own_server: RedisServ
 
 def test_a_killed_server_refuses_what_is_under_way_and_one_that_is_back_is_used_again(own_server: RedisServer) -> None:
     async def use(reader: RedisLoopReader) -> list[bytes | None]:
-        await reader.read([b"key"])
+        await reader.read([b"other"])
         with own_server.paused():
             waiting = [asyncio.ensure_future(refusal(reader)) for _ in range(10)]
             await asyncio.sleep(0.05)
@@ -206,7 +206,7 @@ def test_what_does_not_speak_the_protocol_is_refused(own_server: RedisServer) ->
 
 def test_a_closed_reader_refuses_who_waits(own_server: RedisServer) -> None:
     async def use(reader: RedisLoopReader) -> Unavailable:
-        await reader.read([b"key"])
+        await reader.read([b"other"])
         waiting = asyncio.ensure_future(refusal(reader))
         await asyncio.sleep(0)
         reader.close()

@@ -19,7 +19,6 @@ class Moody:
     error: OctavoError | None = None
     asked: int = 0
     retries: int = 0
-    waits: bool = True
     is_closed: bool = False
 
     async def read(self, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -23,7 +23,6 @@ other = oc.FeatureView("others", entity=machines.entities, source=readings, feat
 class Gone:
     """A store that cannot be read."""
 
-    waits = True
     retries = 0
 
     async def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -115,8 +114,6 @@ def test_lookups_under_way_are_not_mixed_up_when_a_view_is_built_anew() -> None:
 
 class Slow(InlineReader):
     """Answers some turns later, with what stood there when it was asked."""
-
-    waits = True
 
     async def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         found = await super().read(keys)

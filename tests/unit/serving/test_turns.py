@@ -12,7 +12,8 @@ from tests.serving.predictors import PATH, Bench, Unplugged
 from tests.serving.projects import arm
 
 from octavo.definitions.plans import LookupPlan
-from octavo.serving.turns import Turns, at_once
+from octavo.errors import Unavailable
+from octavo.serving.turns import Turns, begun
 from octavo.stores.inline import InlineReader
 
 ROWS: list[dict[str, Any]] = [
@@ -108,12 +109,13 @@ def test_a_body_that_is_wrong_is_refused_and_the_others_are_answered(bench: Benc
     assert runs == [2]
 
 
-def test_a_turn_holds_only_so_many_rows(bench: Bench, runs: list[int]) -> None:
+@pytest.mark.parametrize(("n_rows", "turns"), [(8, [8, 8, 4]), (5, [12, 8]), (1, [20]), (4, [16, 4])])
+def test_a_turn_holds_only_so_many_rows(bench: Bench, runs: list[int], n_rows: int, turns: list[int]) -> None:
     serve(bench)
-    replies = ask_together(bench, *[[ROW] * 8 for _ in range(20)])
+    replies = ask_together(bench, *[[ROW] * n_rows for _ in range(20)])
     assert {reply.status for reply in replies} == {200}
-    assert runs == [8, 8, 4]
-    assert len(bench.records) == 160
+    assert runs == turns
+    assert len(bench.records) == 20 * n_rows
 
 
 def test_a_caller_who_leaves_does_not_hold_the_others(bench: Bench) -> None:
@@ -131,11 +133,18 @@ def test_a_caller_who_leaves_does_not_hold_the_others(bench: Bench) -> None:
     assert (first.status, last.status) == (200, 200)
 
 
-@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("pauses", [0, 1, 3])
 def test_whether_the_store_takes_waiting_makes_no_difference(
-    bench: Bench, runs: list[int], monkeypatch: pytest.MonkeyPatch, waits: bool
+    bench: Bench, runs: list[int], monkeypatch: pytest.MonkeyPatch, pauses: int
 ) -> None:
-    monkeypatch.setattr(InlineReader, "waits", waits)
+    at_once = InlineReader.read
+
+    async def read(reader: InlineReader, keys: Sequence[bytes]) -> list[bytes | None]:
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        return await at_once(reader, keys)
+
+    monkeypatch.setattr(InlineReader, "read", read)
     bench.delays(3.0, 5.0)
     serve(bench, weights=range(1, 1 + len(PLAN_LOOKED_UP.inputs)))
     answers = [reply.json for reply in ask_together(bench, [ROW], ROWS, [ROW])]
@@ -143,15 +152,33 @@ def test_whether_the_store_takes_waiting_makes_no_difference(
     assert [_told(answer) for answer in answers] == [_told(bench.predict(*rows)) for rows in ([ROW], ROWS, [ROW])]
 
 
-def test_what_never_waits_is_done_at_once_and_what_waits_is_not_taken_for_it() -> None:
-    async def said(pause: bool) -> str:
-        if pause:
-            await asyncio.sleep(0)
-        return "done"
+def test_what_never_waits_is_done_at_once_and_what_waits_is_gone_on_with() -> None:
+    said = []
 
-    assert at_once(said(False)) == "done"
-    with pytest.raises(AssertionError, match="waits"):
-        at_once(said(True))
+    async def say(*pauses: asyncio.Future[str]) -> None:
+        for pause in pauses:
+            try:
+                said.append(await pause)
+            except (Unavailable, asyncio.CancelledError) as error:
+                said.append(type(error).__name__)
+        said.append("done")
+
+    async def run() -> None:
+        assert begun(say()) is None
+        assert said == ["done"]
+        answer, refusal, never = [asyncio.get_running_loop().create_future() for _ in range(3)]
+        rest = begun(say(answer, refusal, never))
+        assert rest is not None
+        task = asyncio.create_task(rest)
+        answer.set_result("an answer")
+        refusal.set_exception(Unavailable("gone"))
+        while len(said) < 3:
+            await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    asyncio.run(run())
+    assert said == ["done", "an answer", "Unavailable", "CancelledError", "done"]
 
 
 def test_without_the_store_all_are_told_so(bench: Bench, runs: list[int]) -> None:

@@ -68,11 +68,10 @@ class ViewsReader:
         """
         lookup = self._lookup
         states: dict[bytes, int] = {}
-        places = []
+        places: list[int] = []
         for entity, known in zip(self._entities, lookup.state_keys, strict=True):
-            for key in _by_row(keys, entity):
-                name = None if known is None else known[key]
-                places.append(-1 if name is None else states.setdefault(name, len(states)))
+            names = [None] * n_rows if known is None else [known[key] for key in _by_row(keys, entity)]
+            places += [-1 if name is None else states.setdefault(name, len(states)) for name in names]
         return Wanted(lookup, [*self._pointers, *states], places, n_rows)
 
     def values(self, wanted: Wanted, found: list[bytes | None], *, at_us: int) -> OnlineValues | None:

@@ -5,9 +5,9 @@ read (`pack_tables`), and a place for the answer, which is overwritten by the ne
 """
 
 import ctypes
+from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from struct import Struct
 from typing import Any
 
 import numba
@@ -28,6 +28,10 @@ _HEAD = len(_TABLES) + 2
 _REQUEST = 4
 """Words before a request's places and sizes: the moment, how many rows, places and states there are."""
 _DEFAULT = int(FeatureStatus.DEFAULT)
+_FEW = 64
+
+_Room = tuple[OnlineValues, tuple[int, int, int]]
+"""Room for an answer, and the addresses of its arrays."""
 
 
 def pack_tables(tables: Sequence[Table], ranks: Floats, unknown: Floats, defaults: Floats) -> Words:
@@ -63,7 +67,7 @@ class RowsReader:
         self._tables_at = tables.ctypes.data
         self._n_values = int(tables[_HEAD - 1])
         self._call = _machine_code()
-        self._row, self._row_at = self._room(1)
+        self._rooms: dict[int, _Room] = {}
 
     def read(self, states: Sequence[bytes], places: Sequence[int], *, n_rows: int, at_us: int) -> OnlineValues:
         """Values of some rows.
@@ -79,19 +83,19 @@ class RowsReader:
         IntegrityError
             If a state is damaged.
         """
-        numbers = (at_us, n_rows, len(places), len(states), *places, *map(len, states))
-        request, data = _words(len(numbers)).pack(*numbers), b"".join(states)
-        if n_rows == 1:  # to find out addresses takes longer than to copy a row
-            if not self._call(request, data, self._tables_at, *self._row_at):
-                raise damaged()
-            values, status, ages_s = self._row
-            return OnlineValues(values.copy(), status.copy(), ages_s.copy())
-        answer, addresses = self._room(n_rows)
+        numbers = array("q", [at_us, n_rows, len(places), len(states), *places, *map(len, states)])
+        request, data = numbers.tobytes(), b"".join(states)
+        is_few = n_rows <= _FEW  # to make room and to find out addresses takes longer than to copy some rows
+        answer, addresses = (self._rooms.get(n_rows) if is_few else None) or self._room(n_rows)
         if not self._call(request, data, self._tables_at, *addresses):
             raise damaged()
-        return answer
+        if not is_few:
+            return answer
+        self._rooms[n_rows] = answer, addresses
+        values, status, ages_s = answer
+        return OnlineValues(values.copy(), status.copy(), ages_s.copy())
 
-    def _room(self, n_rows: int) -> tuple[OnlineValues, tuple[int, int, int]]:
+    def _room(self, n_rows: int) -> _Room:
         """Room for an answer in one block of memory, and the addresses of its arrays: numpy takes long to tell them."""
         shape, n = (n_rows, self._n_values), n_rows * self._n_values
         room = bytearray(max(9 * n, 1))
@@ -99,11 +103,6 @@ class RowsReader:
         arrays = np.ndarray(shape, np.float32, room), np.ndarray(shape, np.float32, room, 4 * n)
         answer = OnlineValues(arrays[0], np.ndarray(shape, np.uint8, room, 8 * n), arrays[1])
         return answer, (at, at + 8 * n, at + 4 * n)
-
-
-@lru_cache(maxsize=256)
-def _words(n: int) -> Struct:
-    return Struct(f"={n}q")
 
 
 @lru_cache(maxsize=1)
@@ -115,7 +114,8 @@ def _machine_code() -> Callable[..., int]:
         code = numba.cfunc(signature, cache=True)(_by_addresses)
     except RuntimeError:  # there is nowhere to keep it
         code = numba.cfunc(signature)(_by_addresses)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_char_p, *[ctypes.c_void_p] * 4)
+    # It keeps the interpreter's lock: to give it up for so short, and to have it back, is felt.
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_char_p, *[ctypes.c_void_p] * 4)
     assert code.address is not None, "it is compiled"
     call = prototype(code.address)
     call.code = code  # type: ignore[attr-defined]  # it must live as long as it may be called

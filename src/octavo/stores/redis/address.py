@@ -10,8 +10,9 @@ from octavo.errors import ConfigurationError
 
 SCHEMES = ("redis:", "rediss:", "unix:")
 READ_TIMEOUT_S = 0.1
+REMEMBERED_MB = 32
 
-_OPTIONS = frozenset({"password", "timeout_s", "ca_file"})
+_OPTIONS = frozenset({"password", "timeout_s", "ca_file", "remember_mb"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class RedisAddress:
         How long a reader waits for each step: to connect, to send, for more of an answer.
     ca_file : str
         Whose certificates vouch for the server's; empty for those that the system trusts.
+    remember_mb : int
+        How much memory a predictor may take for what it has read and is told to be unchanged; 0 for none.
     """
 
     host: str = "localhost"
@@ -39,6 +42,7 @@ class RedisAddress:
     password: str = ""
     timeout_s: float = READ_TIMEOUT_S
     ca_file: str = ""
+    remember_mb: int = REMEMBERED_MB
 
     @classmethod
     def parse(cls, url: str, *, root: Path) -> Self:
@@ -96,12 +100,16 @@ def _manner(parts: SplitResult, options: dict[str, str], root: Path) -> dict[str
     timeout_s = options.get("timeout_s", str(READ_TIMEOUT_S))
     if not re.fullmatch(r"\d*\.?\d+", timeout_s) or not float(timeout_s):
         raise ValueError("its timeout_s is not a number of seconds")
+    remember_mb = options.get("remember_mb", str(REMEMBERED_MB))
+    if not re.fullmatch(r"\d{1,6}", remember_mb):
+        raise ValueError("its remember_mb is not a number of megabytes")
     ca_file = options.get("ca_file", "")
     return {
         "user": unquote(parts.username or ""),
         "password": f"file:{root / place}" if kind == "file" else password,
         "timeout_s": float(timeout_s),
         "ca_file": str(root / ca_file) if ca_file else "",
+        "remember_mb": int(remember_mb),
     }
 
 

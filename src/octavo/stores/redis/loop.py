@@ -3,9 +3,16 @@
 A client that sends each lookup by itself is busy with sockets and futures far longer than the server is with looking
 up. So lookups of one turn of the loop become one MGET, in which a key that several want stands once; while a few
 commands are under way, those that come meanwhile wait for the next.
+
+What was read is remembered until the server tells that it has changed, over the same connection and so in order: values
+that are remembered when a reply comes, and those in it, are all of the moment at which the server made it. Without a
+reply they are taken for true only where nothing waits to be read from the connection, and for a short time after the
+last command that was answered, so that a server that can no longer tell is not believed to have nothing to tell. It is
+asked ahead, when half of this time is left, so that nobody waits as long as it answers.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,13 +23,16 @@ from octavo.stores.redis.address import RedisAddress
 from octavo.stores.redis.budget import RetryBudget
 from octavo.stores.redis.connection import Connection, ConnectionLost, connect
 from octavo.stores.redis.session import prefix_of, protocol_library, unavailable
+from octavo.stores.remembered import Remembered
 
 _MOST_UNDER_WAY = 4
 _SILENT_S = 1.0
 """How long a server may say nothing before its connection is given up for another."""
+_TRUE_FOR_S = 0.05
+"""How long what is remembered is true at most without another word of the server."""
 
-Lookup = tuple["asyncio.Future[list[bytes | None]]", list[int]]
-"""Who waits, and the places of its values among those of the command."""
+Lookup = tuple["asyncio.Future[list[bytes | None]]", Sequence[bytes]]
+"""Who waits, and for what."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,22 +43,19 @@ class _Round:
     ----------
     begun_s : float
         When the first of them came, on the loop's clock.
-    keys : dict of bytes to int
-        Each key once, with its place.
+    keys : dict of bytes to None
+        What the server is asked for, each once; they may want more, which is remembered.
+    sent_s : float
+        When it was sent.
     is_second : bool
         Whether it was sent before, over a connection that was lost.
     """
 
     begun_s: float
-    keys: dict[bytes, int] = field(default_factory=dict)
+    keys: dict[bytes, None] = field(default_factory=dict)
     lookups: list[Lookup] = field(default_factory=list)
+    sent_s: float = 0.0
     is_second: bool = False
-
-    def answer(self, found: list[bytes | None]) -> None:
-        for future, places in self.lookups:
-            if not future.done():  # it was cancelled, or its time was up
-                future.set_result([found[place] for place in places])
-        self.lookups = []
 
     def refuse(self, error: Unavailable) -> None:
         for future, _ in self.lookups:
@@ -59,6 +66,9 @@ class _Round:
 
 class RedisLoopReader:
     """Reads a Redis from one event loop, over one connection, which is made when it is first needed or was lost.
+
+    A lookup of what is remembered waits for nothing. It finds what stood there less than `_TRUE_FOR_S` seconds before,
+    and nearly always what stands there now. Where the server does not tell of changes, nothing is remembered.
 
     A lookup is refused when its time is up, when no connection can be made, and when the connection is lost while it
     is under way: then it is sent once more, if its time allows and the budget of such retries does.
@@ -81,13 +91,13 @@ class RedisLoopReader:
         Lookups that were sent once more.
     """
 
-    waits = True
-
     def __init__(self, address: RedisAddress, *, project: str, timeout_s: float) -> None:
         protocol_library()
         self.retries = 0
         self._address = address
         self._prefix = prefix_of(project) + b"v"
+        self._remembered = Remembered(1_000_000 * address.remember_mb)
+        self._true_until_s = 0.0  # what is remembered, by `time.monotonic`
         self._timeout_s = timeout_s
         self._budget = RetryBudget()
         self._connection: Connection | None = None
@@ -100,16 +110,13 @@ class RedisLoopReader:
         """See `LoopReader.read`."""
         if not keys:
             return []
-        loop = asyncio.get_running_loop()
-        round_ = self._next
-        if round_ is None:
-            round_ = self._next = _Round(loop.time())
-            loop.call_soon(self._send)
-            if self._alarm is None:
-                self._alarm = loop.call_later(self._timeout_s, self._expire)
-        places = round_.keys
+        found = self._at_hand(keys)
+        if found is not None:
+            return found
+        loop, remembered = asyncio.get_running_loop(), self._remembered
         future: asyncio.Future[list[bytes | None]] = loop.create_future()
-        round_.lookups.append((future, [places.setdefault(key, len(places)) for key in keys]))
+        unknown = [key for key in keys if key not in remembered]
+        self._with_next(unknown or keys[:1], begun_s=loop.time()).lookups.append((future, keys))
         self._budget.earn()
         return await future
 
@@ -123,6 +130,34 @@ class RedisLoopReader:
         self._drop(unavailable(self._address, "it was closed"), retries=False)
         self._refuse_next(unavailable(self._address, "it was closed"))
 
+    def _at_hand(self, keys: Sequence[bytes]) -> list[bytes | None] | None:
+        """What is remembered of all keys and true now; None if it is to be asked for."""
+        connection, left_s = self._connection, self._true_until_s - time.monotonic()
+        if connection is None or left_s <= 0:
+            return None
+        try:
+            found = list(map(self._remembered.__getitem__, keys))
+        except KeyError:
+            return None
+        if not connection.is_read:
+            return None
+        if left_s < _TRUE_FOR_S / 2 and not self._under_way:
+            self._with_next(keys[:1], begun_s=asyncio.get_running_loop().time())
+        return found
+
+    def _with_next(self, keys: Sequence[bytes], *, begun_s: float) -> _Round:
+        """The next round, which shall ask for some keys."""
+        round_ = self._next
+        if round_ is None:
+            loop = asyncio.get_running_loop()
+            round_ = self._next = _Round(begun_s)
+            loop.call_soon(self._send)
+            if self._alarm is None:
+                self._alarm = loop.call_at(begun_s + self._timeout_s, self._expire)
+        round_.begun_s = min(round_.begun_s, begun_s)
+        round_.keys.update(dict.fromkeys(keys))
+        return round_
+
     def _send(self) -> None:
         """Send the next round, if it can be sent now."""
         round_ = self._next
@@ -134,15 +169,15 @@ class RedisLoopReader:
             if self._connecting is None:
                 self._connecting = asyncio.get_running_loop().create_task(self._connect())
         elif len(self._under_way) < _MOST_UNDER_WAY:
-            self._next = None
-            if round_.lookups:
-                prefix = self._prefix
-                self._under_way.append(round_)
-                self._connection.send((b"MGET", *[prefix + key for key in round_.keys]))
+            self._next, round_.sent_s, prefix = None, time.monotonic(), self._prefix
+            self._under_way.append(round_)
+            self._connection.send((b"MGET", *[prefix + key for key in round_.keys]))
 
     async def _connect(self) -> None:
         try:
-            self._connection = await connect(self._address, on_reply=self._answer, on_lost=self._lost)
+            connection = Connection(on_reply=self._answer, on_change=self._forget, on_lost=self._lost)
+            await connect(connection, self._address)
+            self._connection = connection
         except OctavoError as error:
             self._refuse_next(error if isinstance(error, Unavailable) else unavailable(self._address, error.message))
         finally:
@@ -154,11 +189,34 @@ class RedisLoopReader:
         if not self._under_way:
             self._drop(unavailable(self._address, "it said what nobody had asked"), retries=False)
         elif isinstance(reply, list) and len(reply) == len(self._under_way[0].keys):
-            self._under_way.popleft().answer(reply)
+            self._settle(self._under_way.popleft(), reply)
         else:
             self._under_way.popleft().refuse(unavailable(self._address, reply))
         if self._next is not None:
             self._send()
+
+    def _settle(self, round_: _Round, reply: list[bytes | None]) -> None:
+        """Tell all who wait what the server has said and what is remembered, which is of the same moment."""
+        found, remembered = dict(zip(round_.keys, reply, strict=True)), self._remembered
+        lookups, round_.lookups = round_.lookups, []
+        for future, keys in lookups:
+            if future.done():  # it was cancelled, or its time was up
+                continue
+            try:
+                future.set_result([found[key] if key in found else remembered[key] for key in keys])
+            except KeyError:  # something has changed meanwhile
+                self._with_next(keys, begun_s=round_.begun_s).lookups.append((future, keys))
+        if self._connection is not None and self._connection.tracks:
+            remembered.keep(found)
+            self._true_until_s = round_.sent_s + _TRUE_FOR_S
+
+    def _forget(self, keys: list[bytes] | None) -> None:
+        """Forget what has changed; None if that may be anything."""
+        if keys is None:
+            self._remembered.clear()
+        else:
+            for key in keys:
+                self._remembered.forget(key.removeprefix(self._prefix))
 
     def _lost(self, lost: ConnectionLost) -> None:
         self._connection = None
@@ -167,6 +225,7 @@ class RedisLoopReader:
     def _drop(self, error: Unavailable, *, retries: bool) -> None:
         """Give up the connection and what is under way over it, some of which may be sent over another."""
         connection, self._connection = self._connection, None
+        self._remembered.clear()
         if connection is not None:
             connection.close()
         dropped, self._under_way = self._under_way, deque()
@@ -176,17 +235,14 @@ class RedisLoopReader:
 
     def _retry(self, round_: _Round) -> bool:
         """Let a round be part of the next, if it may."""
-        waiting = [(future, places) for future, places in round_.lookups if not future.done()]
+        waiting = [(future, keys) for future, keys in round_.lookups if not future.done()]
         if round_.is_second or not self._budget.spend(len(waiting)):
             return False
         self.retries += len(waiting)
-        keys, again = list(round_.keys), self._next or _Round(round_.begun_s)
-        again.begun_s, again.is_second = min(again.begun_s, round_.begun_s), True
-        for future, places in waiting:
-            again.lookups.append((future, [again.keys.setdefault(keys[place], len(again.keys)) for place in places]))
-        if self._next is None:
-            self._next = again
-            asyncio.get_running_loop().call_soon(self._send)
+        for future, keys in waiting:
+            again = self._with_next(keys, begun_s=round_.begun_s)
+            again.lookups.append((future, keys))
+            again.is_second = True
         return True
 
     def _refuse_next(self, error: Unavailable) -> None:

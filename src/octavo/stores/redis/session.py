@@ -1,6 +1,7 @@
 """How any connection to a Redis begins, and what goes over it: bytes of the protocol, packed and parsed by hiredis."""
 
 import ssl
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,16 @@ def protocol_library() -> ModuleType:
     except ImportError as error:
         raise MissingExtra("redis", "keeping online features in Redis") from error
     return hiredis
+
+
+TRACKING: tuple[tuple[bytes, ...], ...] = ((b"HELLO", b"3"), (b"CLIENT", b"TRACKING", b"ON"))
+"""What has a server tell a connection, among the replies, which of the keys that it has read are changed."""
+
+
+def tracks(replies: Sequence[Any]) -> bool:
+    """Whether these replies to `TRACKING` say that a server will: it may be too old, or the user may not ask for it."""
+    hello, tracking = replies
+    return isinstance(hello, dict) and hello.get(b"proto") == 3 and tracking == b"OK"
 
 
 def greeting(address: RedisAddress) -> list[tuple[bytes, ...]]:
