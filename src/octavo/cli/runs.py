@@ -116,13 +116,17 @@ def _show(
     show_table(
         ["run", "name", "of", "status", "?>version", "?started", "?>took", "?metrics", "?started by"],
         (
-            [r.id, r.name, r.belongs_to, r.status, r.version, r.started_at, took(r), _metrics(r), r.error or r.trigger]
+            [r.id, r.name, r.belongs_to, r.status, r.version, r.started_at, took(r), _metrics(r), _trigger(r)]
             for r in found
         ),
         empty="No run is like that."
         if narrowed
         else "Nothing was trained or logged yet. Train a model: octavo train MODEL",
     )
+
+
+def _trigger(run: Run) -> str:
+    return f"{run.trigger} ({run.error})" if run.error else run.trigger
 
 
 def _metrics(run: Run) -> str:

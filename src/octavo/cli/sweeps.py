@@ -7,14 +7,16 @@ import typer
 from octavo.cli.materialize import bring_up_to_date
 from octavo.cli.measures import duration, number
 from octavo.cli.options import Json, Model
-from octavo.cli.output import emit_json, plain, say, show_table
+from octavo.cli.output import emit_json, note, plain, say, show_table
 from octavo.cli.params import pairs_of
-from octavo.cli.session import open_session, progress_bar
+from octavo.cli.session import ask, open_session, progress_bar
 from octavo.cli.trained import show_trained
 from octavo.config import config_here
 from octavo.loop.sweeps import SweepModel, SweptModel
 from octavo.stores.ownership import online_lock
-from octavo.training.sweeps import SweepDone, Trial
+from octavo.training.runs import Run, RunStatus
+from octavo.training.sweeps import SWEEP, SweepDone, Trial
+from octavo.training.tracking.operations import ListRuns
 
 _SHOWN = 10
 
@@ -77,14 +79,24 @@ def sweep(
     )
     if not online_lock(config_here()).is_taken():
         bring_up_to_date()
-    with open_session() as session, progress_bar() as report:
-        swept: SweptModel = session.call(asked, progress=report)
+    try:
+        with open_session() as session, progress_bar() as report:
+            swept: SweptModel = session.call(asked, progress=report)
+    except KeyboardInterrupt:
+        _note_how_to_go_on(model)
+        raise
     if json:
         emit_json(swept)
         return
     _show(swept.sweep)
     if swept.trained is not None:
         show_trained(swept.trained, done="trained by the best parameters")
+
+
+def _note_how_to_go_on(model: str) -> None:
+    newest: tuple[Run, ...] = ask(ListRuns(where=f"tags.`{SWEEP}` = '{model}'", limit=1))
+    if newest and newest[0].status is RunStatus.KILLED:
+        note(f"what was tried is kept; go on with: octavo sweep {plain(model)} --resume {newest[0].id}")
 
 
 def _show(done: SweepDone) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from octavo.access import ACCESS_FILE, LOCAL_TOKEN_FILE, write_private
 from octavo.config import Config
 from octavo.errors import Conflict, IntegrityError, InvalidRequest
+from octavo.loop.membership import Member
 from octavo.operations import Context, Operations
 from octavo.processes import CONTROL, find_running, open_clock, worker_names
 from octavo.release.aliases import ModelAliases
@@ -175,6 +176,8 @@ def _note_restored(config: Config, metadata: Metadata, made: Backup) -> None:
     """Record it, and number what predictors follow above what they were told since, so that they come back to it."""
     artifacts = open_artifacts(config)
     with metadata.transaction() as tx:
+        for member in tx.find(Member, ended=""):
+            tx.put(replace(member, ended="it worked where the backup was made"))
         for state in tx.find(DeploymentState):
             newest = published_number(artifacts, of_deployment(state.deployment))
             if newest > state.sequence:

@@ -37,6 +37,7 @@ _RECONCILE_EVERY_S, _TEND_EVERY_S = 0.1, 0.25
 _HEARTBEAT_EVERY_S = 1.0
 _RESUME_TIMEOUT_S = 15.0
 _DUTIES_AGAIN_S = 0.5
+_SEEN_WITHIN_S = 2.0
 
 
 class Worker:
@@ -59,8 +60,8 @@ class Worker:
         self._home = context.config.home
         self._plain = context
         self._agenda = Agenda(context.clock)
-        dead_after_s = seconds(context.config.worker.dead_after, what="[worker] dead_after")
-        self._membership = Membership(context.stores.metadata, home=self._home, dead_after_s=dead_after_s)
+        self._dead_after_s = seconds(context.config.worker.dead_after, what="[worker] dead_after")
+        self._membership = Membership(context.stores.metadata, home=self._home, dead_after_s=self._dead_after_s)
         self._database = workflows_database(context.config)
         self._is_alone = not isinstance(self._database, PostgresAddress)
         self._duties: Duties | None = None
@@ -125,7 +126,7 @@ class Worker:
     def _take_duties(self) -> Duties | None:
         """Take the duties if nobody has them; a worker that must be the only one refuses to be without."""
         self._duties_again_s = time.monotonic() + _DUTIES_AGAIN_S
-        if not self._membership.take(DUTIES):
+        if not self._take_claim():
             if self._is_alone:
                 raise Conflict("another worker of this project runs; several need [stores] workflows in PostgreSQL")
             return None
@@ -167,6 +168,18 @@ class Worker:
         self._workflows.stop()
         if self._duties is not None:
             self._duties.end()
+
+    def _take_claim(self) -> bool:
+        """Take the claim of the duties; who must be the only worker waits until who has it would be seen to be dead.
+
+        Such is a worker from before the machine was started anew: no process or lock tells what became of it.
+        """
+        deadline_s = time.monotonic() + self._dead_after_s + _SEEN_WITHIN_S
+        while not (taken := self._membership.take(DUTIES)):
+            if not self._is_alone or time.monotonic() > deadline_s:
+                break
+            self._agenda.pause(_TEND_EVERY_S)
+        return taken
 
     def _leave(self) -> None:
         """Give back what this worker has claimed; if that cannot be told to anybody, others will find out."""

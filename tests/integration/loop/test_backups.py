@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from octavo.clock import SystemClock
-from octavo.config import Config, StoreSettings
+from octavo.config import Config, StoreSettings, WorkerSettings
 from octavo.definitions.project import load_project
 from octavo.errors import Conflict, IntegrityError, InvalidRequest
 from octavo.loop.backups import BackUp, Backup, back_up, read_backup, restore
+from octavo.loop.duties import DUTIES
+from octavo.loop.membership import Claim, Member
+from octavo.loop.worker import Worker
 from octavo.operations import SYSTEM, Context
 from octavo.processes import CONTROL, announce
 from octavo.registry.signing import Signer
@@ -150,7 +153,7 @@ def test_nothing_is_overwritten(context: Context, tmp_path: Path) -> None:
     make(context, tmp_path / "backup")
     with pytest.raises(Conflict, match="exists already"):
         make(context, tmp_path / "backup")
-    with pytest.raises(Conflict, match=r"there are .* already"):
+    with pytest.raises(Conflict, match="has rows already"):
         restore(context.config, tmp_path / "backup")
     config = elsewhere(context)
     (config.home / "keys").mkdir(parents=True)
@@ -180,3 +183,29 @@ def test_predictors_come_back_to_what_the_backup_says_whatever_was_released_afte
         states = {state.deployment: state.sequence for state in tx.find(DeploymentState)}
     metadata.close()
     assert states == {"eta": 10, "new": 1}
+
+
+def test_nobody_works_for_a_project_that_was_restored(context: Context, tmp_path: Path) -> None:
+    with context.transaction() as tx:
+        tx.put(Member(seat=1, term=4, place="another machine", pid=1))
+    make(context, tmp_path / "backup")
+    config = elsewhere(context)
+    restore(config, tmp_path / "backup")
+    metadata = open_metadata(config)
+    with metadata.transaction() as tx:
+        assert not tx.find(Member, ended="")
+    metadata.close()
+
+
+def test_the_only_worker_follows_one_of_whose_death_nothing_tells_but_that_it_stands_still(context: Context) -> None:
+    with context.transaction() as tx:
+        tx.put(Member(seat=1, term=4, place="the machine before it was started anew", pid=1))
+        tx.put(Claim(subject=DUTIES, worker="1.4"))
+    config = replace(context.config, worker=WorkerSettings(dead_after="1s"))
+    Worker(replace(context, config=config)).run(lambda: True)
+    with context.transaction() as tx:
+        claim, dead = tx.get(Claim, DUTIES), tx.get(Member, "1")
+    assert claim is not None
+    assert dead is not None
+    assert claim.worker == "2.1"
+    assert "stood still" in dead.ended

@@ -1,8 +1,10 @@
 """Trainings by the command line: parameters, once, steps, sweeps, and what is written for Airflow."""
 
 import ast
+import re
 from pathlib import Path
 
+import pytest
 from tests.unit.cli.shop import MODULE, Shop
 
 from octavo.training.runs import Run, RunStatus
@@ -90,3 +92,16 @@ def test_a_dag_is_a_file_of_python_for_the_project_here(shop: Shop) -> None:
     ast.parse(text)
     assert str(shop.folder.resolve()) in text
     assert written["dag"] == "octavo_shops_spending"
+
+
+def test_an_interrupted_sweep_says_how_to_go_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("octavo.training.sweeps._Search.run", interrupted)
+        stopped = shop.run("sweep", "spending", "--param", "trees=int:2..4", "--trials", "1", "--no-train")
+    told = re.search(r"octavo (sweep spending --resume \S+)", stopped.stderr)
+    assert (stopped.exit_code, told is not None) == (130, True), stopped.output
+    assert "sweep (KeyboardInterrupt)" in shop.done("runs")
+    assert "Best of 1 trials" in shop.done(*told[1].split(), "--no-train")

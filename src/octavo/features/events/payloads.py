@@ -101,7 +101,8 @@ def decode_payload(payload: bytes, *, topic: str, offset: int) -> pa.RecordBatch
         batch = pa.ipc.open_stream(payload).read_next_batch()
     except (pa.ArrowInvalid, StopIteration, OSError) as error:
         raise IntegrityError(
-            f"payload {offset} of topic {topic!r} holds no events ({error}); something other than Octavo wrote it",
+            f"payload {offset} of topic {topic!r} holds no events: it is no JSON object, no list of such "
+            f"and no stream of Arrow ({error})",
             topic=topic,
             offset=offset,
         ) from error

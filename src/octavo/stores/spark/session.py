@@ -95,7 +95,7 @@ def apart(session: Any) -> Any:
 def _check_java() -> None:
     home = os.environ.get("JAVA_HOME")
     if shutil.which("java", path=f"{home}/bin" if home else None) is None:
-        where = f"JAVA_HOME is {home}, and there is none" if home else "there is none on the PATH"
+        where = f"there is none in JAVA_HOME, {home}" if home else "there is none on the PATH"
         raise ConfigurationError(
             f"Spark runs on Java 17 or later, and {where}; install one "
             "(apt-get install openjdk-17-jre-headless), or set JAVA_HOME",

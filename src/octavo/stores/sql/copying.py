@@ -20,7 +20,10 @@ def copy_rows(source: sa.Connection, target: sa.Connection) -> dict[str, int]:
     """
     for table in tables.sorted_tables:
         if not _is_empty(target, table):
-            raise Conflict(f"there are {table.name} already where the copy is to be; copy to where nothing is")
+            raise Conflict(
+                f"the database to copy to has rows already, in the table {table.name!r}; copy to where nothing is: "
+                "another file, database or schema"
+            )
     copied = {}
     for table in tables.sorted_tables:
         target.execute(sa.delete(table))  # of what an empty store has too
