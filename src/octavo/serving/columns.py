@@ -220,6 +220,13 @@ def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def as_slice(places: Sequence[int]) -> slice | list[int]:
+    """Places that follow each other as a slice, which costs no copy."""
+    first = places[0] if places else 0
+    last = first + len(places)
+    return slice(first, last) if list(places) == list(range(first, last)) else list(places)
+
+
 def numbered(values: Sequence[Any]) -> tuple[list[Any], npt.NDArray[np.int32]]:
     """Each value once, and the place of each among them."""
     number: defaultdict[Any, int] = defaultdict(count().__next__)

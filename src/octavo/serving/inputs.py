@@ -15,7 +15,7 @@ from octavo.features.functions import as_taken
 from octavo.features.values import FeatureStatus, OnlineValues, float32
 from octavo.serving.answers import StatusWords
 from octavo.serving.asked import Asked, AskedColumns, AskedRows
-from octavo.serving.columns import Grid
+from octavo.serving.columns import Grid, as_slice
 from octavo.serving.functions import Columns, Functions, Values
 from octavo.serving.lookup import FeatureLookup, LookedUp
 from octavo.serving.requests import Row
@@ -104,7 +104,7 @@ class InputBuilder:
         self.sent = {
             place[name]: column for column, name in enumerate(plan.inputs) if name in sent and name not in vocabularies
         }
-        self.others = _as_slice(sorted(set(range(len(plan.inputs))) - set(self.sent.values())))
+        self.others = as_slice(sorted(set(range(len(plan.inputs))) - set(self.sent.values())))
         self._overrides = [(name, place[name], plan.inputs.index(name)) for name in plan.overrides]
         self._sent = _Sent([(place[name], vocabularies.get(name)) for name in sent])
 
@@ -220,7 +220,7 @@ class _Sent:
         self._columns = columns
         self._categories = [(column, known) for column, (_, known) in enumerate(columns) if known is not None]
         places = [place for place, _ in columns]
-        run = _as_slice(places)
+        run = as_slice(places)
         self._pick: Callable[[Row], Sequence[Any]] = itemgetter(run) if isinstance(run, slice) else itemgetter(*places)
         self._pack = struct.Struct(f"<{len(places)}f").pack
         self._by_grid: dict[tuple[int, ...], _Spread] = {}
@@ -275,7 +275,7 @@ class _Sent:
         others = [column for column in range(len(self._columns)) if column not in columns]
         if len(self._by_grid) >= _REMEMBERED:
             self._by_grid.clear()
-        spread = self._by_grid[places] = _Spread(_as_slice(taken), _as_slice(columns), others)
+        spread = self._by_grid[places] = _Spread(as_slice(taken), as_slice(columns), others)
         return spread
 
     def _of_column(self, asked: Asked, column: int) -> Any:
@@ -290,13 +290,6 @@ class _Spread(NamedTuple):
     taken: slice | list[int]
     columns: slice | list[int]
     others: list[int]
-
-
-def _as_slice(places: Sequence[int]) -> slice | list[int]:
-    """Places that follow each other as a slice, which costs no copy."""
-    first = places[0] if places else 0
-    last = first + len(places)
-    return slice(first, last) if list(places) == list(range(first, last)) else list(places)
 
 
 def _vocabulary(categories: Sequence[str]) -> Vocabulary:

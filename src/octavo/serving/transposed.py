@@ -12,6 +12,7 @@ import numpy.typing as npt
 from octavo.definitions.types import DType
 from octavo.serving.asked import AskedColumns, AskedRows
 from octavo.serving.columns import AcceptedColumn, AcceptedWords, Grid
+from octavo.serving.json_forms import JsonForms
 from octavo.serving.requests import Fields, RequestDecoder
 
 _SHORT, _FEW = 100_000, 8
@@ -35,9 +36,16 @@ def asked_by_rows(decoder: RequestDecoder, body: bytes) -> AskedRows | AskedColu
         return AskedRows(decoder.decode(body))
     if not decoder.names or DType.TIMESTAMP in decoder.dtypes.values():
         return AskedRows(decoder.decode(body))
+    asked = _forms.read(decoder, body)
+    if asked is not None:
+        return asked
     fields = decoder.decode_fields(body)
+    _forms.learn(decoder, body)
     asked = _by_columns(list(decoder.dtypes.values()), fields) if fields.n_rows > _FEW else None
     return asked or AskedRows(list(zip(*fields.values, strict=True)))
+
+
+_forms = JsonForms()
 
 
 def _by_columns(dtypes: Sequence[DType], fields: Fields) -> AskedColumns | None:
