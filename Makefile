@@ -7,6 +7,8 @@ UV     := .tools/bin/uv
 TORCH  := 'torch==2.13.0' 'onnxscript>=0.5,<1'
 AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-standard
 ARGS   ?=
+# Tests that start processes wait for them half of their time: one more of pytest's workers than two cores.
+WORKERS ?= 3
 # Both start many processes, which would each compile what is not compiled where Python is told to write nothing.
 COMPILE = $(BIN)/python -m compileall -q src
 
@@ -26,10 +28,10 @@ demo: $(VENV)/.synced ## the whole loop on real flights (ARGS="--exit --json" to
 
 test: $(VENV)/.synced-all ## all tests
 	@$(COMPILE)
-	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 coverage: $(VENV)/.synced-all ## all tests, with a report of what they reach, which takes longer
-	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.synced-all ## format, lint, strict types, import contracts
 	@$(BIN)/ruff format --check .

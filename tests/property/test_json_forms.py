@@ -123,6 +123,8 @@ def test_numbers_are_rounded_to_the_nearest(digits: int, point: int, power: int 
     [
         written([FIRST] * 51),
         written([FIRST])[:-1],
+        written([FIRST] * 2) + b"\f",
+        b"\v" + written([FIRST] * 2),
         written([FIRST]) + b" {}",
         written([FIRST] * 2).replace(b'"rows"', b'"more"'),
         written([FIRST] * 2).replace(b"1.5", b"01.5"),

@@ -32,11 +32,18 @@ MOST_WORDS = 64
 
 _REMEMBERED = 4
 """Forms of a deployment."""
-_BEGINNING = re.compile(rb'\s*\{\s*"rows"\s*:\s*\[\s*')
-_FIRST, _NEXT = (re.compile(start + rb'"([^"\\]*)"\s*:\s*') for start in (rb"\{\s*", rb"\s*,\s*"))
+_BLANKS = rb"[ \t\n\r]*"
+
+
+def _blank(pattern: bytes) -> re.Pattern[bytes]:
+    """A pattern in which a blank stands for any that JSON allows."""
+    return re.compile(pattern.replace(b" ", _BLANKS))
+
+
+_BEGINNING = _blank(rb' \{ "rows" : \[ ')
+_FIRST, _NEXT = _blank(rb'\{ "([^"\\]*)" : '), _blank(rb' , "([^"\\]*)" : ')
 _VALUE = re.compile(rb'"[^"\\]*"|[-+.\w]+')
-_BETWEEN, _END = re.compile(rb"\s*\}\s*,\s*"), re.compile(rb"\s*\}\s*\]\s*\}\s*\Z")
-_BRACE = ord("{")
+_BETWEEN, _END = _blank(rb" \} , "), _blank(rb" \} \] \} \Z")
 _PATIENCE_S = 300
 _KINDS = {DType.FLOAT64: FLOAT, DType.INT64: WHOLE, DType.BOOL: TRUTH, DType.STRING: TEXT, DType.CATEGORY: TEXT}
 
@@ -119,10 +126,10 @@ class JsonForms:
 
 def _asked(loop: Loop, form: _Form, body: bytes, *, most_rows: int) -> AskedColumns | None:
     octets, beginning = np.frombuffer(body, np.uint8), _BEGINNING.match(body)
-    most = int(np.count_nonzero(octets == _BRACE)) - 1
-    if beginning is None or not 0 < most <= most_rows:
+    if beginning is None:
         return None
-    shape = len(form.places), most
+    shortest = len(form.pieces) + len(form.places)
+    shape = len(form.places), min(len(body) // shortest + 1, most_rows)
     floats, wholes, words = np.empty(shape), np.empty(shape, np.int64), np.full((shape[0], MOST_WORDS, 2), -1)
     n_rows, n_nulls, at = loop(
         octets, beginning.end(), form.pieces, form.ends, form.kinds, form.may_lack, floats, wholes, words
