@@ -7,7 +7,7 @@ UV     := .tools/bin/uv
 TORCH  := 'torch==2.13.0' 'onnxscript>=0.5,<1'
 AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-standard
 ARGS   ?=
-# Tests that start processes wait for them half of their time: one more of pytest's workers than two cores.
+# Many tests wait for processes that they start, so two cores bear three of pytest's workers.
 WORKERS ?= 3
 # Both start many processes, which would each compile what is not compiled where Python is told to write nothing.
 COMPILE = $(BIN)/python -m compileall -q src
