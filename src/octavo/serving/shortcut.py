@@ -1,9 +1,9 @@
 """The short way from a request to its answer, for what callers send again and again.
 
-A request whose head is known by its bytes needs no parser. If one version answers its few rows by itself, it needs no
-task and none of the choices that an application makes either: it waits for its turn with the others, and its answer is
-written. Whatever is unusual about it, before that or after, sends it the long way, where it is answered as if this were
-not here.
+A request whose head is known by its bytes needs no parser: the application answers it as soon as its body is there. If
+one version answers its few rows by itself, it needs no task either, and none of the choices that an application makes:
+it waits for its turn with the others, and its answer is written. Where something is unusual, before that or after, the
+application answers it as if this were not here.
 """
 
 import asyncio
